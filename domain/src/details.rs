@@ -1,0 +1,396 @@
+//! The parts of a payload that have columns of their own.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use serde::Deserialize;
+use serde::de::{Deserializer, Visitor};
+
+use crate::text::check_nul;
+use crate::violation::{Violation, ViolationCode};
+
+/// What the payload of a known event type says, in the types of its columns. A payload of another type has none.
+///
+/// Numbers that do not fit are an error that names the field; they are never wrapped or cut.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Details<'a> {
+    /// `click`: horizontal place in the viewport, in CSS px.
+    pub click_x: Option<i16>,
+    /// `click`: vertical place in the viewport, in CSS px.
+    pub click_y: Option<i16>,
+    /// `click`: CSS selector of what was clicked.
+    pub target_selector: Option<Cow<'a, str>>,
+    /// `click`: tag name of what was clicked.
+    pub target_tag: Option<Cow<'a, str>>,
+    /// `click`: ARIA role of what was clicked.
+    pub target_role: Option<Cow<'a, str>>,
+    /// `click`: visible text of what was clicked.
+    pub target_text: Option<Cow<'a, str>>,
+    /// `scroll`: deepest point of the page so far, in percent.
+    pub scroll_depth: Option<u8>,
+    /// `js_error`: message.
+    pub error_message: Option<Cow<'a, str>>,
+    /// `js_error`: stack trace.
+    pub error_stack: Option<Cow<'a, str>>,
+    /// `js_error`: class of the error.
+    pub error_type: Option<Cow<'a, str>>,
+    /// `web_vitals`: largest contentful paint, in ms.
+    pub lcp_ms: Option<u32>,
+    /// `web_vitals`: first input delay, in ms.
+    pub fid_ms: Option<u32>,
+    /// `web_vitals`: interaction to next paint, in ms.
+    pub inp_ms: Option<u32>,
+    /// `web_vitals`: time to first byte, in ms.
+    pub ttfb_ms: Option<u32>,
+    /// `web_vitals`: cumulative layout shift.
+    pub cls: Option<f32>,
+    /// `mouse_move`: places of the pointer, oldest first.
+    pub cursor: Vec<CursorPoint>,
+}
+
+/// Where the pointer was.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct CursorPoint {
+    /// Horizontal place in the viewport, in CSS px.
+    pub x: i16,
+    /// Vertical place in the viewport, in CSS px.
+    pub y: i16,
+    /// Time against the event's timestamp, in ms; zero or negative as rrweb sends it.
+    pub offset_ms: i32,
+}
+
+impl<'a> Details<'a> {
+    /// Reads the columns for `event_type` from the text of its payload object.
+    ///
+    /// # Errors
+    /// [`Violation`] when a known field has the wrong type, does not fit its column, or has a NUL character.
+    pub fn extract(event_type: &str, payload: &'a str) -> Result<Self, Violation> {
+        if payload == "{}" {
+            return Ok(Self::default());
+        }
+        match event_type {
+            "click" => read::<Click<'a>>(payload)?.into_details(),
+            "scroll" => read::<Scroll>(payload)?.into_details(),
+            "js_error" => read::<JsError<'a>>(payload)?.into_details(),
+            "web_vitals" => read::<WebVitals>(payload)?.into_details(),
+            "mouse_move" => read::<MouseMove>(payload)?.into_details(),
+            _ => Ok(Self::default()),
+        }
+    }
+}
+
+fn read<'a, T: Deserialize<'a>>(payload: &'a str) -> Result<T, Violation> {
+    serde_json::from_str(payload).map_err(|_| explain::<T>(payload))
+}
+
+/// Reads once more, slower, to learn which field it was.
+#[cold]
+fn explain<'a, T: Deserialize<'a>>(payload: &'a str) -> Violation {
+    let mut json = serde_json::Deserializer::from_str(payload);
+    match serde_path_to_error::deserialize::<_, T>(&mut json) {
+        Ok(_) => Violation::new("payload", ViolationCode::InvalidJson, "is not valid JSON"),
+        Err(error) => {
+            let field = format!("payload.{}", error.path());
+            Violation::new(field, ViolationCode::WrongType, plain(error.inner()))
+        }
+    }
+}
+
+/// The message of a JSON error without its place, which means little inside an event.
+fn plain(error: &serde_json::Error) -> String {
+    let text = error.to_string();
+    text.split(" at line ").next().unwrap_or(&text).to_owned()
+}
+
+/// A JSON number that is kept as sent until its column is known.
+#[derive(Debug, Clone, Copy, Default)]
+struct Number(Option<f64>);
+
+impl<'de> Deserialize<'de> for Number {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Option::<f64>::deserialize(deserializer).map(Self)
+    }
+}
+
+macro_rules! fit {
+    ($number:expr, $type:ty, $field:literal) => {
+        match $number.0.map(f64::round) {
+            None => None,
+            Some(n) if n >= f64::from(<$type>::MIN) && n <= f64::from(<$type>::MAX) =>
+            {
+                #[allow(
+                    clippy::cast_possible_truncation,
+                    clippy::cast_sign_loss,
+                    reason = "rounded, and inside the column's range; which lint applies depends on the type"
+                )]
+                Some(n as $type)
+            }
+            Some(n) => {
+                return Err(Violation::new(
+                    $field,
+                    ViolationCode::OutOfRange,
+                    format!("{n} is outside of {} to {}", <$type>::MIN, <$type>::MAX),
+                ));
+            }
+        }
+    };
+}
+
+/// Text that borrows from the payload unless it has escapes.
+#[derive(Debug, Default)]
+struct Text<'a>(Option<Cow<'a, str>>);
+
+impl<'de: 'a, 'a> Deserialize<'de> for Text<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(TextVisitor).map(Self)
+    }
+}
+
+struct TextVisitor;
+
+impl<'de> Visitor<'de> for TextVisitor {
+    type Value = Option<Cow<'de, str>>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("text")
+    }
+
+    fn visit_borrowed_str<E>(self, text: &'de str) -> Result<Self::Value, E> {
+        Ok(Some(Cow::Borrowed(text)))
+    }
+
+    fn visit_str<E>(self, text: &str) -> Result<Self::Value, E> {
+        Ok(Some(Cow::Owned(text.to_owned())))
+    }
+
+    fn visit_unit<E>(self) -> Result<Self::Value, E> {
+        Ok(None)
+    }
+}
+
+impl<'a> Text<'a> {
+    fn checked(self, field: &'static str) -> Result<Option<Cow<'a, str>>, Violation> {
+        if let Some(text) = &self.0 {
+            check_nul(field, text)?;
+        }
+        Ok(self.0)
+    }
+}
+
+#[derive(Deserialize)]
+struct Click<'a> {
+    #[serde(default)]
+    x: Number,
+    #[serde(default)]
+    y: Number,
+    #[serde(default, borrow)]
+    target: Option<Target<'a>>,
+}
+
+#[derive(Default, Deserialize)]
+struct Target<'a> {
+    #[serde(default, borrow)]
+    selector: Text<'a>,
+    #[serde(default, borrow)]
+    tag: Text<'a>,
+    #[serde(default, borrow)]
+    role: Text<'a>,
+    #[serde(default, borrow)]
+    text: Text<'a>,
+}
+
+impl<'a> Click<'a> {
+    fn into_details(self) -> Result<Details<'a>, Violation> {
+        let target = self.target.unwrap_or_default();
+        Ok(Details {
+            click_x: fit!(self.x, i16, "payload.x"),
+            click_y: fit!(self.y, i16, "payload.y"),
+            target_selector: target.selector.checked("payload.target.selector")?,
+            target_tag: target.tag.checked("payload.target.tag")?,
+            target_role: target.role.checked("payload.target.role")?,
+            target_text: target.text.checked("payload.target.text")?,
+            ..Details::default()
+        })
+    }
+}
+
+#[derive(Deserialize)]
+struct Scroll {
+    #[serde(default)]
+    depth_percent: Number,
+}
+
+impl Scroll {
+    fn into_details<'a>(self) -> Result<Details<'a>, Violation> {
+        Ok(Details {
+            scroll_depth: fit!(self.depth_percent, u8, "payload.depth_percent"),
+            ..Details::default()
+        })
+    }
+}
+
+#[derive(Deserialize)]
+struct JsError<'a> {
+    #[serde(default, borrow)]
+    message: Text<'a>,
+    #[serde(default, borrow)]
+    stack: Text<'a>,
+    #[serde(default, borrow, rename = "errorType", alias = "error_type")]
+    error_type: Text<'a>,
+}
+
+impl<'a> JsError<'a> {
+    fn into_details(self) -> Result<Details<'a>, Violation> {
+        Ok(Details {
+            error_message: self.message.checked("payload.message")?,
+            error_stack: self.stack.checked("payload.stack")?,
+            error_type: self.error_type.checked("payload.errorType")?,
+            ..Details::default()
+        })
+    }
+}
+
+#[derive(Deserialize)]
+struct WebVitals {
+    #[serde(default)]
+    lcp: Number,
+    #[serde(default)]
+    fid: Number,
+    #[serde(default)]
+    inp: Number,
+    #[serde(default)]
+    ttfb: Number,
+    #[serde(default)]
+    cls: Number,
+}
+
+impl WebVitals {
+    fn into_details<'a>(self) -> Result<Details<'a>, Violation> {
+        Ok(Details {
+            lcp_ms: fit!(self.lcp, u32, "payload.lcp"),
+            fid_ms: fit!(self.fid, u32, "payload.fid"),
+            inp_ms: fit!(self.inp, u32, "payload.inp"),
+            ttfb_ms: fit!(self.ttfb, u32, "payload.ttfb"),
+            cls: shift(self.cls)?,
+            ..Details::default()
+        })
+    }
+}
+
+fn shift(cls: Number) -> Result<Option<f32>, Violation> {
+    match cls.0 {
+        Some(n) if !(0.0..=f64::from(f32::MAX)).contains(&n) => Err(Violation::new(
+            "payload.cls",
+            ViolationCode::OutOfRange,
+            format!("{n} is outside of 0 to {}", f32::MAX),
+        )),
+        #[expect(clippy::cast_possible_truncation, reason = "a layout shift needs no more digits")]
+        other => Ok(other.map(|n| n as f32)),
+    }
+}
+
+#[derive(Deserialize)]
+struct MouseMove {
+    #[serde(default)]
+    x: Number,
+    #[serde(default)]
+    y: Number,
+    #[serde(default)]
+    positions: Vec<Position>,
+}
+
+#[derive(Deserialize)]
+struct Position {
+    #[serde(default)]
+    x: Number,
+    #[serde(default)]
+    y: Number,
+    #[serde(default, rename = "timeOffset", alias = "offset_ms")]
+    offset_ms: Number,
+}
+
+impl MouseMove {
+    fn into_details<'a>(self) -> Result<Details<'a>, Violation> {
+        let alone = Position { x: self.x, y: self.y, offset_ms: Number(None) };
+        let mut cursor = Vec::with_capacity(self.positions.len() + 1);
+        for position in self.positions.into_iter().chain([alone]) {
+            let x = fit!(position.x, i16, "payload.x");
+            let y = fit!(position.y, i16, "payload.y");
+            let offset_ms = fit!(position.offset_ms, i32, "payload.positions.timeOffset").unwrap_or(0);
+            if let (Some(x), Some(y)) = (x, y) {
+                cursor.push(CursorPoint { x, y, offset_ms });
+            }
+        }
+        Ok(Details { cursor, ..Details::default() })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn extract<'a>(event_type: &str, payload: &'a str) -> Result<Details<'a>, Violation> {
+        Details::extract(event_type, payload)
+    }
+
+    #[test]
+    fn a_click_gives_its_place_and_target() {
+        let details = extract(
+            "click",
+            r##"{"x":415.4,"y":-2,"target":{"selector":"#buy","tag":"button","text":"Buy"},"more":[1]}"##,
+        )
+        .unwrap();
+        assert_eq!((details.click_x, details.click_y), (Some(415), Some(-2)));
+        assert_eq!(details.target_tag.as_deref(), Some("button"));
+        assert_eq!(details.target_text.as_deref(), Some("Buy"));
+        assert!(matches!(details.target_selector, Some(Cow::Borrowed("#buy"))));
+    }
+
+    #[test]
+    fn numbers_that_do_not_fit_name_their_field() {
+        for (event_type, payload, field) in [
+            ("click", r#"{"x":70000}"#, "payload.x"),
+            ("click", r#"{"y":-32769}"#, "payload.y"),
+            ("scroll", r#"{"depth_percent":300}"#, "payload.depth_percent"),
+            ("scroll", r#"{"depth_percent":-1}"#, "payload.depth_percent"),
+            ("web_vitals", r#"{"lcp":5000000000}"#, "payload.lcp"),
+            ("web_vitals", r#"{"ttfb":-5}"#, "payload.ttfb"),
+            ("web_vitals", r#"{"cls":-0.1}"#, "payload.cls"),
+            ("web_vitals", r#"{"cls":1e300}"#, "payload.cls"),
+            ("mouse_move", r#"{"positions":[{"x":1,"y":99999}]}"#, "payload.y"),
+        ] {
+            let violation = extract(event_type, payload).unwrap_err();
+            assert_eq!((violation.code, &*violation.field), (ViolationCode::OutOfRange, field), "{payload}");
+        }
+    }
+
+    #[test]
+    fn wrong_types_are_refused() {
+        for (event_type, payload, field) in [
+            ("click", r#"{"x":"12"}"#, "payload.x"),
+            ("click", r#"{"target":"button"}"#, "payload.target"),
+            ("click", r#"{"target":{"tag":1}}"#, "payload.target.tag"),
+            ("js_error", r#"{"message":{}}"#, "payload.message"),
+            ("web_vitals", r#"{"lcp":[1]}"#, "payload.lcp"),
+        ] {
+            let violation = extract(event_type, payload).unwrap_err();
+            assert_eq!((violation.code, &*violation.field), (ViolationCode::WrongType, field), "{payload}");
+            assert!(!violation.reason.contains("line"), "{violation}");
+        }
+    }
+
+    #[test]
+    fn null_and_absent_are_the_same() {
+        assert_eq!(extract("click", r#"{"x":null,"target":null}"#).unwrap(), Details::default());
+        assert_eq!(extract("web_vitals", "{}").unwrap(), Details::default());
+        assert_eq!(extract("anything", r#"{"x":70000}"#).unwrap(), Details::default());
+    }
+
+    #[test]
+    fn pointer_places_come_alone_or_in_a_list() {
+        let alone = extract("mouse_move", r#"{"x":1,"y":2}"#).unwrap();
+        assert_eq!(alone.cursor, [CursorPoint { x: 1, y: 2, offset_ms: 0 }]);
+        let list = extract("mouse_move", r#"{"positions":[{"x":1,"y":2,"timeOffset":-40}]}"#).unwrap();
+        assert_eq!(list.cursor, [CursorPoint { x: 1, y: 2, offset_ms: -40 }]);
+    }
+}

@@ -1,0 +1,165 @@
+//! Fields of an event by path, for rules that are configuration.
+
+use std::borrow::Cow;
+use std::cell::OnceCell;
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::event::Event;
+use crate::violation::{Violation, ViolationCode};
+
+/// Where a value stands in an event: `user_id`, `page.path`, `payload.price`, `context.user.type`.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct FieldPath {
+    root: Root,
+    rest: Vec<String>,
+    text: String,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+enum Root {
+    EventType,
+    SessionId,
+    UserId,
+    AnonymousId,
+    Channel,
+    CampaignId,
+    Page,
+    Device,
+    Geo,
+    Payload,
+    Custom,
+    Context,
+}
+
+const ROOTS: [(&str, Root); 12] = [
+    ("event_type", Root::EventType),
+    ("session_id", Root::SessionId),
+    ("user_id", Root::UserId),
+    ("anonymous_id", Root::AnonymousId),
+    ("channel", Root::Channel),
+    ("campaign_id", Root::CampaignId),
+    ("page", Root::Page),
+    ("device", Root::Device),
+    ("geo", Root::Geo),
+    ("payload", Root::Payload),
+    ("custom", Root::Custom),
+    ("context", Root::Context),
+];
+
+impl FieldPath {
+    /// Reads a path.
+    ///
+    /// # Errors
+    /// [`Violation`] when the path does not start with a field of an event.
+    pub fn parse(text: &str) -> Result<Self, Violation> {
+        let mut parts = text.split('.');
+        let first = parts.next().unwrap_or_default();
+        let Some((_, root)) = ROOTS.iter().find(|(name, _)| *name == first) else {
+            let known: Vec<&str> = ROOTS.iter().map(|(name, _)| *name).collect();
+            return Err(Violation::new(
+                "field",
+                ViolationCode::NotAllowed,
+                format!("{text:?} does not start with one of {}", known.join(", ")),
+            ));
+        };
+        Ok(Self { root: *root, rest: parts.map(str::to_owned).collect(), text: text.to_owned() })
+    }
+}
+
+impl fmt::Display for FieldPath {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
+impl TryFrom<String> for FieldPath {
+    type Error = Violation;
+    fn try_from(text: String) -> Result<Self, Violation> {
+        Self::parse(&text)
+    }
+}
+
+impl From<FieldPath> for String {
+    fn from(path: FieldPath) -> Self {
+        path.text
+    }
+}
+
+/// An event whose JSON is parsed when the first rule asks for it, and only once.
+#[derive(Debug)]
+pub struct EventFields<'a> {
+    event: &'a Event,
+    payload: OnceCell<Value>,
+    custom: OnceCell<Value>,
+    context: OnceCell<Value>,
+}
+
+impl<'a> EventFields<'a> {
+    /// The fields of `event`.
+    pub fn of(event: &'a Event) -> Self {
+        Self { event, payload: OnceCell::new(), custom: OnceCell::new(), context: OnceCell::new() }
+    }
+
+    /// The value at `path`; `None` when it is absent or null.
+    pub fn get(&self, path: &FieldPath) -> Option<Cow<'_, Value>> {
+        let event = self.event;
+        let text = |text: Option<&str>| text.map(|text| Cow::Owned(Value::from(text)));
+        match path.root {
+            Root::EventType => text(Some(event.event_type.as_str())),
+            Root::SessionId => text(event.session_id.as_ref().map(crate::SessionId::as_str)),
+            Root::UserId => text(event.user_id.as_ref().map(crate::UserId::as_str)),
+            Root::AnonymousId => text(event.anonymous_id.as_ref().map(crate::AnonymousId::as_str)),
+            Root::Channel => text(event.channel.map(crate::Channel::as_str)),
+            Root::CampaignId => text(event.campaign_id.as_ref().map(crate::CampaignId::as_str)),
+            Root::Page => owned_at(&event.page, &path.rest),
+            Root::Device => owned_at(&event.device, &path.rest),
+            Root::Geo => owned_at(&event.geo, &path.rest),
+            Root::Payload => at(self.payload.get_or_init(|| event.payload.to_value()), &path.rest),
+            Root::Custom => at(self.custom.get_or_init(|| event.custom.to_value()), &path.rest),
+            Root::Context => at(self.context.get_or_init(|| event.context.to_value()), &path.rest),
+        }
+    }
+
+    /// The value at `path` as text: text as it is, numbers and booleans as JSON writes them.
+    pub fn text(&self, path: &FieldPath) -> Option<String> {
+        match &*self.get(path)? {
+            Value::String(text) => Some(text.clone()),
+            value @ (Value::Number(_) | Value::Bool(_)) => Some(value.to_string()),
+            _ => None,
+        }
+    }
+
+    /// The value at `path` as a number; `true` is 1, `false` is 0.
+    pub fn number(&self, path: &FieldPath) -> Option<f64> {
+        match &*self.get(path)? {
+            Value::Number(number) => number.as_f64(),
+            Value::Bool(flag) => Some(f64::from(u8::from(*flag))),
+            _ => None,
+        }
+    }
+}
+
+fn at<'v>(value: &'v Value, path: &[String]) -> Option<Cow<'v, Value>> {
+    path.iter().try_fold(value, |value, name| value.get(name)).filter(|v| !v.is_null()).map(Cow::Borrowed)
+}
+
+fn owned_at(part: &impl Serialize, path: &[String]) -> Option<Cow<'static, Value>> {
+    let value = serde_json::to_value(part).ok()?;
+    at(&value, path).map(|found| Cow::Owned(found.into_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_starts_with_a_field_of_an_event() {
+        assert_eq!(FieldPath::parse("payload.item.id").unwrap().to_string(), "payload.item.id");
+        let violation = FieldPath::parse("paylod.item").unwrap_err();
+        assert!(violation.reason.contains("paylod") && violation.reason.contains("payload"));
+    }
+}

@@ -1,0 +1,278 @@
+//! JSON objects that are kept as the sender wrote them.
+
+use std::fmt;
+
+use serde::de::{self, DeserializeSeed, MapAccess, SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde_json::Value;
+use serde_json::value::RawValue;
+
+use crate::violation::{Violation, ViolationCode};
+
+/// Nesting that a JSON object may have: 64 levels, itself included.
+pub const MAX_DEPTH: usize = 64;
+
+/// A JSON object in the sender's own text, checked once: well-formed, all text Unicode and without NUL, nested no
+/// deeper than allowed. The empty object takes no memory.
+///
+/// Keeping the text instead of a parsed tree saves an allocation per key and keeps numbers exactly as sent.
+#[derive(Clone, Default)]
+pub struct JsonObject(Option<Box<RawValue>>);
+
+impl JsonObject {
+    /// Checks `raw`. `null` counts as the empty object.
+    ///
+    /// # Errors
+    /// [`Violation`] at `field` when `raw` is no object, nested deeper than `max_depth`, or has text that is not
+    /// Unicode or has a NUL character.
+    pub fn parse(field: &'static str, raw: &RawValue, max_depth: usize) -> Result<Self, Violation> {
+        let text = raw.get();
+        match text {
+            "{}" | "null" => return Ok(Self(None)),
+            _ if !text.starts_with('{') => {
+                let found = json_type(text);
+                return Err(Violation::new(
+                    field,
+                    ViolationCode::WrongType,
+                    format!("is {found}, must be an object"),
+                ));
+            }
+            _ => {}
+        }
+        check(field, text, max_depth)?;
+        Ok(Self(Some(one_line(raw))))
+    }
+
+    /// An object from a parsed tree; anything but an object counts as the empty one.
+    pub fn from_value(value: &Value) -> Self {
+        match value {
+            Value::Object(map) if !map.is_empty() => Self(serde_json::value::to_raw_value(value).ok()),
+            _ => Self(None),
+        }
+    }
+
+    /// The JSON text; `{}` when empty.
+    pub fn as_str(&self) -> &str {
+        self.0.as_deref().map_or("{}", RawValue::get)
+    }
+
+    /// Whether the object has no members.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_none()
+    }
+
+    /// The parsed tree. The text was checked when it came in, so this gives the empty object only for text that
+    /// came around that check (a log written by other hands).
+    pub fn to_value(&self) -> Value {
+        self.0
+            .as_deref()
+            .and_then(|raw| serde_json::from_str(raw.get()).ok())
+            .unwrap_or_else(|| Value::Object(serde_json::Map::new()))
+    }
+}
+
+/// Line breaks in JSON text can only stand between tokens, so replacing them leaves the value as it is; on one line
+/// an object can be a line of NDJSON.
+fn one_line(raw: &RawValue) -> Box<RawValue> {
+    if !raw.get().contains(['\n', '\r']) {
+        return raw.to_owned();
+    }
+    let text = raw.get().replace(['\n', '\r'], " ");
+    RawValue::from_string(text).unwrap_or_else(|_| raw.to_owned())
+}
+
+fn json_type(text: &str) -> &'static str {
+    match text.as_bytes().first() {
+        Some(b'[') => "an array",
+        Some(b'"') => "text",
+        Some(b't' | b'f') => "a boolean",
+        Some(b'n') => "null",
+        _ => "a number",
+    }
+}
+
+fn check(field: &'static str, text: &str, max_depth: usize) -> Result<(), Violation> {
+    let mut found = None;
+    let mut json = serde_json::Deserializer::from_str(text);
+    let walk = Walk { depth_left: max_depth, found: &mut found };
+    let result = walk.deserialize(&mut json);
+    if let Some(code) = found {
+        let reason = match code {
+            ViolationCode::TooDeep => format!("is nested deeper than {max_depth} levels"),
+            _ => "has text with a NUL character, which is not allowed".to_owned(),
+        };
+        return Err(Violation::new(field, code, reason));
+    }
+    result.map_err(|error| {
+        Violation::new(field, ViolationCode::InvalidJson, format!("is not valid JSON: {error}"))
+    })
+}
+
+/// Walks a JSON value without keeping any of it.
+struct Walk<'a> {
+    depth_left: usize,
+    found: &'a mut Option<ViolationCode>,
+}
+
+impl Walk<'_> {
+    fn fail<E: de::Error>(self, code: ViolationCode) -> E {
+        *self.found = Some(code);
+        E::custom(code)
+    }
+
+    fn text<E: de::Error>(self, text: &str) -> Result<(), E> {
+        if text.as_bytes().contains(&0) { Err(self.fail(ViolationCode::NulCharacter)) } else { Ok(()) }
+    }
+}
+
+impl<'de> DeserializeSeed<'de> for Walk<'_> {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Walk<'_> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a JSON value")
+    }
+
+    fn visit_bool<E>(self, _: bool) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_i64<E>(self, _: i64) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_u64<E>(self, _: u64) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_f64<E>(self, _: f64) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_unit<E>(self) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_str<E: de::Error>(self, text: &str) -> Result<(), E> {
+        self.text(text)
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<(), A::Error> {
+        let Some(depth_left) = self.depth_left.checked_sub(1) else {
+            return Err(self.fail(ViolationCode::TooDeep));
+        };
+        while seq.next_element_seed(Walk { depth_left, found: self.found })?.is_some() {}
+        Ok(())
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
+        let Some(depth_left) = self.depth_left.checked_sub(1) else {
+            return Err(self.fail(ViolationCode::TooDeep));
+        };
+        while map.next_key_seed(Walk { depth_left, found: self.found })?.is_some() {
+            map.next_value_seed(Walk { depth_left, found: self.found })?;
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Debug for JsonObject {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// Two objects are equal when their texts are.
+impl PartialEq for JsonObject {
+    fn eq(&self, other: &Self) -> bool {
+        self.as_str() == other.as_str()
+    }
+}
+
+impl Eq for JsonObject {}
+
+impl Serialize for JsonObject {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match &self.0 {
+            Some(raw) => raw.serialize(serializer),
+            None => serializer.serialize_newtype_struct("", &serde_json::Map::new()),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for JsonObject {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let raw = <&RawValue>::deserialize(deserializer)?;
+        match raw.get() {
+            "{}" | "null" => Ok(Self(None)),
+            text if text.starts_with('{') => Ok(Self(Some(raw.to_owned()))),
+            text => Err(de::Error::custom(format!("expected an object, found {}", json_type(text)))),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(text: &str) -> Result<JsonObject, Violation> {
+        let raw: Box<RawValue> = serde_json::from_str(text).unwrap();
+        JsonObject::parse("payload", &raw, MAX_DEPTH)
+    }
+
+    #[test]
+    fn the_text_is_kept_as_sent() {
+        let text = r#"{"price": 129.90, "n": 12345678901234567890, "e": 1E2}"#;
+        assert_eq!(parse(text).unwrap().as_str(), text);
+        assert_eq!(serde_json::to_string(&parse(text).unwrap()).unwrap(), text);
+    }
+
+    #[test]
+    fn line_breaks_between_tokens_become_spaces() {
+        assert_eq!(parse("{\"a\":\r\n1}").unwrap().as_str(), "{\"a\":  1}");
+        assert_eq!(parse(r#"{"a":"x\ny"}"#).unwrap().as_str(), r#"{"a":"x\ny"}"#);
+    }
+
+    #[test]
+    fn only_objects_pass() {
+        for (text, found) in [("[]", "array"), ("\"x\"", "text"), ("1", "number"), ("true", "boolean")] {
+            let violation = parse(text).unwrap_err();
+            assert_eq!(violation.code, ViolationCode::WrongType);
+            assert!(violation.reason.contains(found), "{violation}");
+        }
+        assert!(parse("null").unwrap().is_empty());
+        assert!(parse("{}").unwrap().is_empty());
+    }
+
+    #[test]
+    fn depth_is_counted_from_the_object_itself() {
+        let nested =
+            |levels: usize| format!("{{\"a\":{}1{}}}", "[".repeat(levels - 1), "]".repeat(levels - 1));
+        assert!(parse(&nested(64)).is_ok());
+        assert_eq!(parse(&nested(65)).unwrap_err().code, ViolationCode::TooDeep);
+        assert_eq!(parse(&nested(10_000)).unwrap_err().code, ViolationCode::TooDeep);
+    }
+
+    #[test]
+    fn text_that_no_store_can_hold_is_refused() {
+        assert_eq!(parse(r#"{"a":"\u0000"}"#).unwrap_err().code, ViolationCode::NulCharacter);
+        assert_eq!(parse(r#"{"a\u0000":1}"#).unwrap_err().code, ViolationCode::NulCharacter);
+        assert_eq!(parse(r#"{"a":"\ud800"}"#).unwrap_err().code, ViolationCode::InvalidJson);
+        assert_eq!(parse(r#"{"a":1e999}"#).unwrap_err().code, ViolationCode::InvalidJson);
+        assert!(parse(r#"{"a":"\ud83d\ude00"}"#).is_ok());
+    }
+
+    #[test]
+    fn empty_objects_survive_a_round_trip() {
+        assert_eq!(serde_json::to_string(&JsonObject::default()).unwrap(), "{}");
+        assert!(serde_json::from_str::<JsonObject>("{}").unwrap().is_empty());
+        assert!(serde_json::from_str::<JsonObject>("[]").is_err());
+    }
+}

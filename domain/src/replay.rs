@@ -1,0 +1,274 @@
+//! Session replay: rrweb events in chunks.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+use sha2::{Digest, Sha256};
+
+use crate::text::{ProjectId, SessionId};
+use crate::time::{TimePolicy, Timestamp};
+use crate::violation::{Violation, ViolationCode};
+
+/// The rrweb event type of a full snapshot, from which a player can start
+/// (`EventType.FullSnapshot` of rrweb's `packages/types`).
+pub const RRWEB_FULL_SNAPSHOT: i64 = 2;
+
+/// Consecutive rrweb events of one session, as they are logged and stored.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReplayChunk {
+    /// The tenant.
+    pub project_id: ProjectId,
+    /// The visit.
+    pub session_id: SessionId,
+    /// Place among the chunks of the session, from 0.
+    pub chunk_index: u16,
+    /// Time of the earliest event, by the client's clock.
+    pub timestamp_start: Timestamp,
+    /// Time of the latest event, by the client's clock.
+    pub timestamp_end: Timestamp,
+    /// When the server took it.
+    pub received_at: Timestamp,
+    /// Number of events.
+    pub event_count: u32,
+    /// Whether one of the events is a full snapshot.
+    pub has_full_snapshot: bool,
+    /// Bytes of the JSON array before compression.
+    pub raw_bytes: u32,
+    /// SHA-256 of the JSON array before compression: two chunks with it are the same.
+    pub content: ContentHash,
+    /// The JSON array of events, as one gzip member. Not part of the header's JSON.
+    #[serde(skip)]
+    pub data: Vec<u8>,
+}
+
+/// SHA-256 of content, written in hexadecimal.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "Cow<'_, str>", into = "String")]
+pub struct ContentHash(pub [u8; 32]);
+
+impl ContentHash {
+    /// The hash of `content`.
+    pub fn of(content: &[u8]) -> Self {
+        Self(Sha256::digest(content).into())
+    }
+}
+
+impl fmt::Display for ContentHash {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+impl fmt::Debug for ContentHash {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "ContentHash({self})")
+    }
+}
+
+impl From<ContentHash> for String {
+    fn from(hash: ContentHash) -> Self {
+        hash.to_string()
+    }
+}
+
+impl TryFrom<Cow<'_, str>> for ContentHash {
+    type Error = Violation;
+
+    fn try_from(text: Cow<'_, str>) -> Result<Self, Violation> {
+        let digit = |b: u8| char::from(b).to_digit(16).and_then(|d| u8::try_from(d).ok());
+        let mut hash = [0; 32];
+        let pairs = text.as_bytes().chunks_exact(2);
+        let whole = pairs.remainder().is_empty() && pairs.len() == hash.len();
+        let bytes: Option<Vec<u8>> = pairs.map(|pair| Some(digit(pair[0])? << 4 | digit(pair[1])?)).collect();
+        match bytes {
+            Some(bytes) if whole => {
+                hash.copy_from_slice(&bytes);
+                Ok(Self(hash))
+            }
+            _ => Err(Violation::new("content", ViolationCode::NotAllowed, "is not a SHA-256 in hexadecimal")),
+        }
+    }
+}
+
+/// A chunk as a client sent it, decompressed; nothing is checked.
+#[derive(Debug, Clone, Default)]
+#[expect(missing_docs, reason = "the fields are those of `ReplayChunk`, unchecked")]
+pub struct ReplayDraft<'a> {
+    pub session_id: Option<Cow<'a, str>>,
+    pub chunk_index: Option<f64>,
+    pub timestamp_start: Option<f64>,
+    pub timestamp_end: Option<f64>,
+    pub event_count: Option<u64>,
+    pub events: Option<&'a RawValue>,
+}
+
+/// A chunk that passed the rules, not compressed yet.
+#[derive(Debug, Clone)]
+pub struct CheckedReplay {
+    /// Everything but the data.
+    pub chunk: ReplayChunk,
+    /// The JSON array of events: each with its very bytes, joined by `,` in `[` and `]`.
+    pub events: String,
+}
+
+/// The rules that a chunk has to meet.
+#[derive(Debug, Clone)]
+pub struct ReplayRules {
+    /// When the chunk's times are believed.
+    pub time: TimePolicy,
+    /// Most events of a chunk.
+    pub max_events: usize,
+}
+
+impl Default for ReplayRules {
+    /// 100,000 events.
+    fn default() -> Self {
+        Self { time: TimePolicy::default(), max_events: 100_000 }
+    }
+}
+
+/// What every rrweb event must have. Its type may be one that is not known today.
+#[derive(Deserialize)]
+struct RrwebHead {
+    #[serde(rename = "type")]
+    event_type: i64,
+    timestamp: f64,
+}
+
+/// What the events of a chunk say together.
+struct Summary {
+    events: String,
+    count: u32,
+    first: Timestamp,
+    last: Timestamp,
+    has_full_snapshot: bool,
+}
+
+impl ReplayRules {
+    /// Checks a chunk. Counts, times and the snapshot mark come from the events; what the client says of them must
+    /// agree.
+    ///
+    /// # Errors
+    /// The first [`Violation`] found.
+    pub fn validate(
+        &self,
+        project_id: &ProjectId,
+        received_at: Timestamp,
+        draft: ReplayDraft<'_>,
+    ) -> Result<CheckedReplay, Violation> {
+        let session_id = SessionId::new(draft.session_id.ok_or_else(|| Violation::missing("session_id"))?)?;
+        let chunk_index = chunk_index(draft.chunk_index)?;
+        let start = claimed_time("timestamp_start", draft.timestamp_start)?;
+        let end = claimed_time("timestamp_end", draft.timestamp_end)?;
+        let summary = self.read_events(draft.events.ok_or_else(|| Violation::missing("events"))?)?;
+        agree("timestamp_start", start, summary.first, "the earliest event is at")?;
+        agree("timestamp_end", end, summary.last, "the latest event is at")?;
+        if let Some(claimed) = draft.event_count
+            && claimed != u64::from(summary.count)
+        {
+            return Err(inconsistent("event_count", claimed, "the number of events is", summary.count));
+        }
+        self.time.judge(summary.first, 0, received_at).map_err(|v| renamed(v, "timestamp_start"))?;
+        self.time.judge(summary.last, 0, received_at).map_err(|v| renamed(v, "timestamp_end"))?;
+        let raw_bytes = u32::try_from(summary.events.len()).map_err(|_| {
+            Violation::new("events", ViolationCode::TooLarge, "has more bytes than a chunk can have")
+        })?;
+        let chunk = ReplayChunk {
+            project_id: project_id.clone(),
+            session_id,
+            chunk_index,
+            timestamp_start: summary.first,
+            timestamp_end: summary.last,
+            received_at,
+            event_count: summary.count,
+            has_full_snapshot: summary.has_full_snapshot,
+            raw_bytes,
+            content: ContentHash::of(summary.events.as_bytes()),
+            data: Vec::new(),
+        };
+        Ok(CheckedReplay { chunk, events: summary.events })
+    }
+
+    fn read_events(&self, raw: &RawValue) -> Result<Summary, Violation> {
+        let events: Vec<&RawValue> = serde_json::from_str(raw.get()).map_err(|_| {
+            Violation::new("events", ViolationCode::WrongType, "must be an array of rrweb events")
+        })?;
+        if events.is_empty() {
+            return Err(Violation::new("events", ViolationCode::Missing, "must have at least one event"));
+        }
+        if events.len() > self.max_events {
+            return Err(Violation::new(
+                "events",
+                ViolationCode::TooMany,
+                format!("has {} entries, at most {} are allowed", events.len(), self.max_events),
+            ));
+        }
+        let mut text = String::with_capacity(raw.get().len());
+        let mut has_full_snapshot = false;
+        let mut times = Vec::with_capacity(events.len());
+        for (index, event) in events.iter().enumerate() {
+            let head: RrwebHead = serde_json::from_str(event.get()).map_err(|_| not_rrweb(index))?;
+            let at = Timestamp::from_epoch(head.timestamp).map_err(|violation| Violation {
+                field: format!("events[{index}].timestamp").into(),
+                ..violation
+            })?;
+            times.push(at);
+            has_full_snapshot |= head.event_type == RRWEB_FULL_SNAPSHOT;
+            text.push(if index == 0 { '[' } else { ',' });
+            text.push_str(event.get());
+        }
+        text.push(']');
+        let first = times.iter().copied().min().unwrap_or_default();
+        let last = times.iter().copied().max().unwrap_or_default();
+        let count = u32::try_from(events.len()).unwrap_or(u32::MAX);
+        Ok(Summary { events: text, count, first, last, has_full_snapshot })
+    }
+}
+
+fn not_rrweb(index: usize) -> Violation {
+    Violation::new(
+        format!("events[{index}]"),
+        ViolationCode::WrongType,
+        "is no rrweb event: it must be an object with an integer `type` and a numeric `timestamp`",
+    )
+}
+
+fn chunk_index(number: Option<f64>) -> Result<u16, Violation> {
+    let number = number.ok_or_else(|| Violation::missing("chunk_index"))?;
+    if number.fract() != 0.0 || !(0.0..=f64::from(u16::MAX)).contains(&number) {
+        return Err(Violation::new(
+            "chunk_index",
+            ViolationCode::OutOfRange,
+            format!("{number} is not a whole number of 0 to {}", u16::MAX),
+        ));
+    }
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "checked above")]
+    Ok(number as u16)
+}
+
+fn claimed_time(field: &'static str, number: Option<f64>) -> Result<Timestamp, Violation> {
+    let number = number.ok_or_else(|| Violation::missing(field))?;
+    Timestamp::from_epoch(number).map_err(|violation| renamed(violation, field))
+}
+
+fn renamed(violation: Violation, field: &'static str) -> Violation {
+    Violation { field: field.into(), ..violation }
+}
+
+fn agree(field: &'static str, claimed: Timestamp, found: Timestamp, what: &str) -> Result<(), Violation> {
+    if claimed == found { Ok(()) } else { Err(inconsistent(field, claimed, what, found)) }
+}
+
+fn inconsistent(
+    field: &'static str,
+    claimed: impl fmt::Display,
+    what: &str,
+    found: impl fmt::Display,
+) -> Violation {
+    Violation::new(field, ViolationCode::Inconsistent, format!("is {claimed}, but {what} {found}"))
+}
+
+#[cfg(test)]
+mod tests;
