@@ -31,12 +31,12 @@ impl PresentedKey {
 
     /// A new key from 192 random bits: `gs_live_` and 48 hexadecimal digits (`gs_test_` when `test`).
     pub fn from_random(random: [u8; 24], test: bool) -> Self {
-        let mut text = String::from(if test { "gs_test_" } else { "gs_live_" });
+        let mut key = String::from(if test { "gs_test_" } else { "gs_live_" });
         for byte in random {
-            text.push(char::from(HEX[usize::from(byte >> 4)]));
-            text.push(char::from(HEX[usize::from(byte & 15)]));
+            key.push(char::from(HEX[usize::from(byte >> 4)]));
+            key.push(char::from(HEX[usize::from(byte & 15)]));
         }
-        Self(text)
+        Self(key)
     }
 
     /// Checks a key that an operator chose.

@@ -11,7 +11,6 @@ pub use trail::{CursorStep, Signal, Step, Trail};
 use crate::details::Details;
 use crate::event::{Channel, Device, Event, Geo};
 use crate::identity::EventId;
-use crate::insight::{Insight, InsightKind};
 use crate::text::{AnonymousId, CampaignId, ProjectId, SessionId, UserId};
 use crate::time::Timestamp;
 
@@ -278,23 +277,6 @@ fn keep<T>(slot: &mut Option<T>, new: Option<T>, wins: impl Fn(&T, &T) -> bool) 
         && slot.as_ref().is_none_or(|old| wins(&new, old))
     {
         *slot = Some(new);
-    }
-}
-
-/// What insights say about their session.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct InsightFlags {
-    /// At least one rage click.
-    pub has_rage_click: bool,
-    /// At least one dead click.
-    pub has_dead_click: bool,
-}
-
-impl InsightFlags {
-    /// The flags of a session with these insights.
-    pub fn of(insights: &[Insight]) -> Self {
-        let has = |kind| insights.iter().any(|insight| insight.kind == kind);
-        Self { has_rage_click: has(InsightKind::RageClick), has_dead_click: has(InsightKind::DeadClick) }
     }
 }
 

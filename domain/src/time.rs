@@ -39,7 +39,7 @@ impl Timestamp {
     /// # Errors
     /// [`Violation`] for a number that is negative, not finite or past the year 9999.
     pub fn from_epoch(number: f64) -> Result<Self, Violation> {
-        let millis = if number.abs() < SECONDS_BELOW { number * 1000.0 } else { number };
+        let millis = epoch_millis(number);
         if !(0.0..=MAX_MS).contains(&millis) {
             return Err(Violation::new(
                 "timestamp",
@@ -71,6 +71,11 @@ impl Timestamp {
     pub const fn millis_since(self, earlier: Self) -> i64 {
         self.0.saturating_sub(earlier.0)
     }
+}
+
+/// The milliseconds that a number stands for that a client calls a time, with their fraction.
+pub fn epoch_millis(number: f64) -> f64 {
+    if number.abs() < SECONDS_BELOW { number * 1000.0 } else { number }
 }
 
 impl fmt::Display for Timestamp {

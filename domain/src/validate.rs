@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
+use serde::Serialize;
 use serde_json::value::RawValue;
 
 use crate::event::{Channel, Device, Event, Geo, Page};
@@ -14,39 +15,65 @@ use crate::time::{TimePolicy, Timestamp};
 use crate::violation::{Violation, ViolationCode};
 
 /// An event as a client sent it: nothing is checked, text borrows from the request.
-#[derive(Debug, Clone, Default)]
+///
+/// Serializes with the fields that are there, for reports on what was refused.
+#[derive(Debug, Clone, Default, Serialize)]
 #[expect(missing_docs, reason = "the fields are those of `Event`, unchecked")]
 pub struct EventDraft<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub event_id: Option<Cow<'a, str>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub event_type: Option<Cow<'a, str>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub timestamp: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub session_id: Option<Cow<'a, str>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub user_id: Option<Cow<'a, str>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub anonymous_id: Option<Cow<'a, str>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub channel: Option<Cow<'a, str>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub campaign_id: Option<Cow<'a, str>>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub tags: Vec<Cow<'a, str>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub url: Option<Cow<'a, str>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub path: Option<Cow<'a, str>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub title: Option<Cow<'a, str>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub referrer: Option<Cow<'a, str>>,
     pub device: DeviceDraft<'a>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub payload: Option<&'a RawValue>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub custom: Option<&'a RawValue>,
 }
 
 /// What a client says about its device.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, Serialize)]
 #[expect(missing_docs, reason = "the fields are those of `Device`, unchecked")]
 pub struct DeviceDraft<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub browser: Option<Cow<'a, str>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub browser_version: Option<Cow<'a, str>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub os: Option<Cow<'a, str>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub os_version: Option<Cow<'a, str>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub device_type: Option<Cow<'a, str>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub screen_width: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub screen_height: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub viewport_width: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub viewport_height: Option<f64>,
 }
 
@@ -96,27 +123,30 @@ impl Default for EventRules {
 }
 
 impl EventRules {
-    /// Checks every draft of one request and gives a verdict for each, in the same order.
+    /// Checks every draft of one request and gives a verdict for each, in the same order. A draft that could not be
+    /// read keeps the reason as its verdict.
     ///
     /// Two drafts with the same id and the same content both pass (they are one event, and counted once later); with
     /// different content the second is refused, because one of them would be lost.
     pub fn validate_all(
         &self,
         facts: &RequestFacts,
-        drafts: Vec<EventDraft<'_>>,
+        drafts: &[Result<EventDraft<'_>, Violation>],
     ) -> Vec<Result<Event, Violation>> {
         let skew_ms = self.time.skew_ms(facts.sent_at, facts.received_at);
         let mut ids = ContentIds::default();
         let mut seen: HashMap<EventId, usize> = HashMap::with_capacity(drafts.len());
         let mut verdicts: Vec<Result<Event, Violation>> = Vec::with_capacity(drafts.len());
         for draft in drafts {
-            let verdict = self.validate(facts, skew_ms, draft, &mut ids).and_then(|event| {
-                let first = *seen.entry(event.event_id).or_insert(verdicts.len());
-                match verdicts.get(first) {
-                    Some(Ok(other)) if *other != event => Err(conflict(first)),
-                    _ => Ok(event),
-                }
-            });
+            let draft = draft.as_ref().map_err(Clone::clone);
+            let verdict =
+                draft.and_then(|draft| self.validate(facts, skew_ms, draft, &mut ids)).and_then(|event| {
+                    let first = *seen.entry(event.event_id).or_insert(verdicts.len());
+                    match verdicts.get(first) {
+                        Some(Ok(other)) if *other != event => Err(conflict(first)),
+                        _ => Ok(event),
+                    }
+                });
             verdicts.push(verdict);
         }
         verdicts
@@ -130,15 +160,16 @@ impl EventRules {
         &self,
         facts: &RequestFacts,
         skew_ms: i64,
-        draft: EventDraft<'_>,
+        draft: &EventDraft<'_>,
         ids: &mut ContentIds,
     ) -> Result<Event, Violation> {
-        self.check_size(&draft)?;
-        let event_type = EventName::new(draft.event_type.ok_or_else(|| Violation::missing("event_type"))?)?;
+        self.check_size(draft)?;
+        let event_type =
+            EventName::new(draft.event_type.as_deref().ok_or_else(|| Violation::missing("event_type"))?)?;
         let client_time =
             Timestamp::from_epoch(draft.timestamp.ok_or_else(|| Violation::missing("timestamp"))?)?;
         let timestamp = self.time.judge(client_time, skew_ms, facts.received_at)?;
-        let user_id = draft.user_id.map(UserId::new).transpose()?;
+        let user_id = draft.user_id.as_deref().map(UserId::new).transpose()?;
         if facts.user_required && user_id.is_none() {
             return Err(Violation::missing("user_id"));
         }
@@ -147,14 +178,14 @@ impl EventRules {
         let mut event = Event {
             received_at: facts.received_at,
             clock_skew_ms: skew_ms,
-            session_id: draft.session_id.map(SessionId::new).transpose()?,
+            session_id: draft.session_id.as_deref().map(SessionId::new).transpose()?,
             user_id,
-            anonymous_id: draft.anonymous_id.map(AnonymousId::new).transpose()?,
-            channel: draft.channel.map(|text| text.parse::<Channel>()).transpose()?,
-            campaign_id: draft.campaign_id.map(CampaignId::new).transpose()?,
-            tags: self.tags(draft.tags)?,
-            page: page(draft.url, draft.path, draft.title, draft.referrer)?,
-            device: device(draft.device, &facts.device)?,
+            anonymous_id: draft.anonymous_id.as_deref().map(AnonymousId::new).transpose()?,
+            channel: draft.channel.as_deref().map(str::parse::<Channel>).transpose()?,
+            campaign_id: draft.campaign_id.as_deref().map(CampaignId::new).transpose()?,
+            tags: self.tags(&draft.tags)?,
+            page: page(draft)?,
+            device: device(&draft.device, &facts.device)?,
             geo: facts.geo.clone(),
             payload: object("payload", draft.payload, self.max_depth)?,
             custom: object("custom", draft.custom, self.max_depth)?,
@@ -184,7 +215,7 @@ impl EventRules {
         Ok(ids.assign(event, client_time))
     }
 
-    fn tags(&self, tags: Vec<Cow<'_, str>>) -> Result<Vec<Tag>, Violation> {
+    fn tags(&self, tags: &[Cow<'_, str>]) -> Result<Vec<Tag>, Violation> {
         if tags.len() > self.max_tags {
             return Err(Violation::new(
                 "tags",
@@ -192,7 +223,7 @@ impl EventRules {
                 format!("has {} entries, at most {} are allowed", tags.len(), self.max_tags),
             ));
         }
-        tags.into_iter().map(Tag::new).collect()
+        tags.iter().map(|tag| Tag::new(tag.as_ref())).collect()
     }
 
     fn check_size(&self, draft: &EventDraft<'_>) -> Result<(), Violation> {
@@ -248,23 +279,23 @@ fn object(field: &'static str, raw: Option<&RawValue>, max_depth: usize) -> Resu
     raw.map_or_else(|| Ok(JsonObject::default()), |raw| JsonObject::parse(field, raw, max_depth))
 }
 
-fn page(
-    url: Option<Cow<'_, str>>,
-    path: Option<Cow<'_, str>>,
-    title: Option<Cow<'_, str>>,
-    referrer: Option<Cow<'_, str>>,
-) -> Result<Page, Violation> {
-    let checked = |field, text: Option<Cow<'_, str>>| -> Result<String, Violation> {
-        let text = text.unwrap_or_default();
-        check_nul(field, &text)?;
-        Ok(text.into_owned())
+fn page(draft: &EventDraft<'_>) -> Result<Page, Violation> {
+    let checked = |field, text: &Option<Cow<'_, str>>| -> Result<String, Violation> {
+        let text = text.as_deref().unwrap_or_default();
+        check_nul(field, text)?;
+        Ok(text.to_owned())
     };
-    let url = checked("url", url)?;
-    let mut path = checked("path", path)?;
+    let url = checked("url", &draft.url)?;
+    let mut path = checked("path", &draft.path)?;
     if path.is_empty() {
         path_of(&url).clone_into(&mut path);
     }
-    Ok(Page { url, path, title: checked("title", title)?, referrer: checked("referrer", referrer)? })
+    Ok(Page {
+        url,
+        path,
+        title: checked("title", &draft.title)?,
+        referrer: checked("referrer", &draft.referrer)?,
+    })
 }
 
 /// The path of an address such as `https://host/path?query#fragment`; empty when there is none.
@@ -274,20 +305,20 @@ fn path_of(url: &str) -> &str {
     after_scheme.find('/').map_or("", |at| &after_scheme[at..])
 }
 
-fn device(draft: DeviceDraft<'_>, known: &Device) -> Result<Device, Violation> {
-    let text = |field, sent: Option<Cow<'_, str>>, known: &Option<Arc<str>>| match sent {
+fn device(draft: &DeviceDraft<'_>, known: &Device) -> Result<Device, Violation> {
+    let text = |field, sent: &Option<Cow<'_, str>>, known: &Option<Arc<str>>| match sent.as_deref() {
         Some(text) if !text.is_empty() => {
-            check_nul(field, &text)?;
+            check_nul(field, text)?;
             Ok(Some(Arc::from(text)))
         }
         _ => Ok(known.clone()),
     };
     Ok(Device {
-        browser: text("device.browser", draft.browser, &known.browser)?,
-        browser_version: text("device.browser_version", draft.browser_version, &known.browser_version)?,
-        os: text("device.os", draft.os, &known.os)?,
-        os_version: text("device.os_version", draft.os_version, &known.os_version)?,
-        device_type: text("device.device_type", draft.device_type, &known.device_type)?,
+        browser: text("device.browser", &draft.browser, &known.browser)?,
+        browser_version: text("device.browser_version", &draft.browser_version, &known.browser_version)?,
+        os: text("device.os", &draft.os, &known.os)?,
+        os_version: text("device.os_version", &draft.os_version, &known.os_version)?,
+        device_type: text("device.device_type", &draft.device_type, &known.device_type)?,
         screen_width: pixels("device.screen_width", draft.screen_width)?,
         screen_height: pixels("device.screen_height", draft.screen_height)?,
         viewport_width: pixels("device.viewport_width", draft.viewport_width)?,

@@ -24,7 +24,7 @@ fn draft<'a>() -> EventDraft<'a> {
 }
 
 fn validate(draft: EventDraft<'_>) -> Result<Event, Violation> {
-    EventRules::default().validate_all(&facts(), vec![draft]).remove(0)
+    EventRules::default().validate_all(&facts(), &[Ok(draft)]).remove(0)
 }
 
 fn raw(text: &str) -> Box<RawValue> {
@@ -108,7 +108,7 @@ fn skew_is_taken_off_and_kept() {
     #[expect(clippy::cast_precision_loss, reason = "milliseconds of this century fit")]
     let at = (NOW.as_millis() + DAY_MS - 40) as f64;
     let event = EventRules::default()
-        .validate_all(&facts, vec![EventDraft { timestamp: Some(at), ..draft() }])
+        .validate_all(&facts, &[Ok(EventDraft { timestamp: Some(at), ..draft() })])
         .remove(0)
         .unwrap();
     assert_eq!((event.timestamp, event.clock_skew_ms), (NOW.plus_millis(-40), DAY_MS));
@@ -116,10 +116,10 @@ fn skew_is_taken_off_and_kept() {
 
 #[test]
 fn a_retried_request_gives_the_same_ids() {
-    let drafts = || vec![draft(), draft(), EventDraft { path: Some("/a".into()), ..draft() }];
+    let drafts = [Ok(draft()), Ok(draft()), Ok(EventDraft { path: Some("/a".into()), ..draft() })];
     let rules = EventRules::default();
     let ids = |facts: &RequestFacts| -> Vec<EventId> {
-        rules.validate_all(facts, drafts()).into_iter().map(|v| v.unwrap().event_id).collect()
+        rules.validate_all(facts, &drafts).into_iter().map(|v| v.unwrap().event_id).collect()
     };
     let first = ids(&facts());
     let later = NOW.plus_millis(70_000);
@@ -149,7 +149,7 @@ fn every_part_of_the_content_makes_the_identity() {
     let rules = EventRules::default();
     let ids: std::collections::BTreeSet<EventId> = variants
         .iter()
-        .map(|draft| rules.validate_all(&facts(), vec![draft.clone()]).remove(0).unwrap().event_id)
+        .map(|draft| rules.validate_all(&facts(), &[Ok(draft.clone())]).remove(0).unwrap().event_id)
         .collect();
     assert_eq!(ids.len(), variants.len());
 }
@@ -158,7 +158,8 @@ fn every_part_of_the_content_makes_the_identity() {
 fn one_id_with_two_contents_is_refused() {
     let named =
         |path: &'static str| EventDraft { event_id: Some("e-1".into()), path: Some(path.into()), ..draft() };
-    let verdicts = EventRules::default().validate_all(&facts(), vec![named("/a"), named("/b"), named("/a")]);
+    let verdicts =
+        EventRules::default().validate_all(&facts(), &[Ok(named("/a")), Ok(named("/b")), Ok(named("/a"))]);
     assert!(verdicts[0].is_ok() && verdicts[2].is_ok());
     let violation = verdicts[1].as_ref().unwrap_err();
     assert_eq!(violation.code, ViolationCode::ConflictingEventId);
@@ -180,9 +181,17 @@ fn an_idempotency_key_names_the_event() {
             timestamp: Some(at),
             ..draft()
         };
-        rules.validate_all(&facts(), vec![draft]).remove(0).unwrap().event_id
+        rules.validate_all(&facts(), &[Ok(draft)]).remove(0).unwrap().event_id
     };
     let at = draft().timestamp.unwrap();
     assert_eq!(id_of(&one, at), id_of(&again, at - 10.0));
     assert_ne!(id_of(&one, at), id_of(&raw(r#"{"client_attempt_id":"a-2"}"#), at));
+}
+
+#[test]
+fn a_draft_that_could_not_be_read_keeps_its_reason() {
+    let unreadable = Violation::new("timestamp", ViolationCode::WrongType, "is text, must be a number");
+    let verdicts = EventRules::default().validate_all(&facts(), &[Err(unreadable.clone()), Ok(draft())]);
+    assert_eq!(verdicts[0].as_ref().unwrap_err(), &unreadable);
+    assert!(verdicts[1].is_ok());
 }

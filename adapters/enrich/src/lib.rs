@@ -1,0 +1,1 @@
+//! Tells what user agents (woothee) and addresses (maxminddb) mean.

@@ -1,0 +1,1 @@
+//! The HTTP surface of gosight: ingest and read, on axum.

@@ -1,0 +1,55 @@
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use gosight_domain::Event;
+
+use crate::backoff::{Backoff, BackoffPolicy};
+use crate::ports::{EventSink, SinkError};
+use crate::telemetry::{Metric, Telemetry};
+
+/// A sink that tries again while the one behind it is away.
+///
+/// Appending twice is harmless by the port's contract, so an unknown outcome is tried again like a failure.
+#[derive(Debug)]
+pub struct Retrying<S> {
+    sink: S,
+    policy: BackoffPolicy,
+    max_attempts: u32,
+    telemetry: Telemetry,
+}
+
+impl<S: EventSink> Retrying<S> {
+    /// Tries `max_attempts` times in all.
+    pub fn new(sink: S, policy: BackoffPolicy, max_attempts: u32, telemetry: Telemetry) -> Self {
+        Self { sink, policy, max_attempts, telemetry }
+    }
+}
+
+#[async_trait]
+#[deny(clippy::missing_trait_methods)]
+impl<S: EventSink> EventSink for Retrying<S> {
+    async fn append(&self, events: &[Event]) -> Result<(), SinkError> {
+        let mut backoff = Backoff::new(self.policy);
+        loop {
+            let error = match self.sink.append(events).await {
+                Err(error) if error.is_transient() => error,
+                result => return result,
+            };
+            if backoff.attempts() + 1 >= self.max_attempts {
+                return Err(error);
+            }
+            let wait = backoff.next_wait(error.retry_after());
+            tracing::warn!(%error, ?wait, attempt = backoff.attempts(), "a sink failed, trying again");
+            self.telemetry.count(Metric::Retries, &[("what", "sink")], 1);
+            tokio::time::sleep(wait).await;
+        }
+    }
+}
+
+#[async_trait]
+#[deny(clippy::missing_trait_methods)]
+impl<S: EventSink + ?Sized> EventSink for Arc<S> {
+    async fn append(&self, events: &[Event]) -> Result<(), SinkError> {
+        (**self).append(events).await
+    }
+}

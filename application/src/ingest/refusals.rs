@@ -1,0 +1,84 @@
+//! Reports of what was refused, for the errors log.
+
+use bytes::Bytes;
+use gosight_domain::validate::{EventDraft, RequestFacts};
+use gosight_domain::{ProjectId, Timestamp, Violation, ViolationCode};
+use serde::Serialize;
+
+use super::{Ingest, IngestReceipt};
+use crate::logs;
+use crate::ports::Record;
+use crate::telemetry::Metric;
+
+/// One item that was refused at the door, as the errors log keeps it.
+#[derive(Debug, Serialize)]
+pub(super) struct Refusal<'a, T> {
+    project_id: &'a ProjectId,
+    received_at: Timestamp,
+    /// Place in its request.
+    index: usize,
+    field: &'a str,
+    code: &'static str,
+    reason: &'a str,
+    /// The item as far as it could be read; left out when it was refused for its size.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    item: Option<&'a T>,
+}
+
+impl<'a, T: Serialize> Refusal<'a, T> {
+    pub(super) fn new(
+        project_id: &'a ProjectId,
+        received_at: Timestamp,
+        index: usize,
+        violation: &'a Violation,
+        item: Option<&'a T>,
+    ) -> Self {
+        let too_large = violation.code == ViolationCode::TooLarge;
+        Self {
+            project_id,
+            received_at,
+            index,
+            field: &violation.field,
+            code: violation.code.as_str(),
+            reason: &violation.reason,
+            item: item.filter(|_| !too_large),
+        }
+    }
+
+    fn to_record(&self) -> Option<Record> {
+        let value = serde_json::to_vec(self).ok()?;
+        let key = Bytes::copy_from_slice(self.project_id.as_str().as_bytes());
+        Some(Record { key, value: value.into() })
+    }
+}
+
+impl Ingest {
+    pub(super) async fn report_refused(
+        &self,
+        facts: &RequestFacts,
+        drafts: &[Result<EventDraft<'_>, Violation>],
+        receipt: &IngestReceipt,
+    ) {
+        let refusals: Vec<Refusal<'_, EventDraft<'_>>> = receipt
+            .refused()
+            .map(|(index, violation)| {
+                let draft = drafts.get(index).and_then(|draft| draft.as_ref().ok());
+                Refusal::new(&facts.project_id, facts.received_at, index, violation, draft)
+            })
+            .collect();
+        self.report(&refusals).await;
+    }
+
+    /// Writes `refusals` to the errors log. Their senders have their answer whether this works or not, so a failure is
+    /// said and no more.
+    pub(super) async fn report<T: Serialize + Sync>(&self, refusals: &[Refusal<'_, T>]) {
+        let records: Vec<Record> = refusals.iter().filter_map(Refusal::to_record).collect();
+        if records.is_empty() {
+            return;
+        }
+        if let Err(error) = self.ports.log.append(logs::ERRORS, records).await {
+            tracing::warn!(%error, items = refusals.len(), "refused items could not be written to the errors log");
+            self.telemetry.count(Metric::Retries, &[("what", "errors_log")], 1);
+        }
+    }
+}

@@ -1,0 +1,36 @@
+//! Ports and use cases of gosight.
+//!
+//! The use cases know no technology: they are written against the [`ports`], and whoever runs them picks the adapters.
+//!
+//! | use case | does |
+//! | --- | --- |
+//! | [`access`] | turns a key into proof of what its holder may do |
+//! | [`ingest`] | checks, enriches and logs what clients send |
+//! | [`process`] | takes batches from the log, deduplicates, enriches, filters, folds and stores them, once |
+//! | [`query`] | answers questions |
+//!
+//! [`decorators`] add retry, fan-out and observation to any [`EventSink`](ports::EventSink), and caching to keys.
+
+pub mod access;
+pub mod backoff;
+pub mod codec;
+pub mod decorators;
+pub mod ingest;
+mod log_sink;
+pub mod ports;
+pub mod process;
+pub mod query;
+pub mod telemetry;
+
+pub use log_sink::LogSink;
+pub use telemetry::Telemetry;
+
+/// Names of the logs (Kafka topics).
+pub mod logs {
+    /// Events that were accepted.
+    pub const EVENTS: &str = "gosight.events.raw";
+    /// Items that were refused at the door, with the reason.
+    pub const ERRORS: &str = "gosight.events.errors";
+    /// Replay chunks that were accepted.
+    pub const REPLAY: &str = "gosight.replay.chunks";
+}

@@ -1,0 +1,46 @@
+//! The ports: what the use cases need from the outside, as object-safe traits.
+//!
+//! The documentation of each trait is its contract, as numbered sentences. The conformance suite of the port has a
+//! case for each of them and runs against every adapter.
+
+mod aggregate_store;
+mod batch_store;
+mod clock;
+mod context_enricher;
+mod dead_letters;
+mod deduplicator;
+mod error;
+mod event_query;
+mod event_sink;
+mod event_source;
+mod health;
+mod keys;
+mod profile_store;
+mod rate_limiter;
+mod record_log;
+mod replay_store;
+mod session_store;
+
+pub use aggregate_store::{AggregateStore, AggregateStoreError, WindowQuery};
+pub use batch_store::{BatchStore, CommitError, Committed, ProcessedBatch, RefusedRows, StoredEvent};
+pub use clock::{Clock, SystemClock};
+pub use context_enricher::{ClientContext, ContextEnricher};
+pub use dead_letters::{DeadLetter, DeadLetters, DeadLettersError, LogPosition};
+pub use deduplicator::{Claim, ClaimVerdict, Deduplicator, DeduplicatorError};
+pub use error::{BoxError, Effect, Nothing, PortError};
+pub use event_query::{
+    EventCursor, EventQuery, GroupBy, GroupKey, LedgerBalance, LedgerQuery, Metrics, MetricsGroup,
+    MetricsQuery, PartitionCoverage, QueryError, SessionCursor, SessionDetail, SessionFlagFilter,
+    SessionQuery, SessionSummary,
+};
+pub use event_sink::{EventSink, RefusedEvent, RefusedEvents, SinkError};
+pub use event_source::{
+    AssignmentChange, EventSource, PartitionSource, PollLimits, PolledBatch, PolledRecord, SourceError,
+};
+pub use health::{Health, HealthCheck};
+pub use keys::{KeyError, KeyStore, KeyStoreError, KeyUsage, KeyValidator};
+pub use profile_store::{ProfileStore, ProfileStoreError};
+pub use rate_limiter::{RateDecision, RateLimiter, RateLimiterError};
+pub use record_log::{LogError, Record, RecordLog, RefusedRecord, RefusedRecords};
+pub use replay_store::{ChunkId, PutVerdict, ReplayStore, ReplayStoreError};
+pub use session_store::{SessionStore, SessionStoreError};

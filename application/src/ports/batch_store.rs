@@ -1,0 +1,105 @@
+use std::collections::BTreeMap;
+use std::fmt;
+
+use async_trait::async_trait;
+use gosight_domain::aggregate::{AggregateKey, AggregateValue};
+use gosight_domain::ledger::LedgerRow;
+use gosight_domain::replay::ReplayChunk;
+use gosight_domain::rollup::HourlyRollup;
+use gosight_domain::{Event, Session};
+
+use super::dead_letters::DeadLetter;
+use super::{Nothing, PortError};
+
+/// Everything that a polled batch became.
+#[derive(Debug, Clone)]
+pub struct ProcessedBatch {
+    /// What became of each record. Its span names the batch.
+    pub ledger: LedgerRow,
+    /// Events to store, with the offset of their record, in order.
+    pub events: Vec<StoredEvent>,
+    /// Folds of these events by session, to be merged.
+    pub sessions: Vec<Session>,
+    /// Counts of these events by hour, to be added.
+    pub rollup: HourlyRollup,
+    /// Window aggregates of these events, to be merged.
+    pub aggregates: BTreeMap<AggregateKey, AggregateValue>,
+    /// Replay chunks to store.
+    pub replay_chunks: Vec<ReplayChunk>,
+    /// Records to put aside.
+    pub dead_letters: Vec<DeadLetter>,
+}
+
+/// An event with where it stands in the log.
+#[derive(Debug, Clone, PartialEq)]
+pub struct StoredEvent {
+    /// Offset of its record in the batch's partition.
+    pub offset: u64,
+    /// The event.
+    pub event: Event,
+}
+
+impl ProcessedBatch {
+    /// A batch of which nothing is to be stored but its ledger row.
+    pub fn empty(ledger: LedgerRow) -> Self {
+        Self {
+            ledger,
+            events: Vec::new(),
+            sessions: Vec::new(),
+            rollup: HourlyRollup::default(),
+            aggregates: BTreeMap::new(),
+            replay_chunks: Vec::new(),
+            dead_letters: Vec::new(),
+        }
+    }
+}
+
+/// Rows that a store refuses.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RefusedRows {
+    /// Offsets of the records that the bad rows came from, with the reason. Empty when the store cannot tell which
+    /// rows are bad; they are found by bisection then.
+    pub offsets: BTreeMap<u64, String>,
+    /// What the store said.
+    pub reason: String,
+}
+
+impl fmt::Display for RefusedRows {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} ({} row(s) named)", self.reason, self.offsets.len())
+    }
+}
+
+/// Error of [`BatchStore::commit`].
+pub type CommitError = PortError<RefusedRows>;
+
+/// What a commit did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Committed {
+    /// The batch is stored now.
+    Now,
+    /// It was stored before; nothing changed.
+    Before,
+}
+
+/// Makes everything that a batch became visible, once.
+///
+/// # Contract
+/// 1. `Ok(Now)`: events, sessions, rollup, aggregates, chunks, dead letters and the ledger row are stored and survive a
+///    crash.
+/// 2. `Ok(Before)`: the ledger of the partition already reaches to the end of the span; nothing was changed.
+/// 3. A span that overlaps the ledger in part, or leaves a gap after it, is `Fatal`: somebody else wrote, or records
+///    are missing. The first span of a partition may start anywhere.
+/// 4. `Rejected`: nothing was stored. The rows named, or some that are not named, can never be stored.
+/// 5. After `Transient`, calling again with the same batch gives the same result as if the first call had not been.
+/// 6. A crash at any moment leaves a state from which the same batch, or the same records cut into other batches, can
+///    be committed with the same result.
+/// 7. Insights of the merged sessions are found again and replace those found before.
+#[async_trait]
+pub trait BatchStore: fmt::Debug + Send + Sync {
+    /// Where the ledger of `log` ends: for each partition with rows, the next offset to process.
+    async fn next_offsets(&self, log: &str) -> Result<BTreeMap<u32, u64>, PortError<Nothing>>;
+
+    /// Stores `batch`.
+    async fn commit(&self, batch: &ProcessedBatch) -> Result<Committed, CommitError>;
+}

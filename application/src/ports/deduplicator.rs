@@ -1,0 +1,45 @@
+use std::fmt;
+
+use async_trait::async_trait;
+use gosight_domain::{EventId, ProjectId};
+
+use super::PortError;
+use super::dead_letters::LogPosition;
+
+/// Error of [`Deduplicator`].
+pub type DeduplicatorError = PortError;
+
+/// A record that wants to be the one its event is counted by.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Claim {
+    /// The tenant.
+    pub project_id: ProjectId,
+    /// The event.
+    pub event_id: EventId,
+    /// The record.
+    pub position: LogPosition,
+}
+
+/// What became of a claim.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ClaimVerdict {
+    /// The event is this record's.
+    Granted,
+    /// The event is another record's already.
+    Duplicate,
+}
+
+/// Tells which events were seen before.
+///
+/// # Contract
+/// 1. Of all claims for one event (by project and id) exactly one position is granted, the first to claim; claims of
+///    one call count in order.
+/// 2. A claim remembers whose it is: the same position claiming again is granted again, so that a redelivered record is
+///    not its own duplicate.
+/// 3. An event that is stored is a duplicate for every position but its own, also after a crash.
+/// 4. Projects do not see each other's events.
+#[async_trait]
+pub trait Deduplicator: fmt::Debug + Send + Sync {
+    /// Claims events, and gives the verdicts in the same order.
+    async fn claim(&self, claims: &[Claim]) -> Result<Vec<ClaimVerdict>, DeduplicatorError>;
+}

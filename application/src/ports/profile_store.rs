@@ -1,0 +1,36 @@
+use std::collections::HashMap;
+use std::fmt;
+
+use async_trait::async_trait;
+use gosight_domain::profile::ProfileKind;
+use gosight_domain::{JsonObject, ProjectId};
+
+use super::PortError;
+
+/// Error of [`ProfileStore`].
+pub type ProfileStoreError = PortError;
+
+/// What is known about users and items besides their events.
+///
+/// # Contract
+/// 1. `get` gives the profiles that exist, by id; unknown ids are left out.
+/// 2. `put` replaces whole profiles.
+/// 3. Projects do not see each other's profiles.
+#[async_trait]
+pub trait ProfileStore: fmt::Debug + Send + Sync {
+    /// The profiles with these ids.
+    async fn get(
+        &self,
+        project_id: &ProjectId,
+        kind: ProfileKind,
+        ids: &[String],
+    ) -> Result<HashMap<String, JsonObject>, ProfileStoreError>;
+
+    /// Stores profiles.
+    async fn put(
+        &self,
+        project_id: &ProjectId,
+        kind: ProfileKind,
+        profiles: &[(String, JsonObject)],
+    ) -> Result<(), ProfileStoreError>;
+}

@@ -1,0 +1,73 @@
+use std::fmt;
+
+use async_trait::async_trait;
+use gosight_domain::replay::{ContentHash, ReplayChunk};
+use gosight_domain::{ProjectId, SessionId};
+
+use super::PortError;
+
+/// Error of [`ReplayStore`].
+pub type ReplayStoreError = PortError;
+
+/// What became of a chunk that was put.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PutVerdict {
+    /// It is stored now.
+    Stored,
+    /// The same chunk was there.
+    Same,
+    /// Another chunk has its index; nothing was changed.
+    Conflict,
+}
+
+/// Names a chunk.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ChunkId {
+    /// The tenant.
+    pub project_id: ProjectId,
+    /// The visit.
+    pub session_id: SessionId,
+    /// Place among the session's chunks.
+    pub chunk_index: u16,
+}
+
+impl ChunkId {
+    /// The name of `chunk`.
+    pub fn of(chunk: &ReplayChunk) -> Self {
+        Self {
+            project_id: chunk.project_id.clone(),
+            session_id: chunk.session_id.clone(),
+            chunk_index: chunk.chunk_index,
+        }
+    }
+}
+
+/// Replay chunks that are not archived (hot).
+///
+/// # Contract
+/// 1. `put` is idempotent by project, session and index: the same content changes nothing, other content is a
+///    `Conflict` and changes nothing.
+/// 2. `headers` gives the chunks of a session in order of their index, without data.
+/// 3. `data` gives the bytes that were put.
+/// 4. `delete` removes all chunks of a session and says how many; of an unknown session none.
+#[async_trait]
+pub trait ReplayStore: fmt::Debug + Send + Sync {
+    /// Stores `chunks`, and gives the verdicts in the same order.
+    async fn put(&self, chunks: &[ReplayChunk]) -> Result<Vec<PutVerdict>, ReplayStoreError>;
+
+    /// The content that each of `chunks` has, if it is stored.
+    async fn contents(&self, chunks: &[ChunkId]) -> Result<Vec<Option<ContentHash>>, ReplayStoreError>;
+
+    /// The chunks of a session, without data.
+    async fn headers(
+        &self,
+        project_id: &ProjectId,
+        session_id: &SessionId,
+    ) -> Result<Vec<ReplayChunk>, ReplayStoreError>;
+
+    /// The data of one chunk.
+    async fn data(&self, chunk: &ChunkId) -> Result<Option<Vec<u8>>, ReplayStoreError>;
+
+    /// Removes a session's chunks.
+    async fn delete(&self, project_id: &ProjectId, session_id: &SessionId) -> Result<u64, ReplayStoreError>;
+}

@@ -1,0 +1,25 @@
+//! Process: takes batches from a log and makes them visible, once.
+//!
+//! A [`LogConsumer`] reads every partition that it is assigned with a worker of its own. A worker polls a batch, lets a
+//! [`BatchHandler`] turn it into a [`ProcessedBatch`](crate::ports::ProcessedBatch), commits that to the
+//! [`BatchStore`](crate::ports::BatchStore), and then tells the log. It starts where the store's ledger ends, so a crash
+//! between any two of these steps repeats and loses nothing.
+
+mod consumer;
+mod events;
+pub mod filter;
+mod handler;
+mod profiles;
+mod replay;
+mod status;
+mod worker;
+
+pub use consumer::{ConsumerConfig, LogConsumer, ProcessError};
+pub use events::{EventHandler, EventHandlerPorts};
+pub use handler::{BatchHandler, HandlerError, Refusals};
+pub use profiles::{ProfileCacheConfig, ProfileEnricher};
+pub use replay::ReplayHandler;
+pub use status::{EnrichmentStats, PartitionStatus, ProcessStatus, WorkerState};
+
+#[cfg(test)]
+mod tests;

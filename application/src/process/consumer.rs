@@ -1,0 +1,190 @@
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use tokio::task::JoinSet;
+use tokio_util::sync::{CancellationToken, DropGuard};
+
+use super::handler::BatchHandler;
+use super::status::ProcessStatus;
+use super::worker::Worker;
+use crate::backoff::{Backoff, BackoffPolicy};
+use crate::ports::{
+    AssignmentChange, BatchStore, BoxError, Clock, EventSource, PartitionSource, PollLimits, PortError,
+};
+use crate::telemetry::{Metric, Telemetry};
+
+/// How a consumer reads.
+#[derive(Debug, Clone, Copy)]
+pub struct ConsumerConfig {
+    /// How much one batch holds.
+    pub limits: PollLimits,
+    /// How long to wait when the store is away.
+    pub backoff: BackoffPolicy,
+}
+
+/// Why a consumer stopped although nobody asked it to.
+#[derive(Debug, thiserror::Error)]
+pub enum ProcessError {
+    /// A part failed in a way that waiting does not mend.
+    #[error("processing {log} stopped: {source}")]
+    Fatal {
+        /// The log.
+        log: Arc<str>,
+        /// What failed.
+        source: BoxError,
+    },
+    /// A worker ended without a result: it panicked.
+    #[error("a worker of {log} died: {source}")]
+    WorkerDied {
+        /// The log.
+        log: Arc<str>,
+        /// What the runtime says.
+        source: tokio::task::JoinError,
+    },
+}
+
+/// Processes one log: a worker for each assigned partition.
+#[derive(Debug, Clone)]
+pub struct LogConsumer {
+    /// The log.
+    pub source: Arc<dyn EventSource>,
+    /// Where results go, and where the ledger is.
+    pub store: Arc<dyn BatchStore>,
+    /// What makes results of records.
+    pub handler: Arc<dyn BatchHandler>,
+    /// Tells the time.
+    pub clock: Arc<dyn Clock>,
+    /// What it does, for those who ask.
+    pub status: Arc<ProcessStatus>,
+    /// Where numbers go.
+    pub telemetry: Telemetry,
+    /// How it reads.
+    pub config: ConsumerConfig,
+}
+
+/// The workers that run.
+#[derive(Default)]
+struct Workers {
+    tasks: JoinSet<Result<u32, ProcessError>>,
+    stops: HashMap<u32, CancellationToken>,
+    releases: HashMap<u32, DropGuard>,
+}
+
+impl LogConsumer {
+    /// Runs until `shutdown` is cancelled or the source is closed; each worker finishes the batch it is at. A worker
+    /// whose store is away stops waiting: its batch is in the log and is taken up again at the next start.
+    ///
+    /// # Errors
+    /// [`ProcessError`] when a part failed for good. Nothing that was acknowledged is lost by it.
+    pub async fn run(&self, shutdown: CancellationToken) -> Result<(), ProcessError> {
+        let mut workers = Workers::default();
+        let result = self.supervise(&mut workers, &shutdown).await;
+        for stop in workers.stops.values() {
+            stop.cancel();
+        }
+        let mut ended = result;
+        while let Some(joined) = workers.tasks.join_next().await {
+            let worker = self.joined(joined).map(|_| ());
+            ended = ended.and(worker);
+        }
+        ended
+    }
+
+    async fn supervise(
+        &self,
+        workers: &mut Workers,
+        shutdown: &CancellationToken,
+    ) -> Result<(), ProcessError> {
+        loop {
+            tokio::select! {
+                () = shutdown.cancelled() => return Ok(()),
+                Some(joined) = workers.tasks.join_next() => {
+                    let partition = self.joined(joined)?;
+                    workers.stops.remove(&partition);
+                    self.status.released(partition);
+                    drop(workers.releases.remove(&partition));
+                }
+                change = self.source.next_change() => match change {
+                    Ok(Some(AssignmentChange::Assigned(partition))) => {
+                        self.start_worker(workers, partition, shutdown).await?;
+                    }
+                    Ok(Some(AssignmentChange::Revoked { partition, released })) => {
+                        if let Some(stop) = workers.stops.get(&partition) {
+                            stop.cancel();
+                            workers.releases.insert(partition, released);
+                        }
+                    }
+                    Ok(None) => return Ok(()),
+                    Err(error) => return Err(self.fatal(error)),
+                },
+            }
+        }
+    }
+
+    async fn start_worker(
+        &self,
+        workers: &mut Workers,
+        mut source: Box<dyn PartitionSource>,
+        shutdown: &CancellationToken,
+    ) -> Result<(), ProcessError> {
+        let partition = source.partition();
+        let Some(ledger_end) = self.ledger_end(partition, shutdown).await? else { return Ok(()) };
+        if let Some(next) = ledger_end
+            && next != source.position()
+        {
+            tracing::info!(
+                log = %self.source.log(),
+                partition,
+                committed = source.position(),
+                ledger = next,
+                "starting where the ledger ends"
+            );
+            source.seek(next).await.map_err(|error| self.fatal(error))?;
+        }
+        let stop = shutdown.child_token();
+        self.status.assigned(partition, source.position());
+        let worker = Worker::new(self.clone(), source, stop.clone());
+        workers.stops.insert(partition, stop);
+        workers.tasks.spawn(worker.run());
+        Ok(())
+    }
+
+    /// Where the ledger of `partition` ends; outer `None` when shut down while asking.
+    async fn ledger_end(
+        &self,
+        partition: u32,
+        shutdown: &CancellationToken,
+    ) -> Result<Option<Option<u64>>, ProcessError> {
+        let mut backoff = Backoff::new(self.config.backoff);
+        loop {
+            match self.store.next_offsets(self.source.log()).await {
+                Ok(offsets) => return Ok(Some(offsets.get(&partition).copied())),
+                Err(error) if error.is_transient() => {
+                    let wait = backoff.next_wait(error.retry_after());
+                    tracing::warn!(%error, ?wait, "the ledger cannot be read, trying again");
+                    self.telemetry.count(Metric::Retries, &[("what", "ledger")], 1);
+                    tokio::select! {
+                        () = shutdown.cancelled() => return Ok(None),
+                        () = tokio::time::sleep(wait) => {}
+                    }
+                }
+                Err(error) => return Err(self.fatal(error)),
+            }
+        }
+    }
+
+    pub(super) fn fatal<R: std::fmt::Debug + std::fmt::Display + Send + Sync + 'static>(
+        &self,
+        error: PortError<R>,
+    ) -> ProcessError {
+        ProcessError::Fatal { log: self.source.log().clone(), source: error.into() }
+    }
+
+    fn joined(
+        &self,
+        joined: Result<Result<u32, ProcessError>, tokio::task::JoinError>,
+    ) -> Result<u32, ProcessError> {
+        joined
+            .unwrap_or_else(|source| Err(ProcessError::WorkerDied { log: self.source.log().clone(), source }))
+    }
+}

@@ -1,0 +1,212 @@
+use std::collections::{HashMap, hash_map};
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use gosight_domain::aggregate::Aggregation;
+use gosight_domain::field::EventFields;
+use gosight_domain::ledger::{LedgerRow, Outcome};
+use gosight_domain::{Event, ProjectId, Session, SessionId};
+
+use super::filter::{FilterSet, Verdict};
+use super::handler::{BatchHandler, HandlerError, Refusals};
+use super::profiles::ProfileEnricher;
+use crate::codec::decode_event;
+use crate::ports::{
+    Claim, ClaimVerdict, Clock, DeadLetter, Deduplicator, LogPosition, PolledBatch, ProcessedBatch,
+    StoredEvent,
+};
+
+/// What event processing is made of.
+#[derive(Debug, Clone)]
+pub struct EventHandlerPorts {
+    /// Tells which events were seen before.
+    pub deduplicator: Arc<dyn Deduplicator>,
+    /// Adds what is known about users and items, if anything.
+    pub profiles: Option<Arc<ProfileEnricher>>,
+    /// Tells the time.
+    pub clock: Arc<dyn Clock>,
+}
+
+/// Turns batches of the event log into stored events, sessions, counts and aggregates:
+/// decode, deduplicate, enrich, filter, fold.
+#[derive(Debug)]
+pub struct EventHandler {
+    ports: EventHandlerPorts,
+    filters: Arc<FilterSet>,
+    aggregations: Vec<Aggregation>,
+}
+
+/// A record on its way, with its fate once that is known.
+struct Item {
+    offset: u64,
+    fate: Fate,
+}
+
+enum Fate {
+    Open(Box<Event>),
+    Set(Box<Event>, Outcome),
+    /// Not an event: reason and what was said.
+    Broken(Arc<str>, String),
+}
+
+impl EventHandler {
+    /// Handles events with these rules and aggregations.
+    pub fn new(ports: EventHandlerPorts, filters: Arc<FilterSet>, aggregations: Vec<Aggregation>) -> Self {
+        Self { ports, filters, aggregations }
+    }
+
+    fn decode(batch: &PolledBatch, refused: &Refusals) -> Vec<Item> {
+        let decode = |value: &[u8], offset: u64| {
+            if let Some(reason) = refused.get(&offset) {
+                return Fate::Broken("store_refused".into(), reason.clone());
+            }
+            match decode_event(value) {
+                Ok(event) => Fate::Open(Box::new(event)),
+                Err(error) => Fate::Broken(error.reason().into(), error.to_string()),
+            }
+        };
+        batch
+            .records
+            .iter()
+            .map(|record| Item { offset: record.offset, fate: decode(&record.value, record.offset) })
+            .collect()
+    }
+
+    async fn deduplicate(&self, batch: &PolledBatch, items: &mut [Item]) -> Result<(), HandlerError> {
+        let claims: Vec<Claim> = items
+            .iter()
+            .filter_map(|item| match &item.fate {
+                Fate::Open(event) => Some(Claim {
+                    project_id: event.project_id.clone(),
+                    event_id: event.event_id,
+                    position: position(batch, item.offset),
+                }),
+                _ => None,
+            })
+            .collect();
+        let mut verdicts = self.ports.deduplicator.claim(&claims).await?.into_iter();
+        for item in items.iter_mut().filter(|item| matches!(item.fate, Fate::Open(_))) {
+            if verdicts.next() == Some(ClaimVerdict::Duplicate) {
+                item.settle(Outcome::Duplicate);
+            }
+        }
+        Ok(())
+    }
+
+    fn filter(&self, items: &mut [Item]) {
+        if self.filters.is_empty() {
+            return;
+        }
+        for item in items {
+            if let Fate::Open(event) = &mut item.fate
+                && let Verdict::Block { rule } = self.filters.apply(event)
+            {
+                item.settle(Outcome::Filtered(rule));
+            }
+        }
+    }
+
+    fn fold(&self, batch: &PolledBatch, items: Vec<Item>) -> ProcessedBatch {
+        let now = self.ports.clock.now();
+        let mut processed = ProcessedBatch::empty(LedgerRow::new(batch.span.clone()));
+        let mut sessions = Folds::default();
+        let records = items.into_iter().zip(&batch.records);
+        for (Item { offset, fate }, record) in records {
+            match fate {
+                Fate::Open(event) => {
+                    let outcome = Outcome::Stored;
+                    processed.ledger.record(Some(&event.project_id), event.received_at.hour(), &outcome);
+                    sessions.add(&event);
+                    processed.rollup.add(&event);
+                    self.aggregate(&event, &mut processed);
+                    processed.events.push(StoredEvent { offset, event: *event });
+                }
+                Fate::Set(event, outcome) => {
+                    processed.ledger.record(Some(&event.project_id), event.received_at.hour(), &outcome);
+                }
+                Fate::Broken(reason, detail) => {
+                    processed.ledger.record(None, now.hour(), &Outcome::DeadLettered(reason.clone()));
+                    processed.dead_letters.push(DeadLetter {
+                        position: position(batch, offset),
+                        project_id: None,
+                        reason,
+                        detail,
+                        at: now,
+                        record: record.value.clone(),
+                    });
+                }
+            }
+        }
+        processed.sessions = sessions.into_sessions();
+        processed
+    }
+
+    fn aggregate(&self, event: &Event, processed: &mut ProcessedBatch) {
+        if self.aggregations.is_empty() {
+            return;
+        }
+        let fields = EventFields::of(event);
+        for aggregation in &self.aggregations {
+            aggregation.apply(event, &fields, &mut processed.aggregates);
+        }
+    }
+}
+
+impl Item {
+    fn settle(&mut self, outcome: Outcome) {
+        let fate = std::mem::replace(&mut self.fate, Fate::Broken(Arc::default(), String::new()));
+        self.fate = match fate {
+            Fate::Open(event) => Fate::Set(event, outcome),
+            settled => settled,
+        };
+    }
+}
+
+fn position(batch: &PolledBatch, offset: u64) -> LogPosition {
+    LogPosition { log: batch.span.log.clone(), partition: batch.span.partition, offset }
+}
+
+/// The folds of a batch by session, in order of first appearance.
+#[derive(Default)]
+struct Folds {
+    places: HashMap<(ProjectId, SessionId), usize>,
+    sessions: Vec<Session>,
+}
+
+impl Folds {
+    fn add(&mut self, event: &Event) {
+        let Some(session_id) = &event.session_id else { return };
+        // Checked when the record was decoded.
+        let Ok(details) = event.details() else { return };
+        match self.places.entry((event.project_id.clone(), session_id.clone())) {
+            hash_map::Entry::Occupied(place) => self.sessions[*place.get()].apply(event, &details),
+            hash_map::Entry::Vacant(place) => {
+                if let Some(session) = Session::of(event, &details) {
+                    place.insert(self.sessions.len());
+                    self.sessions.push(session);
+                }
+            }
+        }
+    }
+
+    fn into_sessions(self) -> Vec<Session> {
+        self.sessions
+    }
+}
+
+#[async_trait]
+impl BatchHandler for EventHandler {
+    async fn handle(&self, batch: &PolledBatch, refused: &Refusals) -> Result<ProcessedBatch, HandlerError> {
+        let mut items = Self::decode(batch, refused);
+        self.deduplicate(batch, &mut items).await?;
+        if let Some(profiles) = &self.ports.profiles {
+            let events = items.iter_mut().filter_map(|item| match &mut item.fate {
+                Fate::Open(event) => Some(&mut **event),
+                _ => None,
+            });
+            profiles.enrich(events.collect()).await;
+        }
+        self.filter(&mut items);
+        Ok(self.fold(batch, items))
+    }
+}

@@ -1,0 +1,163 @@
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use async_trait::async_trait;
+use gosight_domain::Timestamp;
+use gosight_domain::ledger::OutcomeCounts;
+
+use crate::ports::{Health, HealthCheck};
+
+/// What a worker does right now.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum WorkerState {
+    /// Waits for records or works on them.
+    Running,
+    /// Waits for its store or another part that is away.
+    Blocked {
+        /// Since when.
+        since: Timestamp,
+        /// What was said last.
+        error: String,
+    },
+}
+
+/// How far a partition is processed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PartitionStatus {
+    /// What its worker does.
+    pub state: WorkerState,
+    /// The next offset to process.
+    pub next_offset: u64,
+}
+
+/// What a consumer does and has done since it started. Shared by its workers and whoever asks.
+#[derive(Debug)]
+pub struct ProcessStatus {
+    name: &'static str,
+    log: Arc<str>,
+    partitions: Mutex<BTreeMap<u32, PartitionStatus>>,
+    counts: Mutex<OutcomeCounts>,
+    batches: AtomicU64,
+}
+
+impl ProcessStatus {
+    /// Nothing done yet. `name` is what readiness calls it.
+    pub fn new(name: &'static str, log: impl Into<Arc<str>>) -> Self {
+        Self {
+            name,
+            log: log.into(),
+            partitions: Mutex::default(),
+            counts: Mutex::default(),
+            batches: AtomicU64::new(0),
+        }
+    }
+
+    /// Name of the log.
+    pub fn log(&self) -> &Arc<str> {
+        &self.log
+    }
+
+    /// The partitions that are read, by number.
+    pub fn partitions(&self) -> BTreeMap<u32, PartitionStatus> {
+        lock(&self.partitions).clone()
+    }
+
+    /// What became of the records since the start.
+    pub fn counts(&self) -> OutcomeCounts {
+        lock(&self.counts).clone()
+    }
+
+    /// Batches stored since the start.
+    pub fn batches(&self) -> u64 {
+        self.batches.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn assigned(&self, partition: u32, next_offset: u64) {
+        let status = PartitionStatus { state: WorkerState::Running, next_offset };
+        lock(&self.partitions).insert(partition, status);
+    }
+
+    pub(super) fn released(&self, partition: u32) {
+        lock(&self.partitions).remove(&partition);
+    }
+
+    pub(super) fn blocked(&self, partition: u32, now: Timestamp, error: &str) {
+        if let Some(status) = lock(&self.partitions).get_mut(&partition) {
+            let since = match status.state {
+                WorkerState::Blocked { since, .. } => since,
+                WorkerState::Running => now,
+            };
+            status.state = WorkerState::Blocked { since, error: error.to_owned() };
+        }
+    }
+
+    pub(super) fn stored(&self, partition: u32, next_offset: u64, counts: &OutcomeCounts) {
+        self.batches.fetch_add(1, Ordering::Relaxed);
+        lock(&self.counts).merge(counts);
+        if let Some(status) = lock(&self.partitions).get_mut(&partition) {
+            status.next_offset = next_offset;
+            status.state = WorkerState::Running;
+        }
+    }
+}
+
+/// Every value behind these locks is whole after each statement, so a panic elsewhere does not spoil it.
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[async_trait]
+impl HealthCheck for ProcessStatus {
+    fn name(&self) -> &'static str {
+        self.name
+    }
+
+    async fn check(&self) -> Health {
+        let partitions = self.partitions();
+        let blocked = partitions.iter().find_map(|(partition, status)| match &status.state {
+            WorkerState::Blocked { error, .. } => Some(format!("partition {partition} waits: {error}")),
+            WorkerState::Running => None,
+        });
+        // Events are still taken and kept in the log, so waiting is no reason to turn clients away.
+        blocked.map_or(Health::Up, Health::Degraded)
+    }
+}
+
+/// How often profiles were looked up and found.
+#[derive(Debug, Default)]
+pub struct EnrichmentStats {
+    pub(super) cache_hits: AtomicU64,
+    pub(super) cache_misses: AtomicU64,
+    pub(super) enriched: AtomicU64,
+    pub(super) failures: AtomicU64,
+}
+
+impl EnrichmentStats {
+    /// Lookups that the cache answered.
+    pub fn cache_hits(&self) -> u64 {
+        self.cache_hits.load(Ordering::Relaxed)
+    }
+
+    /// Lookups that went to the source.
+    pub fn cache_misses(&self) -> u64 {
+        self.cache_misses.load(Ordering::Relaxed)
+    }
+
+    /// Events that got a context.
+    pub fn enriched(&self) -> u64 {
+        self.enriched.load(Ordering::Relaxed)
+    }
+
+    /// Batches that went on without profiles because the source failed.
+    pub fn failures(&self) -> u64 {
+        self.failures.load(Ordering::Relaxed)
+    }
+
+    /// Part of lookups that the cache answered; 0 before the first.
+    #[expect(clippy::cast_precision_loss, reason = "a ratio needs no more digits")]
+    pub fn cache_hit_ratio(&self) -> f64 {
+        let (hits, misses) = (self.cache_hits() as f64, self.cache_misses() as f64);
+        if hits + misses > 0.0 { hits / (hits + misses) } else { 0.0 }
+    }
+}

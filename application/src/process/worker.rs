@@ -1,0 +1,232 @@
+use std::time::{Duration, Instant};
+
+use gosight_domain::ledger::BatchSpan;
+use tokio_util::sync::CancellationToken;
+
+use super::consumer::{LogConsumer, ProcessError};
+use super::handler::Refusals;
+use crate::backoff::Backoff;
+use crate::ports::{PartitionSource, PolledBatch, PortError, ProcessedBatch};
+use crate::telemetry::{Metric, Telemetry};
+
+/// Reads one partition.
+pub(super) struct Worker {
+    consumer: LogConsumer,
+    source: Box<dyn PartitionSource>,
+    stop: CancellationToken,
+}
+
+/// Whether a step was done.
+enum Step {
+    Done,
+    /// The worker was asked to stop first.
+    Stopped,
+}
+
+impl Worker {
+    pub(super) fn new(
+        consumer: LogConsumer,
+        source: Box<dyn PartitionSource>,
+        stop: CancellationToken,
+    ) -> Self {
+        Self { consumer, source, stop }
+    }
+
+    /// Polls, stores and commits until stopped; gives the partition.
+    pub(super) async fn run(mut self) -> Result<u32, ProcessError> {
+        let partition = self.source.partition();
+        let mut load = Load::start();
+        loop {
+            let polled = tokio::select! {
+                () = self.stop.cancelled() => return Ok(partition),
+                polled = self.source.poll(&self.consumer.config.limits) => polled,
+            };
+            load.begin_work();
+            let batch = match polled {
+                Ok(batch) => batch,
+                Err(error) => match self.wait_out(error, "log", &mut self.backoff()).await? {
+                    Step::Done => continue,
+                    Step::Stopped => return Ok(partition),
+                },
+            };
+            let next = batch.span.next();
+            let started = Instant::now();
+            if let Step::Stopped = self.store(batch, started).await? {
+                return Ok(partition);
+            }
+            if let Err(error) = self.source.commit(next).await {
+                // The ledger is the truth; the log's own offset is a hint that the next commit repeats.
+                tracing::warn!(%error, partition, "the offset could not be committed");
+            }
+            load.end_work(&self.consumer.telemetry, &self.labels(partition.to_string().as_str()));
+        }
+    }
+
+    fn labels<'a>(&'a self, partition: &'a str) -> [(&'static str, &'a str); 2] {
+        [("log", self.consumer.source.log().as_ref()), ("partition", partition)]
+    }
+
+    fn backoff(&self) -> Backoff {
+        Backoff::new(self.consumer.config.backoff)
+    }
+
+    /// Stores `batch`, in parts if the store refuses rows that it cannot name.
+    async fn store(&self, batch: PolledBatch, started: Instant) -> Result<Step, ProcessError> {
+        let mut parts = vec![batch];
+        while let Some(part) = parts.pop() {
+            match self.store_part(&part, started).await? {
+                Stored::Whole => {}
+                Stored::Stopped => return Ok(Step::Stopped),
+                Stored::Refused => {
+                    let (first, second) = halves(part);
+                    parts.push(second);
+                    parts.push(first);
+                }
+            }
+        }
+        Ok(Step::Done)
+    }
+
+    async fn store_part(&self, batch: &PolledBatch, started: Instant) -> Result<Stored, ProcessError> {
+        let mut backoff = self.backoff();
+        let mut refused = Refusals::new();
+        loop {
+            let processed = match self.consumer.handler.handle(batch, &refused).await {
+                Ok(processed) => processed,
+                Err(error) => match self.wait_out(error, "handler", &mut backoff).await? {
+                    Step::Done => continue,
+                    Step::Stopped => return Ok(Stored::Stopped),
+                },
+            };
+            let error = match self.commit(&processed).await {
+                Ok(()) => {
+                    self.note_stored(&processed, started);
+                    return Ok(Stored::Whole);
+                }
+                Err(error) => error,
+            };
+            match error {
+                PortError::Rejected { refused: rows, .. } => {
+                    tracing::warn!(span = %batch.span, reason = rows.reason, "the store refuses rows");
+                    let known = refused.len();
+                    refused.extend(rows.offsets);
+                    match batch.records.as_slice() {
+                        _ if refused.len() > known => {}
+                        [only] => drop(refused.insert(only.offset, rows.reason)),
+                        _ => return Ok(Stored::Refused),
+                    }
+                }
+                error => match self.wait_out(error, "store", &mut backoff).await? {
+                    Step::Done => {}
+                    Step::Stopped => return Ok(Stored::Stopped),
+                },
+            }
+        }
+    }
+
+    async fn commit(&self, processed: &ProcessedBatch) -> Result<(), PortError<crate::ports::RefusedRows>> {
+        let start = Instant::now();
+        let committed = self.consumer.store.commit(processed).await?;
+        self.consumer.telemetry.observe_time(Metric::CommitSeconds, &[], start.elapsed());
+        tracing::debug!(span = %processed.ledger.span, ?committed, "batch stored");
+        Ok(())
+    }
+
+    fn note_stored(&self, processed: &ProcessedBatch, started: Instant) {
+        let LogConsumer { telemetry, status, clock, .. } = &self.consumer;
+        let span = &processed.ledger.span;
+        let counts = processed.ledger.total();
+        status.stored(span.partition, span.next(), &counts);
+        let log = [("log", span.log.as_ref())];
+        telemetry.count(Metric::EventsProcessed, &log, counts.polled);
+        telemetry.count(Metric::EventsDeduplicated, &log, counts.duplicate);
+        for (rule, count) in &counts.filtered {
+            telemetry.count(Metric::EventsFiltered, &[("rule", rule)], *count);
+        }
+        for (reason, count) in &counts.dead_lettered {
+            telemetry.count(Metric::DeadLetters, &[("reason", reason)], *count);
+        }
+        telemetry.observe_time(Metric::ProcessingSeconds, &log, started.elapsed());
+        #[expect(clippy::cast_precision_loss, reason = "a batch is small")]
+        telemetry.observe(Metric::BatchRecords, &log, counts.polled as f64);
+        if let Some(oldest) = processed.events.iter().map(|stored| stored.event.received_at).min() {
+            #[expect(clippy::cast_precision_loss, reason = "an age needs no more digits")]
+            let age_seconds = clock.now().millis_since(oldest) as f64 / 1_000.0;
+            telemetry.observe(Metric::BatchAgeSeconds, &log, age_seconds);
+        }
+    }
+
+    /// Waits after a failure that may pass. A failure that does not pass is the error.
+    async fn wait_out<R: std::fmt::Debug + std::fmt::Display + Send + Sync + 'static>(
+        &self,
+        error: PortError<R>,
+        what: &'static str,
+        backoff: &mut Backoff,
+    ) -> Result<Step, ProcessError> {
+        if !error.is_transient() {
+            return Err(self.consumer.fatal(error));
+        }
+        let partition = self.source.partition();
+        let wait = backoff.next_wait(error.retry_after());
+        tracing::warn!(%error, partition, ?wait, attempt = backoff.attempts(), "a {what} is away, trying again");
+        let LogConsumer { telemetry, status, clock, .. } = &self.consumer;
+        telemetry.count(Metric::Retries, &[("what", what)], 1);
+        telemetry.gauge_add(Metric::CircuitBreakersOpen, 1.0);
+        status.blocked(partition, clock.now(), &error.to_string());
+        let step = tokio::select! {
+            () = self.stop.cancelled() => Step::Stopped,
+            () = tokio::time::sleep(wait) => Step::Done,
+        };
+        telemetry.gauge_add(Metric::CircuitBreakersOpen, -1.0);
+        Ok(step)
+    }
+}
+
+/// What became of a part of a batch.
+enum Stored {
+    Whole,
+    /// Rows in it are bad, and nobody can tell which.
+    Refused,
+    Stopped,
+}
+
+/// Two batches that cover what `batch` does, each with half of the records.
+fn halves(batch: PolledBatch) -> (PolledBatch, PolledBatch) {
+    let PolledBatch { span, mut records } = batch;
+    let second = records.split_off(records.len() / 2);
+    let cut = second.first().map_or(span.last, |record| record.offset);
+    let first_span = BatchSpan { last: cut.saturating_sub(1), ..span.clone() };
+    let second_span = BatchSpan { first: cut, ..span };
+    (PolledBatch { span: first_span, records }, PolledBatch { span: second_span, records: second })
+}
+
+/// How busy a worker is.
+struct Load {
+    window: Instant,
+    busy: Duration,
+    work_began: Instant,
+}
+
+/// How often the load is told.
+const LOAD_WINDOW: Duration = Duration::from_secs(5);
+
+impl Load {
+    fn start() -> Self {
+        let now = Instant::now();
+        Self { window: now, busy: Duration::ZERO, work_began: now }
+    }
+
+    fn begin_work(&mut self) {
+        self.work_began = Instant::now();
+    }
+
+    fn end_work(&mut self, telemetry: &Telemetry, labels: &[(&'static str, &str)]) {
+        self.busy += self.work_began.elapsed();
+        let window = self.window.elapsed();
+        if window >= LOAD_WINDOW {
+            let percent = 100.0 * self.busy.as_secs_f64() / window.as_secs_f64();
+            telemetry.gauge(Metric::WorkerUtilizationPercent, labels, percent);
+            (self.window, self.busy) = (Instant::now(), Duration::ZERO);
+        }
+    }
+}

@@ -1,0 +1,114 @@
+//! Query: answers questions, each for one project only.
+
+mod ledger;
+mod replay;
+
+use std::sync::Arc;
+
+use gosight_domain::aggregate::AggregateValue;
+use gosight_domain::key::{Read, Scoped};
+use gosight_domain::{Event, SessionId, Timestamp};
+
+pub use ledger::{LedgerReport, LogCoverage, PartitionReport};
+pub use replay::{ReplayEvent, ReplayEvents, ReplayManifest, ReplayReadError, TimeRange};
+
+use crate::ports::{
+    AggregateStore, EventCursor, EventQuery, EventSource, LedgerQuery, Metrics, MetricsQuery, QueryError,
+    ReplayStore, SessionDetail, SessionQuery, SessionSummary, WindowQuery,
+};
+
+/// Most entries of one answer, whatever was asked for.
+pub const MAX_LIMIT: usize = 10_000;
+
+/// What the query use case is made of.
+#[derive(Debug, Clone)]
+pub struct QueryPorts {
+    /// Metrics, sessions and events.
+    pub events: Arc<dyn EventQuery>,
+    /// The ledger.
+    pub ledger: Arc<dyn LedgerQuery>,
+    /// Window aggregates.
+    pub aggregates: Arc<dyn AggregateStore>,
+    /// Replay chunks.
+    pub replays: Arc<dyn ReplayStore>,
+    /// The logs that the ledger is about, to know what is in flight.
+    pub logs: Vec<Arc<dyn EventSource>>,
+}
+
+/// The query use case. Every answer is for the project of the [`Scoped`] proof that the caller holds, and bounded.
+#[derive(Debug, Clone)]
+pub struct Query {
+    ports: QueryPorts,
+}
+
+impl Query {
+    /// Answers from `ports`.
+    pub fn new(ports: QueryPorts) -> Self {
+        Self { ports }
+    }
+
+    /// Counts, from the hourly rollup.
+    ///
+    /// # Errors
+    /// The read side's.
+    pub async fn metrics(
+        &self,
+        scope: &Scoped<Read>,
+        mut query: MetricsQuery,
+    ) -> Result<Metrics, QueryError> {
+        query.limit = query.limit.min(MAX_LIMIT);
+        self.ports.events.metrics(scope.project_id(), &query).await
+    }
+
+    /// A page of sessions, latest first.
+    ///
+    /// # Errors
+    /// The read side's.
+    pub async fn sessions(
+        &self,
+        scope: &Scoped<Read>,
+        mut query: SessionQuery,
+    ) -> Result<Vec<SessionSummary>, QueryError> {
+        query.limit = query.limit.min(MAX_LIMIT);
+        self.ports.events.sessions(scope.project_id(), &query).await
+    }
+
+    /// One session with what it shows.
+    ///
+    /// # Errors
+    /// The read side's.
+    pub async fn session(
+        &self,
+        scope: &Scoped<Read>,
+        session_id: &SessionId,
+    ) -> Result<Option<SessionDetail>, QueryError> {
+        self.ports.events.session(scope.project_id(), session_id).await
+    }
+
+    /// A page of a session's events, earliest first.
+    ///
+    /// # Errors
+    /// The read side's.
+    pub async fn session_events(
+        &self,
+        scope: &Scoped<Read>,
+        session_id: &SessionId,
+        after: Option<EventCursor>,
+        limit: usize,
+    ) -> Result<Vec<Event>, QueryError> {
+        self.ports.events.session_events(scope.project_id(), session_id, after, limit.min(MAX_LIMIT)).await
+    }
+
+    /// Windows of an aggregation, earliest first.
+    ///
+    /// # Errors
+    /// The aggregate store's.
+    pub async fn aggregates(
+        &self,
+        scope: &Scoped<Read>,
+        mut query: WindowQuery,
+    ) -> Result<Vec<(Timestamp, AggregateValue)>, QueryError> {
+        query.limit = query.limit.min(MAX_LIMIT);
+        self.ports.aggregates.windows(scope.project_id(), &query).await
+    }
+}

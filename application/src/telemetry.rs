@@ -1,0 +1,140 @@
+//! What the use cases say about themselves in numbers.
+//!
+//! Built on the `metrics` facade but not on its global recorder: each instance has its own, so that several pipelines
+//! can run in one process.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use metrics::{Key, Label, Level, Metadata, Recorder, SharedString, Unit};
+
+/// A recorder that many threads share.
+pub type SharedRecorder = Arc<dyn Recorder + Send + Sync>;
+
+/// Where numbers go.
+#[derive(Clone)]
+pub struct Telemetry {
+    recorder: SharedRecorder,
+}
+
+impl fmt::Debug for Telemetry {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Telemetry")
+    }
+}
+
+impl Default for Telemetry {
+    /// Numbers go nowhere.
+    fn default() -> Self {
+        Self { recorder: Arc::new(metrics::NoopRecorder) }
+    }
+}
+
+macro_rules! metrics {
+    ($($name:ident = $text:literal ($kind:ident $(, $unit:ident)?) $doc:literal,)+) => {
+        /// Every metric, by name.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+        pub enum Metric { $(#[doc = $doc] $name,)+ }
+
+        impl Metric {
+            /// Every metric, for documentation and its test.
+            pub const ALL: &[Self] = &[$(Self::$name),+];
+
+            /// The name in Prometheus.
+            pub const fn name(self) -> &'static str {
+                match self { $(Self::$name => $text),+ }
+            }
+
+            /// What it says.
+            pub const fn help(self) -> &'static str {
+                match self { $(Self::$name => $doc.trim_ascii()),+ }
+            }
+
+            fn describe(self, recorder: &dyn Recorder) {
+                let name = metrics::KeyName::from_const_str(self.name());
+                let help = SharedString::const_str(self.help());
+                match self { $(Self::$name => metrics!(@describe recorder, name, help, $kind $(, $unit)?),)+ }
+            }
+        }
+    };
+    (@describe $r:ident, $n:ident, $h:ident, counter) => { $r.describe_counter($n, Some(Unit::Count), $h) };
+    (@describe $r:ident, $n:ident, $h:ident, gauge) => { $r.describe_gauge($n, None, $h) };
+    (@describe $r:ident, $n:ident, $h:ident, histogram, $unit:ident) => {
+        $r.describe_histogram($n, Some(Unit::$unit), $h)
+    };
+}
+
+metrics! {
+    EventsAccepted = "events_accepted_total" (counter) " Events that were logged and acknowledged.",
+    EventsRejected = "events_rejected_total" (counter) " Events that were refused at the door, by reason.",
+    ReplayChunksAccepted = "replay_chunks_accepted_total" (counter) " Replay chunks that were logged and acknowledged.",
+    ReplayChunksRejected = "replay_chunks_rejected_total" (counter) " Replay chunks that were refused at the door, by reason.",
+    RequestsRefused = "requests_refused_total" (counter) " Requests that were refused as a whole, by reason.",
+    SinkSeconds = "sink_append_seconds" (histogram, Seconds) " Time that a sink took to append, by sink and outcome.",
+    LogAppendSeconds = "log_append_seconds" (histogram, Seconds) " Time to append a request's records durably.",
+    EventsProcessed = "events_processed_total" (counter) " Records taken from a log and done with, by log.",
+    EventsEnriched = "events_enriched_total" (counter) " Events that got a context from profiles.",
+    EventsFiltered = "events_filtered_total" (counter) " Events that a filter rule blocked, by rule.",
+    EventsDeduplicated = "events_deduplicated_total" (counter) " Records whose event was known already.",
+    DeadLetters = "dead_letters_total" (counter) " Records that were put aside, by reason.",
+    ProcessingSeconds = "processing_duration_seconds" (histogram, Seconds) " Time from polling a batch to having it stored.",
+    BatchRecords = "batch_records" (histogram, Count) " Records in a polled batch.",
+    BatchAgeSeconds = "batch_age_seconds" (histogram, Seconds) " Age of the oldest record of a batch when it was stored.",
+    CommitSeconds = "store_commit_seconds" (histogram, Seconds) " Time to store a batch.",
+    Retries = "retries_total" (counter) " Attempts that failed and were made again, by what failed.",
+    LogLagRecords = "log_lag_records" (gauge) " Records in the log that are not processed, by log and partition.",
+    EnrichmentCacheHitRatio = "enrichment_cache_hit_ratio" (gauge) " Part of profile lookups that the cache answered.",
+    EnrichmentFailures = "enrichment_failures_total" (counter) " Batches that went on without profiles because the source failed.",
+    WorkerUtilizationPercent = "worker_utilization_percent" (gauge) " Part of its time that a partition's worker was busy, by log and partition.",
+    CircuitBreakersOpen = "circuit_breakers_open" (gauge) " Workers that wait because their store is not available.",
+    KeyCacheHits = "key_cache_hits_total" (counter) " Keys that were answered from the cache.",
+    KeyCacheMisses = "key_cache_misses_total" (counter) " Keys that had to be looked up.",
+    HttpRequests = "http_requests_total" (counter) " Requests by route and status.",
+    HttpSeconds = "http_request_duration_seconds" (histogram, Seconds) " Time to answer a request, by route.",
+}
+
+const METADATA: Metadata<'static> = Metadata::new("gosight", Level::INFO, Some(module_path!()));
+
+impl Telemetry {
+    /// Numbers go to `recorder`, which is told what they mean.
+    pub fn new(recorder: SharedRecorder) -> Self {
+        for metric in Metric::ALL {
+            metric.describe(&*recorder);
+        }
+        Self { recorder }
+    }
+
+    /// Counts `n` more of `metric`.
+    pub fn count(&self, metric: Metric, labels: &[(&'static str, &str)], n: u64) {
+        if n > 0 {
+            self.recorder.register_counter(&key(metric, labels), &METADATA).increment(n);
+        }
+    }
+
+    /// Sets `metric` to `value`.
+    pub fn gauge(&self, metric: Metric, labels: &[(&'static str, &str)], value: f64) {
+        self.recorder.register_gauge(&key(metric, labels), &METADATA).set(value);
+    }
+
+    /// Adds `by` to `metric`.
+    pub fn gauge_add(&self, metric: Metric, by: f64) {
+        self.recorder.register_gauge(&key(metric, &[]), &METADATA).increment(by);
+    }
+
+    /// Notes a value of `metric`.
+    pub fn observe(&self, metric: Metric, labels: &[(&'static str, &str)], value: f64) {
+        self.recorder.register_histogram(&key(metric, labels), &METADATA).record(value);
+    }
+
+    /// Notes a time of `metric`.
+    pub fn observe_time(&self, metric: Metric, labels: &[(&'static str, &str)], time: Duration) {
+        self.observe(metric, labels, time.as_secs_f64());
+    }
+}
+
+fn key(metric: Metric, labels: &[(&'static str, &str)]) -> Key {
+    let labels: Vec<Label> =
+        labels.iter().map(|(name, value)| Label::new(*name, (*value).to_owned())).collect();
+    Key::from_parts(metric.name(), labels)
+}
