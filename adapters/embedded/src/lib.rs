@@ -1,1 +1,1 @@
-//! Durable storage in one directory and no servers: a log on fjall, everything else in SQLite.
+//! Durable storage in one directory and no servers: a log on fjall, everything else in `SQLite`.

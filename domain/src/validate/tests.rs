@@ -97,7 +97,7 @@ fn payload_columns_are_checked_by_type() {
 fn a_user_can_be_required() {
     let facts = RequestFacts { user_required: true, ..facts() };
     let verdicts = EventRules::default()
-        .validate_all(&facts, vec![draft(), EventDraft { user_id: Some("u".into()), ..draft() }]);
+        .validate_all(&facts, &[Ok(draft()), Ok(EventDraft { user_id: Some("u".into()), ..draft() })]);
     assert_eq!(verdicts[0].as_ref().unwrap_err().field, "user_id");
     assert!(verdicts[1].is_ok());
 }
