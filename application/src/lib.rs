@@ -16,6 +16,7 @@ pub mod backoff;
 pub mod codec;
 pub mod decorators;
 pub mod ingest;
+pub mod local_log;
 mod log_sink;
 pub mod ports;
 pub mod process;

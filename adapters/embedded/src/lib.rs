@@ -1,1 +1,21 @@
-//! Durable storage in one directory and no servers: a log on fjall, everything else in `SQLite`.
+//! Durable storage in one directory, without servers.
+//!
+//! | in the directory | is |
+//! | --- | --- |
+//! | `gosight.lock` | held by the one process that uses the directory |
+//! | `log/` | the event log, on [`fjall`] |
+//! | `gosight.db` | everything else, in `SQLite` |
+//!
+//! Everything that a batch becomes is written in one transaction with its ledger row, and processing starts where the
+//! ledger ends, so a crash at any moment repeats and loses nothing.
+
+mod data_dir;
+mod log;
+
+pub use data_dir::{DataDir, DataDirError};
+pub use log::{EmbeddedLog, LogConfig, Processed};
+
+/// Name of the log adapter in errors.
+const LOG_ADAPTER: &str = "embedded log";
+/// Name of the store adapter in errors.
+const STORE_ADAPTER: &str = "embedded store";

@@ -1,0 +1,177 @@
+//! Opens the log: checks its journals, and finds out what is where.
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+use std::path::Path;
+use std::sync::atomic::AtomicU64;
+use std::sync::{Arc, RwLock};
+
+use fjall::{Database, Keyspace, KeyspaceCreateOptions};
+use gosight_application::local_log::LocalGroups;
+use gosight_application::ports::{Clock, SystemClock};
+use gosight_domain::Timestamp;
+use tokio::sync::{Notify, Semaphore, mpsc};
+
+use super::index::{Index, Segment};
+use super::keys::PartitionId;
+use super::meta::Meta;
+use super::{EmbeddedLog, LogConfig, MAX_QUEUED_BYTES, Shared, journal, writer};
+use crate::{DataDir, DataDirError};
+
+/// Memory for records of a segment before they are written to tables, in bytes.
+const MEMTABLE_BYTES: u64 = 16 << 20;
+/// Most bytes of fjall's journals; beyond, tables are written so that old journals can go.
+const MAX_JOURNAL_BYTES: u64 = 128 << 20;
+/// Memory for blocks that are read, in bytes. Records are read once, in order.
+const CACHE_BYTES: u64 = 4 << 20;
+
+const SEGMENT_NAME: &str = "segment-";
+
+/// A partition up to which a store has processed its log, as name, partition and next offset.
+pub type Processed = (Arc<str>, u32, u64);
+
+impl EmbeddedLog {
+    /// Opens or makes the log in `dir`.
+    ///
+    /// `processed` tells how far the store's ledger reaches. Should the log end before it, because its tail was damaged
+    /// and cut, new records are given offsets after it: below, they would be taken for processed.
+    ///
+    /// # Errors
+    /// [`DataDirError`] when the log cannot be opened.
+    pub fn open(dir: &DataDir, config: LogConfig, processed: &[Processed]) -> Result<Self, DataDirError> {
+        let path = dir.log_path();
+        let cuts =
+            journal::cut_damage(&path).map_err(|source| DataDirError::Io { path: path.clone(), source })?;
+        for cut in cuts {
+            tracing::warn!(
+                journal = %cut.journal.display(),
+                kept_bytes = cut.kept_bytes,
+                cut_bytes = cut.cut_bytes,
+                kept_in = %cut.kept_in.display(),
+                "the log ended in the middle of a write or is damaged; the tail was cut and kept"
+            );
+        }
+        let open = || open_shared(&path, config, processed);
+        let shared = Arc::new(open().map_err(|source| DataDirError::Log { path: path.clone(), source })?);
+        let (appends, queue) = mpsc::unbounded_channel();
+        let for_writer = shared.clone();
+        std::thread::Builder::new()
+            .name("log-writer".to_owned())
+            .spawn(move || writer::run(&for_writer, queue))
+            .map_err(|source| DataDirError::Io { path, source })?;
+        let queue = Arc::new(Semaphore::new(MAX_QUEUED_BYTES));
+        Ok(Self { shared, appends, queue, groups: LocalGroups::default() })
+    }
+}
+
+fn open_shared(path: &Path, config: LogConfig, processed: &[Processed]) -> fjall::Result<Shared> {
+    let database = Database::builder(path)
+        .cache_size(CACHE_BYTES)
+        .max_journaling_size(MAX_JOURNAL_BYTES)
+        .worker_threads(1)
+        .open()?;
+    let meta = Meta::new(database.keyspace("meta", KeyspaceCreateOptions::default)?);
+    let partitions = meta.partitions(config.partitions)?;
+    if partitions != config.partitions {
+        tracing::warn!(
+            configured = config.partitions,
+            partitions,
+            "the directory was made with another number of partitions, which stays"
+        );
+    }
+    let index = rebuild_index(&database, &meta, processed)?;
+    Ok(Shared {
+        bytes: AtomicU64::new(index.bytes()),
+        index: RwLock::new(index),
+        appended: Notify::new(),
+        partitions,
+        database,
+        meta,
+        config,
+    })
+}
+
+pub(super) fn segment_keyspace(database: &Database, number: u64) -> fjall::Result<Keyspace> {
+    let options = || KeyspaceCreateOptions::default().max_memtable_size(MEMTABLE_BYTES);
+    database.keyspace(&format!("{SEGMENT_NAME}{number:012}"), options)
+}
+
+fn rebuild_index(database: &Database, meta: &Meta, processed: &[Processed]) -> fjall::Result<Index> {
+    let mut index = Index::default();
+    index.log_ids = meta.logs()?.into_iter().map(|(name, id)| (name.into(), id)).collect();
+    index.next = meta.next_offsets()?.into_iter().collect();
+    let mut numbers: Vec<u64> = database
+        .list_keyspace_names()
+        .iter()
+        .filter_map(|name| name.strip_prefix(SEGMENT_NAME)?.parse().ok())
+        .collect();
+    numbers.sort_unstable();
+    if numbers.is_empty() {
+        numbers.push(0);
+    }
+    for number in numbers {
+        let segment = open_segment(database, meta, number)?;
+        for (id, range) in &segment.ranges {
+            let next = index.next.entry(*id).or_default();
+            *next = (*next).max(range.end);
+        }
+        index.segments.push_back(segment);
+    }
+    raise_next_offsets(database, meta, &mut index, processed)?;
+    Ok(index)
+}
+
+fn open_segment(database: &Database, meta: &Meta, number: u64) -> fjall::Result<Segment> {
+    let keyspace = segment_keyspace(database, number)?;
+    let ranges = find_ranges(&keyspace)?;
+    let (bytes, last_append) = match meta.segment(number)? {
+        Some((bytes, millis)) => (bytes, Timestamp::from_millis(millis)),
+        None => (0, SystemClock.now()),
+    };
+    Ok(Segment { number, keyspace, bytes, last_append, ranges })
+}
+
+/// The offsets of each partition in a segment: from the first key of each, to the last key of the same.
+fn find_ranges(keyspace: &Keyspace) -> fjall::Result<BTreeMap<PartitionId, Range<u64>>> {
+    let mut ranges = BTreeMap::new();
+    let mut first = keyspace.first_key_value();
+    while let Some(guard) = first {
+        let Some((id, start)) = PartitionId::parse(&guard.key()?) else { break };
+        let Some(guard) = keyspace.prefix(id.prefix()).next_back() else { break };
+        let Some((_, last)) = PartitionId::parse(&guard.key()?) else { break };
+        ranges.insert(id, start..last + 1);
+        first = keyspace.range(id.key(u64::MAX).to_vec()..).next();
+    }
+    Ok(ranges)
+}
+
+fn raise_next_offsets(
+    database: &Database,
+    meta: &Meta,
+    index: &mut Index,
+    processed: &[Processed],
+) -> fjall::Result<()> {
+    let mut batch = database.batch().durability(Some(fjall::PersistMode::SyncAll));
+    for (log, partition, next) in processed {
+        let known = index.log_ids.len();
+        let log_id = *index.log_ids.entry(log.clone()).or_insert_with(|| {
+            let id = u16::try_from(known).unwrap_or(u16::MAX);
+            meta.put_log(&mut batch, log, id);
+            id
+        });
+        let id = PartitionId { log: log_id, partition: *partition };
+        let end = index.next.entry(id).or_default();
+        if *end < *next {
+            tracing::error!(
+                %log,
+                partition,
+                log_end = *end,
+                ledger_end = *next,
+                "the log ends before the ledger does: its tail is lost; going on after the ledger"
+            );
+            *end = *next;
+            meta.put_next(&mut batch, id, *next);
+        }
+    }
+    batch.commit()
+}

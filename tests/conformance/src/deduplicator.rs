@@ -1,0 +1,78 @@
+//! Suite of `Deduplicator`. That stored events stay known is a case of the batch store's suite.
+
+use std::sync::Arc;
+
+use gosight_application::ports::{Claim, ClaimVerdict, Deduplicator, LogPosition};
+
+use crate::{
+    Keep,
+    factory::{LOG, event_id, project, shared},
+    suite,
+};
+
+suite! { $ deduplicator_suite, deduplicator:
+    the_first_to_claim_is_granted
+    claims_of_one_call_count_in_order
+    a_redelivered_record_is_not_its_own_duplicate
+    projects_do_not_see_each_other
+    many_claimants_are_one_winner
+}
+
+/// A deduplicator.
+pub struct DeduplicatorFixture {
+    /// The port.
+    pub deduplicator: Arc<dyn Deduplicator>,
+    /// Lives as long as the fixture.
+    pub keep: Keep,
+}
+
+const NEW: ClaimVerdict = ClaimVerdict::Granted;
+const DUPLICATE: ClaimVerdict = ClaimVerdict::Duplicate;
+
+fn claim(event: u128, partition: u32, offset: u64) -> Claim {
+    Claim {
+        project_id: project("p"),
+        event_id: event_id(event),
+        position: LogPosition { log: shared(LOG), partition, offset },
+    }
+}
+
+async fn verdicts(fixture: &DeduplicatorFixture, claims: &[Claim]) -> Vec<ClaimVerdict> {
+    fixture.deduplicator.claim(claims).await.expect("verdicts")
+}
+
+pub async fn the_first_to_claim_is_granted(fixture: DeduplicatorFixture) {
+    assert_eq!(verdicts(&fixture, &[claim(1, 0, 0), claim(2, 0, 1)]).await, [NEW, NEW]);
+    assert_eq!(verdicts(&fixture, &[claim(1, 1, 0), claim(3, 1, 1)]).await, [DUPLICATE, NEW]);
+    assert_eq!(verdicts(&fixture, &[]).await, []);
+}
+
+pub async fn claims_of_one_call_count_in_order(fixture: DeduplicatorFixture) {
+    let claims = [claim(1, 0, 0), claim(1, 0, 1), claim(1, 0, 2)];
+    assert_eq!(verdicts(&fixture, &claims).await, [NEW, DUPLICATE, DUPLICATE]);
+}
+
+pub async fn a_redelivered_record_is_not_its_own_duplicate(fixture: DeduplicatorFixture) {
+    let claims = [claim(1, 0, 0), claim(1, 0, 1), claim(2, 0, 2)];
+    let first = verdicts(&fixture, &claims).await;
+    assert_eq!(verdicts(&fixture, &claims).await, first);
+    assert_eq!(verdicts(&fixture, &claims[1..]).await, first[1..]);
+}
+
+pub async fn projects_do_not_see_each_other(fixture: DeduplicatorFixture) {
+    let theirs = Claim { project_id: project("q"), ..claim(1, 1, 0) };
+    assert_eq!(verdicts(&fixture, &[claim(1, 0, 0), theirs]).await, [NEW, NEW]);
+}
+
+pub async fn many_claimants_are_one_winner(fixture: DeduplicatorFixture) {
+    let deduplicator = fixture.deduplicator.clone();
+    let claimants = (0..16).map(|partition| {
+        let deduplicator = deduplicator.clone();
+        tokio::spawn(async move { deduplicator.claim(&[claim(1, partition, 0)]).await.expect("a verdict") })
+    });
+    let mut granted = 0;
+    for claimant in claimants.collect::<Vec<_>>() {
+        granted += usize::from(claimant.await.expect("joined") == [NEW]);
+    }
+    assert_eq!(granted, 1);
+}

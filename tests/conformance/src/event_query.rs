@@ -1,0 +1,269 @@
+//! Suite of `EventQuery`, on what a batch store was given.
+
+use gosight_application::ports::{
+    EventCursor, GroupBy, GroupKey, Metrics, MetricsQuery, SessionCursor, SessionFlagFilter, SessionQuery,
+    SessionSummary,
+};
+use gosight_domain::rollup::Dimension;
+use gosight_domain::time::HOUR_MS;
+use gosight_domain::{Channel, Device, Event, EventName, Geo, Hour, Page, UserId};
+
+use crate::batch_store::StoreFixture;
+use crate::factory::{NOON, batch, chunk, click, event, project, session_id};
+use crate::suite;
+
+suite! { $ event_query_suite, event_query:
+    metrics_count_events_and_visitors
+    metrics_are_bounded_by_hours
+    metrics_group_by_everything
+    groups_are_limited_to_the_largest
+    visitors_are_users_else_anonymous_else_sessions
+    sessions_are_listed_latest_first_page_by_page
+    sessions_are_filtered
+    a_session_knows_its_replay
+    events_are_paged_by_time
+    what_is_unknown_is_empty
+}
+
+fn visit(n: u128, event_type: &str, offset_ms: i64, user: Option<&str>, session: &str) -> Event {
+    Event {
+        user_id: user.map(|user| UserId::new(user).expect("a valid id")),
+        session_id: Some(session_id(session)),
+        ..event(n, event_type, offset_ms)
+    }
+}
+
+fn all() -> MetricsQuery {
+    MetricsQuery {
+        event_name: None,
+        from: NOON.hour(),
+        to: Hour::from_index(NOON.hour().index() + 48),
+        channel: None,
+        group_by: None,
+        limit: 100,
+    }
+}
+
+async fn metrics(fixture: &StoreFixture, query: MetricsQuery) -> Metrics {
+    fixture.query.metrics(&project("p"), &query).await.expect("read")
+}
+
+async fn groups(fixture: &StoreFixture, group_by: GroupBy) -> Vec<(GroupKey, u64, u64)> {
+    let found = metrics(fixture, MetricsQuery { group_by: Some(group_by), ..all() }).await;
+    found.groups.into_iter().map(|group| (group.key, group.total_count, group.unique_users)).collect()
+}
+
+fn value(text: &str) -> GroupKey {
+    GroupKey::Value(text.to_owned())
+}
+
+pub async fn metrics_count_events_and_visitors(fixture: StoreFixture) {
+    let events = [
+        visit(1, "page_view", 0, Some("u-1"), "a"),
+        visit(2, "page_view", 1, Some("u-2"), "b"),
+        visit(3, "click", 2, Some("u-1"), "a"),
+    ];
+    fixture.commit(&batch(0, &events)).await;
+    fixture.commit(&batch(3, &[visit(4, "page_view", HOUR_MS, Some("u-1"), "c")])).await;
+    let total = metrics(&fixture, all()).await;
+    assert_eq!((total.total_count, total.unique_users, total.groups.len()), (4, 2, 0));
+    let views = MetricsQuery { event_name: Some(EventName::new("page_view").expect("valid")), ..all() };
+    let views = metrics(&fixture, views).await;
+    assert_eq!((views.total_count, views.unique_users), (3, 2));
+}
+
+pub async fn metrics_are_bounded_by_hours(fixture: StoreFixture) {
+    let at = |n: u128, offset_ms| visit(n, "click", offset_ms, Some("u"), "s");
+    fixture.commit(&batch(0, &[at(1, -1), at(2, 0), at(3, HOUR_MS - 1), at(4, HOUR_MS)])).await;
+    let hour = NOON.hour().index();
+    let count = async |from: i64, to: i64| {
+        let query =
+            MetricsQuery { from: Hour::from_index(hour + from), to: Hour::from_index(hour + to), ..all() };
+        metrics(&fixture, query).await.total_count
+    };
+    assert_eq!(count(0, 1).await, 2);
+    assert_eq!(count(-1, 1).await, 3);
+    assert_eq!(count(1, 2).await, 1);
+    assert_eq!(count(5, 6).await, 0);
+}
+
+pub async fn metrics_group_by_everything(fixture: StoreFixture) {
+    let firefox = visit(1, "page_view", 0, Some("u-1"), "a");
+    let other = Event {
+        channel: None,
+        page: Page { path: "/other".into(), ..Page::default() },
+        device: Device { browser: Some("Chrome".into()), ..Device::default() },
+        geo: Geo::default(),
+        ..visit(2, "click", HOUR_MS, Some("u-2"), "b")
+    };
+    let next_day = visit(3, "click", 24 * HOUR_MS, Some("u-1"), "c");
+    fixture.commit(&batch(0, &[firefox, other, next_day])).await;
+    let hour = |n: i64| GroupKey::Time(Hour::from_index(NOON.hour().index() + n));
+    let day = |n: i64| GroupKey::Time(Hour::from_index(NOON.hour().day_start().index() + n));
+    assert_eq!(groups(&fixture, GroupBy::Channel).await, [(value("web"), 2, 1), (value(""), 1, 1)]);
+    assert_eq!(groups(&fixture, GroupBy::Hour).await, [(hour(0), 1, 1), (hour(1), 1, 1), (hour(24), 1, 1)]);
+    assert_eq!(groups(&fixture, GroupBy::Day).await, [(day(0), 2, 2), (day(24), 1, 1)]);
+    assert_eq!(
+        groups(&fixture, GroupBy::EventType).await,
+        [(value("click"), 2, 2), (value("page_view"), 1, 1)]
+    );
+    for (dimension, most, least) in [
+        (Dimension::Path, "/a", "/other"),
+        (Dimension::Browser, "Firefox", "Chrome"),
+        (Dimension::Os, "Linux", ""),
+        (Dimension::Device, "desktop", ""),
+        (Dimension::Country, "NZ", ""),
+    ] {
+        let found = groups(&fixture, GroupBy::Dimension(dimension)).await;
+        assert_eq!(found, [(value(most), 2, 1), (value(least), 1, 1)], "{dimension:?}");
+    }
+    let web = MetricsQuery {
+        channel: Some(Channel::Web),
+        group_by: Some(GroupBy::Dimension(Dimension::Path)),
+        ..all()
+    };
+    let web = metrics(&fixture, web).await;
+    assert_eq!((web.total_count, web.groups.len()), (2, 1));
+}
+
+pub async fn groups_are_limited_to_the_largest(fixture: StoreFixture) {
+    let paths = ["/1", "/2", "/2", "/3", "/3", "/3"];
+    let events: Vec<Event> = (1..)
+        .zip(paths)
+        .map(|(n, path)| Event {
+            page: Page { path: path.into(), ..Page::default() },
+            ..event(n, "click", 0)
+        })
+        .collect();
+    fixture.commit(&batch(0, &events)).await;
+    let query = MetricsQuery { group_by: Some(GroupBy::Dimension(Dimension::Path)), limit: 2, ..all() };
+    let found = metrics(&fixture, query).await;
+    let keys: Vec<_> = found.groups.iter().map(|group| group.key.clone()).collect();
+    assert_eq!(keys, [value("/3"), value("/2")]);
+    assert_eq!(found.total_count, 6, "the total counts all");
+}
+
+pub async fn visitors_are_users_else_anonymous_else_sessions(fixture: StoreFixture) {
+    let anonymous = |n, id: &str| Event {
+        anonymous_id: Some(gosight_domain::AnonymousId::new(id).expect("valid")),
+        ..visit(n, "click", 0, None, "a")
+    };
+    let events = [
+        visit(1, "click", 0, Some("u-1"), "a"),
+        anonymous(2, "x-1"),
+        anonymous(3, "x-2"),
+        visit(4, "click", 0, None, "a"),
+        visit(5, "click", 0, None, "b"),
+        Event { session_id: None, ..visit(6, "click", 0, None, "c") },
+    ];
+    fixture.commit(&batch(0, &events)).await;
+    let found = metrics(&fixture, all()).await;
+    assert_eq!((found.total_count, found.unique_users), (6, 5));
+}
+
+fn sessions_query() -> SessionQuery {
+    SessionQuery { limit: 100, ..SessionQuery::default() }
+}
+
+async fn sessions(fixture: &StoreFixture, query: SessionQuery) -> Vec<SessionSummary> {
+    fixture.query.sessions(&project("p"), &query).await.expect("read")
+}
+
+async fn names(fixture: &StoreFixture, query: SessionQuery) -> Vec<String> {
+    sessions(fixture, query).await.iter().map(|session| session.session_id.to_string()).collect()
+}
+
+pub async fn sessions_are_listed_latest_first_page_by_page(fixture: StoreFixture) {
+    let starts = [("c", 0), ("a", 5_000), ("b", 5_000), ("e", 1_000), ("d", 9_000)];
+    let events: Vec<Event> =
+        (1..).zip(starts).map(|(n, (name, at))| visit(n, "click", at, None, name)).collect();
+    fixture.commit(&batch(0, &events)).await;
+    let mut found = Vec::new();
+    let mut after = None;
+    loop {
+        let page =
+            sessions(&fixture, SessionQuery { after: after.clone(), limit: 2, ..sessions_query() }).await;
+        let Some(last) = page.last() else { break };
+        after = Some(SessionCursor { started_at: last.started_at, session_id: last.session_id.clone() });
+        found.extend(page.iter().map(|session| session.session_id.to_string()));
+    }
+    assert_eq!(found, ["d", "a", "b", "e", "c"]);
+    let between = SessionQuery {
+        from: Some(NOON.plus_millis(1_000)),
+        to: Some(NOON.plus_millis(9_000)),
+        ..sessions_query()
+    };
+    assert_eq!(names(&fixture, between).await, ["a", "b", "e"]);
+}
+
+pub async fn sessions_are_filtered(fixture: StoreFixture) {
+    let rage = (100..106).map(|n| Event {
+        session_id: Some(session_id("rage")),
+        ..click(n, 1_000 + 10 * i64::try_from(n).expect("small"))
+    });
+    let dead = [
+        Event { session_id: Some(session_id("dead")), ..click(30, 0) },
+        visit(31, "page_view", 5_000, None, "dead"),
+        visit(32, "page_view", 6_000, None, "dead"),
+    ];
+    let events: Vec<Event> =
+        [visit(1, "page_view", 0, Some("u-7"), "bounce"), visit(2, "js_error", 0, Some("u-8"), "error")]
+            .into_iter()
+            .chain(rage)
+            .chain(dead)
+            .collect();
+    fixture.commit(&batch(0, &events)).await;
+    let by = |flags: SessionFlagFilter| SessionQuery { flags, ..sessions_query() };
+    let none = SessionFlagFilter::default();
+    for (flags, expected) in [
+        (SessionFlagFilter { has_error: Some(true), ..none }, vec!["error"]),
+        (SessionFlagFilter { has_rage_click: Some(true), ..none }, vec!["rage"]),
+        (SessionFlagFilter { has_dead_click: Some(true), ..none }, vec!["dead"]),
+        (SessionFlagFilter { is_bounce: Some(true), ..none }, vec!["bounce"]),
+        (SessionFlagFilter { is_bounce: Some(false), has_error: Some(false), ..none }, vec!["rage", "dead"]),
+        (SessionFlagFilter { has_replay: Some(true), ..none }, vec![]),
+    ] {
+        assert_eq!(names(&fixture, by(flags)).await, expected, "{flags:?}");
+    }
+    let of_user = SessionQuery { user_id: Some(UserId::new("u-8").expect("valid")), ..sessions_query() };
+    assert_eq!(names(&fixture, of_user).await, ["error"]);
+}
+
+pub async fn a_session_knows_its_replay(fixture: StoreFixture) {
+    fixture.commit(&batch(0, &[event(1, "page_view", 0)])).await;
+    let has_replay = async || sessions(&fixture, sessions_query()).await[0].has_replay;
+    assert!(!has_replay().await);
+    fixture.replays.put(&[chunk("s", 0, "x")]).await.expect("put");
+    assert!(has_replay().await);
+    let detail = fixture.query.session(&project("p"), &session_id("s")).await.expect("read");
+    assert!(detail.expect("a session").summary.has_replay);
+    let with = SessionFlagFilter { has_replay: Some(true), ..SessionFlagFilter::default() };
+    assert_eq!(names(&fixture, SessionQuery { flags: with, ..sessions_query() }).await, ["s"]);
+}
+
+pub async fn events_are_paged_by_time(fixture: StoreFixture) {
+    let events: Vec<Event> = [(5, 0), (3, 10), (4, 10), (1, 10), (2, 99)]
+        .into_iter()
+        .map(|(n, at)| event(n, "click", at))
+        .collect();
+    fixture.commit(&batch(0, &events)).await;
+    let mut found = Vec::new();
+    let mut after = None;
+    loop {
+        let page =
+            fixture.query.session_events(&project("p"), &session_id("s"), after, 2).await.expect("read");
+        let Some(last) = page.last() else { break };
+        after = Some(EventCursor { timestamp: last.timestamp, event_id: last.event_id });
+        found.extend(page.iter().map(|event| event.event_id.as_uuid().as_u128()));
+    }
+    assert_eq!(found, [5, 1, 3, 4, 2]);
+}
+
+pub async fn what_is_unknown_is_empty(fixture: StoreFixture) {
+    let nobody = project("nobody");
+    assert_eq!(fixture.query.metrics(&nobody, &all()).await.expect("read"), Metrics::default());
+    assert_eq!(fixture.query.sessions(&nobody, &sessions_query()).await.expect("read"), []);
+    assert_eq!(fixture.query.session(&nobody, &session_id("s")).await.expect("read"), None);
+    let events = fixture.query.session_events(&nobody, &session_id("s"), None, 10).await;
+    assert_eq!(events.expect("read"), []);
+}

@@ -1,0 +1,89 @@
+//! Suite of `ReplayStore`.
+
+use std::sync::Arc;
+
+use gosight_application::ports::{ChunkId, PutVerdict, ReplayStore};
+use gosight_domain::replay::{ContentHash, ReplayChunk};
+
+use crate::{
+    Keep,
+    factory::{chunk, project, session_id},
+    suite,
+};
+
+suite! { $ replay_store_suite, replay_store:
+    a_chunk_is_read_back_as_it_was
+    the_same_chunk_again_changes_nothing
+    other_content_is_a_conflict_and_changes_nothing
+    headers_come_in_order_without_data
+    contents_are_told_in_the_order_asked
+    deleting_takes_one_session_of_one_project
+}
+
+/// A replay store.
+pub struct ReplayStoreFixture {
+    /// The port.
+    pub replays: Arc<dyn ReplayStore>,
+    /// Lives as long as the fixture.
+    pub keep: Keep,
+}
+
+async fn put(fixture: &ReplayStoreFixture, chunks: &[ReplayChunk]) -> Vec<PutVerdict> {
+    fixture.replays.put(chunks).await.expect("put")
+}
+
+async fn headers(fixture: &ReplayStoreFixture, session: &str) -> Vec<ReplayChunk> {
+    fixture.replays.headers(&project("p"), &session_id(session)).await.expect("read")
+}
+
+async fn data(fixture: &ReplayStoreFixture, chunk: &ReplayChunk) -> Option<Vec<u8>> {
+    fixture.replays.data(&ChunkId::of(chunk)).await.expect("read")
+}
+
+pub async fn a_chunk_is_read_back_as_it_was(fixture: ReplayStoreFixture) {
+    let chunk = ReplayChunk { data: (0..=255).collect(), ..chunk("s", 0, "") };
+    assert_eq!(put(&fixture, std::slice::from_ref(&chunk)).await, [PutVerdict::Stored]);
+    assert_eq!(data(&fixture, &chunk).await.as_ref(), Some(&chunk.data));
+    assert_eq!(headers(&fixture, "s").await, [ReplayChunk { data: Vec::new(), ..chunk }]);
+}
+
+pub async fn the_same_chunk_again_changes_nothing(fixture: ReplayStoreFixture) {
+    let chunks = [chunk("s", 0, "a"), chunk("s", 0, "a"), chunk("s", 1, "b")];
+    assert_eq!(put(&fixture, &chunks).await, [PutVerdict::Stored, PutVerdict::Same, PutVerdict::Stored]);
+    assert_eq!(put(&fixture, &chunks[1..]).await, [PutVerdict::Same, PutVerdict::Same]);
+    assert_eq!(headers(&fixture, "s").await.len(), 2);
+}
+
+pub async fn other_content_is_a_conflict_and_changes_nothing(fixture: ReplayStoreFixture) {
+    let first = chunk("s", 0, "first");
+    put(&fixture, std::slice::from_ref(&first)).await;
+    let verdicts = put(&fixture, &[chunk("s", 0, "second"), chunk("s", 1, "next")]).await;
+    assert_eq!(verdicts, [PutVerdict::Conflict, PutVerdict::Stored]);
+    assert_eq!(data(&fixture, &first).await, Some(b"first".to_vec()));
+    assert_eq!(headers(&fixture, "s").await[0].content, ContentHash::of(b"first"));
+}
+
+pub async fn headers_come_in_order_without_data(fixture: ReplayStoreFixture) {
+    put(&fixture, &[chunk("s", 300, "x"), chunk("s", 2, "x"), chunk("s", 0, "x"), chunk("t", 1, "x")]).await;
+    let indexes: Vec<u16> = headers(&fixture, "s").await.iter().map(|chunk| chunk.chunk_index).collect();
+    assert_eq!(indexes, [0, 2, 300]);
+    assert_eq!(headers(&fixture, "unknown").await, []);
+}
+
+pub async fn contents_are_told_in_the_order_asked(fixture: ReplayStoreFixture) {
+    put(&fixture, &[chunk("s", 0, "a"), chunk("s", 1, "b")]).await;
+    let ids = [chunk("s", 1, ""), chunk("s", 7, ""), chunk("s", 0, "")].map(|chunk| ChunkId::of(&chunk));
+    let contents = fixture.replays.contents(&ids).await.expect("read");
+    assert_eq!(contents, [Some(ContentHash::of(b"b")), None, Some(ContentHash::of(b"a"))]);
+}
+
+pub async fn deleting_takes_one_session_of_one_project(fixture: ReplayStoreFixture) {
+    let theirs = ReplayChunk { project_id: project("q"), ..chunk("s", 0, "x") };
+    put(&fixture, &[chunk("s", 0, "x"), chunk("s", 1, "x"), chunk("t", 0, "x"), theirs.clone()]).await;
+    let delete = async || fixture.replays.delete(&project("p"), &session_id("s")).await.expect("deleted");
+    assert_eq!(delete().await, 2);
+    assert_eq!(delete().await, 0);
+    assert_eq!(headers(&fixture, "s").await, []);
+    assert_eq!(headers(&fixture, "t").await.len(), 1);
+    assert!(data(&fixture, &theirs).await.is_some());
+}
