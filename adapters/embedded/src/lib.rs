@@ -11,9 +11,11 @@
 
 mod data_dir;
 mod log;
+mod store;
 
 pub use data_dir::{DataDir, DataDirError};
 pub use log::{EmbeddedLog, LogConfig, Processed};
+pub use store::{EmbeddedStore, StoreConfig};
 
 /// Name of the log adapter in errors.
 const LOG_ADAPTER: &str = "embedded log";

@@ -1,0 +1,37 @@
+//! Writes a processed batch, table by table, in one transaction.
+
+mod aggregates;
+mod dead_letters;
+mod events;
+mod ledger;
+mod replay;
+pub(super) mod rollup;
+mod sessions;
+
+use gosight_application::ports::ProcessedBatch;
+use gosight_domain::insight::InsightThresholds;
+
+pub(super) use aggregates::merge_aggregates;
+pub(super) use dead_letters::put_dead_letters;
+pub(super) use ledger::{Entry, insert_entries as insert_ledger_entries};
+pub(super) use replay::put_chunks;
+pub(super) use sessions::merge_sessions;
+
+use super::writer::Transaction;
+
+/// Writes everything that `batch` has.
+pub(super) async fn batch(
+    transaction: &mut Transaction<'_>,
+    batch: &ProcessedBatch,
+    thresholds: &InsightThresholds,
+) -> sqlx::Result<()> {
+    let sessions = merge_sessions(transaction, &batch.sessions, thresholds).await?;
+    let numbers = sessions.iter().map(|merged| merged.number);
+    let sessions = batch.sessions.iter().zip(numbers);
+    events::insert(transaction, batch, sessions.collect::<Vec<_>>().as_slice()).await?;
+    rollup::add(transaction, &batch.rollup).await?;
+    merge_aggregates(transaction, &batch.aggregates).await?;
+    put_chunks(transaction, &batch.replay_chunks).await?;
+    put_dead_letters(transaction, &batch.dead_letters).await?;
+    ledger::insert(transaction, &batch.ledger).await
+}

@@ -1,0 +1,71 @@
+use std::collections::HashMap;
+
+use async_trait::async_trait;
+use gosight_application::ports::{ProfileStore, ProfileStoreError};
+use gosight_domain::profile::ProfileKind;
+use gosight_domain::{JsonObject, ProjectId};
+use sqlx::Row;
+
+use super::codec::from_json;
+use super::many::ManyRows;
+use super::{EmbeddedStore, store_error};
+
+const FIND: ManyRows = ManyRows {
+    head: "SELECT profiles.id, profile FROM profiles JOIN projects ON projects.id = profiles.project
+        WHERE (projects.project_id, kind, profiles.id) IN (VALUES ",
+    columns: 3,
+    tail: ")",
+};
+
+const PUT: ManyRows = ManyRows {
+    head: "INSERT OR REPLACE INTO profiles (project, kind, id, profile) VALUES ",
+    columns: 4,
+    tail: "",
+};
+
+impl EmbeddedStore {
+    async fn read_profiles(
+        &self,
+        project_id: &ProjectId,
+        kind: ProfileKind,
+        ids: &[String],
+    ) -> sqlx::Result<HashMap<String, JsonObject>> {
+        let mut connection = self.readers.acquire().await?;
+        let rows = FIND
+            .fetch(&mut connection, ids, |query, id| {
+                query.bind(project_id.to_string()).bind(kind.as_str()).bind(id.clone())
+            })
+            .await?;
+        rows.iter().map(|row| Ok((row.try_get(0)?, from_json(row.try_get(1)?)?))).collect()
+    }
+}
+
+#[async_trait]
+impl ProfileStore for EmbeddedStore {
+    async fn get(
+        &self,
+        project_id: &ProjectId,
+        kind: ProfileKind,
+        ids: &[String],
+    ) -> Result<HashMap<String, JsonObject>, ProfileStoreError> {
+        self.read_profiles(project_id, kind, ids).await.map_err(store_error)
+    }
+
+    async fn put(
+        &self,
+        project_id: &ProjectId,
+        kind: ProfileKind,
+        profiles: &[(String, JsonObject)],
+    ) -> Result<(), ProfileStoreError> {
+        let mut writer = self.writer.lock().await;
+        writer
+            .transact(async |transaction| {
+                let project = transaction.project(project_id).await?;
+                PUT.execute(transaction.connection, profiles, |query, (id, profile)| {
+                    query.bind(project).bind(kind.as_str()).bind(id.clone()).bind(profile.as_str().to_owned())
+                })
+                .await
+            })
+            .await
+    }
+}

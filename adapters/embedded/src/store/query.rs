@@ -1,0 +1,40 @@
+use async_trait::async_trait;
+use gosight_application::ports::{
+    EventCursor, EventQuery, Metrics, MetricsQuery, QueryError, SessionDetail, SessionQuery, SessionSummary,
+};
+use gosight_domain::{Event, ProjectId, SessionId};
+
+use super::{EmbeddedStore, events, metrics, sessions, store_error};
+
+#[async_trait]
+impl EventQuery for EmbeddedStore {
+    async fn metrics(&self, project_id: &ProjectId, query: &MetricsQuery) -> Result<Metrics, QueryError> {
+        metrics::read(&self.readers, project_id, query).await.map_err(store_error)
+    }
+
+    async fn sessions(
+        &self,
+        project_id: &ProjectId,
+        query: &SessionQuery,
+    ) -> Result<Vec<SessionSummary>, QueryError> {
+        sessions::list(&self.readers, project_id, query).await.map_err(store_error)
+    }
+
+    async fn session(
+        &self,
+        project_id: &ProjectId,
+        session_id: &SessionId,
+    ) -> Result<Option<SessionDetail>, QueryError> {
+        sessions::read(&self.readers, project_id, session_id).await.map_err(store_error)
+    }
+
+    async fn session_events(
+        &self,
+        project_id: &ProjectId,
+        session_id: &SessionId,
+        after: Option<EventCursor>,
+        limit: usize,
+    ) -> Result<Vec<Event>, QueryError> {
+        events::of_session(&self.readers, project_id, session_id, after, limit).await.map_err(store_error)
+    }
+}
