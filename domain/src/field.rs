@@ -68,6 +68,14 @@ impl FieldPath {
         };
         Ok(Self { root: *root, rest: parts.map(str::to_owned).collect(), text: text.to_owned() })
     }
+
+    /// The one name after the root, where there is one.
+    fn only(&self) -> Option<&str> {
+        match self.rest.as_slice() {
+            [name] => Some(name),
+            _ => None,
+        }
+    }
 }
 
 impl fmt::Display for FieldPath {
@@ -115,9 +123,9 @@ impl<'a> EventFields<'a> {
             Root::AnonymousId => text(event.anonymous_id.as_ref().map(crate::AnonymousId::as_str)),
             Root::Channel => text(event.channel.map(crate::Channel::as_str)),
             Root::CampaignId => text(event.campaign_id.as_ref().map(crate::CampaignId::as_str)),
-            Root::Page => owned_at(&event.page, &path.rest),
-            Root::Device => owned_at(&event.device, &path.rest),
-            Root::Geo => owned_at(&event.geo, &path.rest),
+            Root::Page => text(page(event, path.only()?)),
+            Root::Device => device(event, path.only()?).map(Cow::Owned),
+            Root::Geo => geo(event, path.only()?).map(Cow::Owned),
             Root::Payload => at(self.payload.get_or_init(|| event.payload.to_value()), &path.rest),
             Root::Custom => at(self.custom.get_or_init(|| event.custom.to_value()), &path.rest),
             Root::Context => at(self.context.get_or_init(|| event.context.to_value()), &path.rest),
@@ -147,14 +155,72 @@ fn at<'v>(value: &'v Value, path: &[String]) -> Option<Cow<'v, Value>> {
     path.iter().try_fold(value, |value, name| value.get(name)).filter(|v| !v.is_null()).map(Cow::Borrowed)
 }
 
-fn owned_at(part: &impl Serialize, path: &[String]) -> Option<Cow<'static, Value>> {
-    let value = serde_json::to_value(part).ok()?;
-    at(&value, path).map(|found| Cow::Owned(found.into_owned()))
+fn page<'e>(event: &'e Event, name: &str) -> Option<&'e str> {
+    let text = match name {
+        "url" => &event.page.url,
+        "path" => &event.page.path,
+        "title" => &event.page.title,
+        "referrer" => &event.page.referrer,
+        _ => return None,
+    };
+    Some(text.as_str()).filter(|text| !text.is_empty())
+}
+
+fn device(event: &Event, name: &str) -> Option<Value> {
+    let device = &event.device;
+    let text = |text: &Option<std::sync::Arc<str>>| text.as_deref().map(Value::from);
+    match name {
+        "browser" => text(&device.browser),
+        "browser_version" => text(&device.browser_version),
+        "os" => text(&device.os),
+        "os_version" => text(&device.os_version),
+        "device_type" => text(&device.device_type),
+        "screen_width" => device.screen_width.map(Value::from),
+        "screen_height" => device.screen_height.map(Value::from),
+        "viewport_width" => device.viewport_width.map(Value::from),
+        "viewport_height" => device.viewport_height.map(Value::from),
+        _ => None,
+    }
+}
+
+fn geo(event: &Event, name: &str) -> Option<Value> {
+    match name {
+        "ip" => event.geo.ip.map(|ip| Value::from(ip.to_string())),
+        "country" => event.geo.country.as_deref().map(Value::from),
+        "city" => event.geo.city.as_deref().map(Value::from),
+        _ => None,
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn values_are_found_wherever_they_stand() {
+        let id = crate::EventId::from_uuid(uuid::Uuid::nil());
+        let project = crate::ProjectId::new("p").unwrap();
+        let name = crate::EventName::new("click").unwrap();
+        let mut event = Event::new(id, project, name, crate::Timestamp::from_millis(0));
+        event.page.path = "/a".into();
+        event.device.browser = Some("Firefox".into());
+        event.device.screen_width = Some(800);
+        event.geo.country = Some("NZ".into());
+        event.payload = serde_json::from_str(r#"{"a":{"b":[1]},"n":null,"yes":true}"#).unwrap();
+        let fields = EventFields::of(&event);
+        let text = |path: &str| fields.text(&FieldPath::parse(path).unwrap());
+        assert_eq!(text("event_type").as_deref(), Some("click"));
+        assert_eq!(text("page.path").as_deref(), Some("/a"));
+        assert_eq!(text("device.browser").as_deref(), Some("Firefox"));
+        assert_eq!(text("device.screen_width").as_deref(), Some("800"));
+        assert_eq!(text("geo.country").as_deref(), Some("NZ"));
+        for absent in ["user_id", "page.title", "page", "device.os", "geo.ip.x", "payload.n", "payload.a.c"] {
+            assert_eq!(fields.get(&FieldPath::parse(absent).unwrap()), None, "{absent}");
+        }
+        let nested = fields.get(&FieldPath::parse("payload.a.b").unwrap()).unwrap();
+        assert_eq!(*nested, serde_json::json!([1]));
+        assert_eq!(fields.number(&FieldPath::parse("payload.yes").unwrap()), Some(1.0));
+    }
 
     #[test]
     fn a_path_starts_with_a_field_of_an_event() {

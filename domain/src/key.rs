@@ -76,6 +76,12 @@ impl PresentedKey {
     }
 }
 
+impl From<&str> for PresentedKey {
+    fn from(text: &str) -> Self {
+        Self::new(text)
+    }
+}
+
 const HEX: [u8; 16] = *b"0123456789abcdef";
 
 impl fmt::Debug for PresentedKey {

@@ -76,10 +76,6 @@ impl DataDir {
     pub(crate) fn log_path(&self) -> PathBuf {
         self.path.join("log")
     }
-
-    pub(crate) fn database_path(&self) -> PathBuf {
-        self.path.join("gosight.db")
-    }
 }
 
 #[cfg(test)]

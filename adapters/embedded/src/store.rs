@@ -22,6 +22,7 @@ mod retention;
 mod sessions;
 mod writer;
 
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -33,7 +34,7 @@ use sqlx::sqlite::{
 };
 use tokio::sync::Mutex;
 
-use crate::{DataDir, DataDirError, STORE_ADAPTER};
+use crate::{DataDirError, STORE_ADAPTER};
 use claims::Claims;
 use writer::Writer;
 
@@ -81,12 +82,16 @@ const WRITER_CACHE: &str = "-65536";
 const READER_CACHE: &str = "-8192";
 
 impl EmbeddedStore {
-    /// Opens or makes the database in `dir`, and brings it to the current schema.
+    /// Opens or makes the database in the data directory `dir`, and brings it to the current schema.
+    ///
+    /// Batches may be committed only by the process that holds the [`DataDir`](crate::DataDir). Projects, keys and
+    /// profiles may be changed beside it.
     ///
     /// # Errors
     /// [`DataDirError`] when it cannot be opened.
-    pub async fn open(dir: &DataDir, config: StoreConfig) -> Result<Arc<Self>, DataDirError> {
-        let path = dir.database_path();
+    pub async fn open(dir: &Path, config: StoreConfig) -> Result<Arc<Self>, DataDirError> {
+        let path = dir.join("gosight.db");
+        std::fs::create_dir_all(dir).map_err(|source| DataDirError::Io { path: dir.to_owned(), source })?;
         let open = async || -> Result<Self, sqlx::Error> {
             let options = SqliteConnectOptions::new()
                 .filename(&path)

@@ -1,4 +1,5 @@
 //! The conformance suites against embedded storage.
+#![allow(clippy::expect_used, reason = "a fixture that cannot be made fails its case")]
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -117,7 +118,7 @@ async fn sink() -> SinkFixture {
 
 async fn open_store() -> (Arc<EmbeddedStore>, Held) {
     let held = data_dir();
-    (EmbeddedStore::open(&held.1, StoreConfig::default()).await.expect("a store"), held)
+    (EmbeddedStore::open(held.1.path(), StoreConfig::default()).await.expect("a store"), held)
 }
 
 async fn store() -> StoreFixture {

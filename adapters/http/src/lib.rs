@@ -1,1 +1,37 @@
 //! The HTTP surface of gosight: ingest and read, on axum.
+//!
+//! [`HttpServer`] binds a port and serves until it is told to stop; [`router()`] gives the same routes to embedders who
+//! have a server of their own. What is served follows from [`HttpPorts`]: a use case that is not there has no routes,
+//! so one crate serves an ingest-only process, a read-only one, and both in one.
+//!
+//! Everything belongs to one instance; nothing is shared by the process. Every answer that is an error has the form
+//! `{"error": {"code", "message", "details"?}}`, and [`CODES`] lists the codes.
+
+mod access;
+mod answer;
+mod body;
+mod client_ip;
+mod config;
+mod connection;
+mod error;
+mod handlers;
+mod key;
+mod linger;
+mod observe;
+mod openapi;
+mod query_params;
+mod router;
+mod server;
+mod state;
+mod times;
+mod wire;
+
+pub use config::{ConfigError, HttpConfig};
+pub use error::{CODES, ErrorCode};
+pub use openapi::openapi;
+pub use router::router;
+pub use server::{BindError, HttpServer};
+pub use state::{HttpPorts, ProcessorInfo};
+
+#[cfg(test)]
+mod tests;

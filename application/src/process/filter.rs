@@ -149,17 +149,30 @@ impl FilterSet {
 
     /// Applies the rules to `event`.
     pub fn apply(&self, event: &mut Event) -> Verdict {
-        for rule in &self.rules {
-            if !rule.matches(event) {
-                continue;
-            }
-            match &rule.action {
-                FilterAction::Block => return Verdict::Block { rule: rule.name.clone() },
-                FilterAction::Allow { mark } => event.routes.push(mark.as_str().into()),
-                FilterAction::Route { to } => {
-                    event.routes.extend(to.iter().map(|route| Arc::<str>::from(route.as_str())));
+        let mut next = 0;
+        // Fields are parsed once, and again only after a rule changed them.
+        while next < self.rules.len() {
+            let mut routes = Vec::new();
+            let mut change = None;
+            let fields = EventFields::of(event);
+            while let Some(rule) = self.rules.get(next) {
+                next += 1;
+                if !rule.matches(&fields) {
+                    continue;
                 }
-                FilterAction::Transform { set, remove } => transform(event, set, remove),
+                match &rule.action {
+                    FilterAction::Block => return Verdict::Block { rule: rule.name.clone() },
+                    FilterAction::Allow { mark } => routes.push(Arc::from(mark.as_str())),
+                    FilterAction::Route { to } => routes.extend(to.iter().map(|to| Arc::from(to.as_str()))),
+                    FilterAction::Transform { set, remove } => {
+                        change = Some((set, remove));
+                        break;
+                    }
+                }
+            }
+            event.routes.extend(routes);
+            if let Some((set, remove)) = change {
+                transform(event, set, remove);
             }
         }
         Verdict::Pass
@@ -167,11 +180,10 @@ impl FilterSet {
 }
 
 impl Rule {
-    fn matches(&self, event: &Event) -> bool {
+    fn matches(&self, fields: &EventFields<'_>) -> bool {
         self.evaluated.fetch_add(1, Ordering::Relaxed);
-        let fields = EventFields::of(event);
         for condition in &self.when {
-            match condition.holds(&fields) {
+            match condition.holds(fields) {
                 Some(true) => {}
                 Some(false) => return false,
                 None => {

@@ -26,12 +26,15 @@ suite! { $ record_log_suite, record_log:
     end_offsets_are_after_the_last_record
 }
 
+/// Makes a consumer of a group and a log.
+pub type MakeSource = Box<dyn Fn(&str, &str) -> Arc<dyn EventSource> + Send + Sync>;
+
 /// A log and its consumers.
 pub struct LogFixture {
     /// The log.
     pub log: Arc<dyn RecordLog>,
     /// Makes a consumer of the named log in the named group.
-    pub source: Box<dyn Fn(&str, &str) -> Arc<dyn EventSource> + Send + Sync>,
+    pub source: MakeSource,
     /// How many partitions each log has.
     pub partitions: u32,
     /// Size of a record that the log does not take, in bytes.
@@ -41,7 +44,7 @@ pub struct LogFixture {
 }
 
 const LOG: &str = "conformance.records";
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 const LIMITS: PollLimits =
     PollLimits { max_records: 1_000, max_bytes: 1 << 20, linger: Duration::from_millis(5) };
 

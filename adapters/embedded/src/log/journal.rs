@@ -18,9 +18,9 @@ pub(super) struct Cut {
     /// The journal.
     pub journal: PathBuf,
     /// Bytes before the cut, all whole.
-    pub kept_bytes: u64,
+    pub kept_bytes: usize,
     /// Bytes that were cut.
-    pub cut_bytes: u64,
+    pub lost_bytes: usize,
     /// Where the bytes that were cut are kept.
     pub kept_in: PathBuf,
 }
@@ -54,8 +54,8 @@ fn cut_journal(journal: &Path) -> io::Result<Option<Cut>> {
     file.sync_all()?;
     Ok(Some(Cut {
         journal: journal.to_owned(),
-        kept_bytes: whole as u64,
-        cut_bytes: last as u64 + 1,
+        kept_bytes: whole,
+        lost_bytes: last + 1,
         kept_in,
     }))
 }
@@ -190,7 +190,7 @@ mod tests {
         let (journal, ends) = log_with_three_batches(dir.path());
         change(&journal, |content| content[ends[2] - 30..].fill(0));
         let cuts = cut_damage(dir.path()).unwrap();
-        assert_eq!(cuts[0].kept_bytes as usize, ends[1]);
+        assert_eq!(cuts[0].kept_bytes, ends[1]);
         assert_eq!(count(dir.path()), 8);
     }
 
@@ -202,7 +202,7 @@ mod tests {
         change(&journal, |content| content[ends[0] + 100] ^= 1);
         let cuts = cut_damage(dir.path()).unwrap();
         assert_eq!(cuts.len(), 1);
-        assert_eq!(cuts[0].cut_bytes as usize, ends[2] - ends[0]);
+        assert_eq!(cuts[0].lost_bytes, ends[2] - ends[0]);
         let kept = fs::read(&cuts[0].kept_in).unwrap();
         assert_eq!(kept[150..], before[ends[0] + 150..ends[2]]);
         assert_eq!(count(dir.path()), 4);
@@ -217,9 +217,9 @@ mod tests {
             content.truncate(ends[2]);
             content.extend(b"\xde\xad\xbe\xef garbage");
         });
-        assert_eq!(cut_damage(dir.path()).unwrap()[0].kept_bytes as usize, ends[2]);
+        assert_eq!(cut_damage(dir.path()).unwrap()[0].kept_bytes, ends[2]);
         change(&journal, |content| content.truncate(ends[1] + 7));
-        assert_eq!(cut_damage(dir.path()).unwrap()[0].kept_bytes as usize, ends[1]);
+        assert_eq!(cut_damage(dir.path()).unwrap()[0].kept_bytes, ends[1]);
         assert_eq!(count(dir.path()), 8);
     }
 }

@@ -46,7 +46,7 @@ impl EmbeddedLog {
             tracing::warn!(
                 journal = %cut.journal.display(),
                 kept_bytes = cut.kept_bytes,
-                cut_bytes = cut.cut_bytes,
+                cut_bytes = cut.lost_bytes,
                 kept_in = %cut.kept_in.display(),
                 "the log ended in the middle of a write or is damaged; the tail was cut and kept"
             );
@@ -97,9 +97,11 @@ pub(super) fn segment_keyspace(database: &Database, number: u64) -> fjall::Resul
 }
 
 fn rebuild_index(database: &Database, meta: &Meta, processed: &[Processed]) -> fjall::Result<Index> {
-    let mut index = Index::default();
-    index.log_ids = meta.logs()?.into_iter().map(|(name, id)| (name.into(), id)).collect();
-    index.next = meta.next_offsets()?.into_iter().collect();
+    let mut index = Index {
+        log_ids: meta.logs()?.into_iter().map(|(name, id)| (name.into(), id)).collect(),
+        next: meta.next_offsets()?.into_iter().collect(),
+        ..Index::default()
+    };
     let mut numbers: Vec<u64> = database
         .list_keyspace_names()
         .iter()

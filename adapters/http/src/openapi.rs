@@ -1,0 +1,83 @@
+//! The description of the API, made from the handlers.
+
+use axum::Router;
+use utoipa::openapi::OpenApi as Document;
+use utoipa::openapi::security::{ApiKey, ApiKeyValue, Http, HttpAuthScheme, SecurityScheme};
+use utoipa::{Modify, OpenApi};
+use utoipa_swagger_ui::SwaggerUi;
+
+use crate::handlers::{
+    aggregation, business_events, health, ledger, metrics, processor, replay_events, replay_ingest,
+    replay_manifest, sdk_events, sessions,
+};
+use crate::state::HttpPorts;
+
+#[derive(OpenApi)]
+#[openapi(
+    info(
+        title = "gosight",
+        description = "An open event pipeline for product analytics and session replay.\n\nKeys are sent as \
+            `X-Project-Key`, as `Authorization: Bearer`, or, to ingest, as `project_key` in the body. Every error has \
+            the form `{\"error\": {\"code\", \"message\", \"details\"?}}`; codes are stable.",
+        license(name = "Apache-2.0", identifier = "Apache-2.0"),
+    ),
+    paths(health::health, health::ready, health::metrics),
+    modifiers(&Keys),
+)]
+struct OperationApi;
+
+#[derive(OpenApi)]
+#[openapi(paths(sdk_events::send, replay_ingest::send, business_events::send, business_events::send_bulk,))]
+struct IngestApi;
+
+#[derive(OpenApi)]
+#[openapi(paths(
+    metrics::count,
+    sessions::list,
+    sessions::get,
+    sessions::events,
+    replay_manifest::describe,
+    replay_events::stream,
+    ledger::show,
+    aggregation::windows,
+))]
+struct ReadApi;
+
+#[derive(OpenApi)]
+#[openapi(paths(processor::status, processor::enrichment, processor::filters, processor::metrics))]
+struct ProcessorApi;
+
+/// How keys are presented.
+struct Keys;
+
+impl Modify for Keys {
+    fn modify(&self, document: &mut Document) {
+        let components = document.components.get_or_insert_with(Default::default);
+        let header = ApiKey::Header(ApiKeyValue::new("X-Project-Key"));
+        components.add_security_scheme("project_key", SecurityScheme::ApiKey(header));
+        components.add_security_scheme("bearer", SecurityScheme::Http(Http::new(HttpAuthScheme::Bearer)));
+    }
+}
+
+/// The `OpenAPI` document of every route, in JSON.
+pub fn openapi() -> String {
+    document(true, true, true).to_pretty_json().unwrap_or_default()
+}
+
+fn document(ingest: bool, read: bool, processor: bool) -> Document {
+    let mut document = OperationApi::openapi();
+    for (is_served, part) in
+        [(ingest, IngestApi::openapi()), (read, ReadApi::openapi()), (processor, ProcessorApi::openapi())]
+    {
+        if is_served {
+            document.merge(part);
+        }
+    }
+    document
+}
+
+/// `/openapi.json` of the routes that are served, and `/swagger/`.
+pub(crate) fn routes(ports: &HttpPorts) -> Router {
+    let document = document(ports.ingest.is_some(), ports.query.is_some(), ports.processor.is_some());
+    SwaggerUi::new("/swagger").url("/openapi.json", document).into()
+}

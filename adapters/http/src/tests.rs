@@ -1,0 +1,14 @@
+//! The whole surface through its router and, where time and connections matter, through a socket.
+
+mod business;
+mod connections;
+mod encodings;
+mod errors;
+mod fakes;
+mod harness;
+mod operation;
+mod read;
+mod replay_ingest;
+mod replay_read;
+mod sdk;
+mod shutdown;

@@ -1,0 +1,179 @@
+//! Puts the parts together: adapters from settings, use cases from adapters.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use gosight_application::access::Access;
+use gosight_application::decorators::{CachedKeys, FanOut};
+use gosight_application::ingest::{Ingest, IngestPorts};
+use gosight_application::ports::{BatchStore, Clock, EventSink, EventSource, HealthCheck};
+use gosight_application::process::{
+    EventHandler, EventHandlerPorts, LogConsumer, ProcessStatus, ProfileEnricher, ReplayHandler,
+};
+use gosight_application::query::{Query, QueryPorts};
+use gosight_application::{LogSink, Telemetry, logs};
+use gosight_embedded::{DataDir, EmbeddedLog, EmbeddedStore, Processed};
+use gosight_enrich::Enricher;
+use gosight_http::{HttpPorts, ProcessorInfo};
+use gosight_memory::MemoryRateLimiter;
+use gosight_runtime::Metrics;
+
+use crate::config::Config;
+use crate::running::StartError;
+
+/// Consumer groups.
+const EVENT_PROCESSOR: &str = "gosight-event-processor";
+const REPLAY_PROCESSOR: &str = "gosight-replay-processor";
+
+/// All parts of an instance, not running yet.
+pub(crate) struct Parts {
+    /// Held until everything that uses it is gone.
+    pub data_dir: DataDir,
+    pub log: Arc<EmbeddedLog>,
+    pub store: Arc<EmbeddedStore>,
+    pub keys: Arc<CachedKeys>,
+    pub enricher: Arc<Enricher>,
+    pub ingest: Arc<Ingest>,
+    pub query: Query,
+    pub access: Access,
+    pub consumers: Vec<LogConsumer>,
+    pub http: HttpPorts,
+    pub metrics: Metrics,
+    pub telemetry: Telemetry,
+    pub clock: Arc<dyn Clock>,
+}
+
+/// The logs that are processed, each with its group.
+const PROCESSED_LOGS: [(&str, &str); 2] = [(logs::EVENTS, EVENT_PROCESSOR), (logs::REPLAY, REPLAY_PROCESSOR)];
+
+pub(crate) async fn assemble(
+    config: &Config,
+    clock: Arc<dyn Clock>,
+    extra_sinks: Vec<Arc<dyn EventSink>>,
+) -> Result<Parts, StartError> {
+    config.validate()?;
+    let metrics = Metrics::new().map_err(|error| StartError::Internal(error.into()))?;
+    let telemetry = Telemetry::new(metrics.recorder());
+    let data_dir = DataDir::open(&config.data_dir)?;
+    let store_config = config.store.config(config.insights.clone());
+    let store = EmbeddedStore::open(data_dir.path(), store_config).await?;
+    let log = open_log(config, &data_dir, &store).await?;
+    let keys =
+        Arc::new(CachedKeys::new(store.clone(), clock.clone(), config.keys.cache(), telemetry.clone()));
+    let enricher = Arc::new(Enricher::new(&config.enrich));
+    let access = Access::new(keys.clone());
+    let ingest = Arc::new(Ingest::new(
+        IngestPorts {
+            events: event_sink(&log, extra_sinks),
+            log: log.clone(),
+            limiter: Arc::new(MemoryRateLimiter::new(config.rate_limit.limits()?)),
+            enricher: enricher.clone(),
+            clock: clock.clone(),
+        },
+        config.ingest_rules(),
+        telemetry.clone(),
+    ));
+    let sources: Vec<Arc<dyn EventSource>> = PROCESSED_LOGS
+        .into_iter()
+        .map(|(name, group)| -> Arc<dyn EventSource> { Arc::new(log.source(group, name)) })
+        .collect();
+    let query = Query::new(QueryPorts {
+        events: store.clone(),
+        ledger: store.clone(),
+        aggregates: store.clone(),
+        replays: store.clone(),
+        logs: sources.clone(),
+    });
+    let (consumers, processor) = consumers(config, &store, &sources, &clock, &telemetry)?;
+    let mut health: Vec<Arc<dyn HealthCheck>> = vec![log.clone(), store.clone(), enricher.clone()];
+    health.extend(processor.status.iter().map(|status| -> Arc<dyn HealthCheck> { status.clone() }));
+    let for_rendering = metrics.clone();
+    let http = HttpPorts {
+        ingest: Some(ingest.clone()),
+        query: Some(query.clone()),
+        access: access.clone(),
+        clock: clock.clone(),
+        health,
+        processor: Some(processor),
+        telemetry: telemetry.clone(),
+        render_metrics: Arc::new(move || for_rendering.render()),
+    };
+    Ok(Parts {
+        data_dir,
+        log,
+        store,
+        keys,
+        enricher,
+        ingest,
+        query,
+        access,
+        consumers,
+        http,
+        metrics,
+        telemetry,
+        clock,
+    })
+}
+
+/// Opens the log; new records come after everything that the store's ledger covers.
+async fn open_log(
+    config: &Config,
+    data_dir: &DataDir,
+    store: &EmbeddedStore,
+) -> Result<Arc<EmbeddedLog>, StartError> {
+    let mut processed: Vec<Processed> = Vec::new();
+    for (name, _) in PROCESSED_LOGS {
+        let ends: BTreeMap<u32, u64> =
+            store.next_offsets(name).await.map_err(|error| StartError::Internal(error.into()))?;
+        processed.extend(ends.into_iter().map(|(partition, next)| (name.into(), partition, next)));
+    }
+    Ok(Arc::new(EmbeddedLog::open(data_dir, config.log.config(), &processed)?))
+}
+
+fn event_sink(log: &Arc<EmbeddedLog>, extra_sinks: Vec<Arc<dyn EventSink>>) -> Arc<dyn EventSink> {
+    let sink: Arc<dyn EventSink> = Arc::new(LogSink::new(log.clone(), logs::EVENTS));
+    if extra_sinks.is_empty() {
+        return sink;
+    }
+    Arc::new(FanOut::new([vec![sink], extra_sinks].concat()))
+}
+
+/// A consumer for each source, and what they tell about themselves.
+fn consumers(
+    config: &Config,
+    store: &Arc<EmbeddedStore>,
+    sources: &[Arc<dyn EventSource>],
+    clock: &Arc<dyn Clock>,
+    telemetry: &Telemetry,
+) -> Result<(Vec<LogConsumer>, ProcessorInfo), StartError> {
+    let process = &config.process;
+    let filters = Arc::new(process.filter_set()?);
+    let profiles = process
+        .profiles
+        .enabled
+        .then(|| Arc::new(ProfileEnricher::new(store.clone(), process.profiles.cache(), telemetry.clone())));
+    let enrichment = profiles.as_ref().map(|profiles| profiles.stats().clone());
+    let ports = EventHandlerPorts { deduplicator: store.clone(), profiles, clock: clock.clone() };
+    let events = Arc::new(EventHandler::new(ports, filters.clone(), process.aggregations()?));
+    let replay = Arc::new(ReplayHandler::new(store.clone(), clock.clone()));
+    let consumer = |source: &Arc<dyn EventSource>| {
+        let is_replay = &**source.log() == logs::REPLAY;
+        let (name, settings) = if is_replay {
+            ("replay processor", &process.replay)
+        } else {
+            ("event processor", &process.events)
+        };
+        LogConsumer {
+            source: source.clone(),
+            store: store.clone(),
+            handler: if is_replay { replay.clone() } else { events.clone() },
+            clock: clock.clone(),
+            status: Arc::new(ProcessStatus::new(name, source.log().clone())),
+            telemetry: telemetry.clone(),
+            config: process.consumer(settings),
+        }
+    };
+    let consumers: Vec<LogConsumer> = sources.iter().map(consumer).collect();
+    let status = consumers.iter().map(|consumer| consumer.status.clone()).collect();
+    Ok((consumers, ProcessorInfo { status, filters, enrichment }))
+}

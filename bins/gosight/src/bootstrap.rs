@@ -1,0 +1,134 @@
+//! The first project and its keys.
+
+use gosight_application::ports::{Clock, KeyStore, KeyStoreError};
+use gosight_domain::key::{ApiKey, PresentedKey, Scope};
+use gosight_domain::project::Project;
+use gosight_domain::{ProjectId, Timestamp, Violation};
+use rand::Rng;
+use uuid::Uuid;
+
+/// Keys that an operator chose for the project `default`.
+#[derive(Debug, Clone, Default)]
+pub struct BootstrapKeys {
+    /// May send.
+    pub ingest: Option<PresentedKey>,
+    /// May ask.
+    pub read: Option<PresentedKey>,
+    /// May do everything.
+    pub admin: Option<PresentedKey>,
+}
+
+/// Keys that were made at the first start. They are shown once and stored nowhere.
+#[derive(Debug, Clone)]
+pub struct NewKeys {
+    /// May send.
+    pub ingest: PresentedKey,
+    /// May ask.
+    pub read: PresentedKey,
+    /// May do everything.
+    pub admin: PresentedKey,
+}
+
+/// Id of the project that the first start makes.
+pub(crate) const DEFAULT_PROJECT: &str = "default";
+
+/// Why the first project could not be made.
+#[derive(Debug, thiserror::Error)]
+pub enum BootstrapError {
+    /// A chosen key is no good.
+    #[error("the {} key {violation}", .scope.as_str())]
+    BadKey {
+        /// Which one.
+        scope: Scope,
+        /// What is wrong.
+        violation: Violation,
+    },
+    /// An id is no good.
+    #[error(transparent)]
+    Violation(#[from] Violation),
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] KeyStoreError),
+}
+
+/// A key of 192 random bits.
+pub(crate) fn random_key(test: bool) -> PresentedKey {
+    let mut random = [0; 24];
+    rand::rng().fill_bytes(&mut random);
+    PresentedKey::from_random(random, test)
+}
+
+/// What is stored of `key`.
+pub(crate) fn api_key(
+    key: &PresentedKey,
+    project_id: ProjectId,
+    name: &str,
+    scopes: Vec<Scope>,
+    now: Timestamp,
+) -> ApiKey {
+    ApiKey {
+        key_id: Uuid::from_u128(rand::random()),
+        project_id,
+        name: name.to_owned(),
+        hash: key.hash(),
+        prefix: key.shown_prefix(),
+        scopes,
+        is_active: true,
+        created_at: now,
+        expires_at: None,
+        last_used_at: None,
+        request_count: 0,
+    }
+}
+
+/// Makes the project `default`, if there is no project, with the chosen keys or with new ones. Chosen keys are added at
+/// any start. Gives the new keys, if any.
+pub(crate) async fn bootstrap(
+    store: &dyn KeyStore,
+    clock: &dyn Clock,
+    chosen: &BootstrapKeys,
+) -> Result<Option<NewKeys>, BootstrapError> {
+    let now = clock.now();
+    let project_id = ProjectId::new(DEFAULT_PROJECT)?;
+    let project = Project { project_id: project_id.clone(), name: "Default".to_owned(), created_at: now };
+    let chosen_keys: Vec<(Scope, &PresentedKey)> =
+        [(Scope::Ingest, &chosen.ingest), (Scope::Read, &chosen.read), (Scope::Admin, &chosen.admin)]
+            .into_iter()
+            .filter_map(|(scope, key)| Some((scope, key.as_ref()?)))
+            .collect();
+    for (scope, key) in &chosen_keys {
+        key.check_chosen().map_err(|violation| BootstrapError::BadKey { scope: *scope, violation })?;
+    }
+    let add = async |scope: Scope, key: &PresentedKey| {
+        let name = format!("{} key of the first start", scope.as_str());
+        store.create_key(&api_key(key, project_id.clone(), &name, scopes_of(scope), now)).await
+    };
+    let is_first_start = store.list_projects().await?.is_empty();
+    if !chosen_keys.is_empty() {
+        store.create_project(&project).await?;
+        for (scope, key) in chosen_keys {
+            add(scope, key).await?;
+        }
+        return Ok(None);
+    }
+    if !is_first_start {
+        return Ok(None);
+    }
+    let keys = NewKeys { ingest: random_key(false), read: random_key(false), admin: random_key(false) };
+    for (scope, key) in
+        [(Scope::Ingest, &keys.ingest), (Scope::Read, &keys.read), (Scope::Admin, &keys.admin)]
+    {
+        add(scope, key).await?;
+    }
+    // Last: a start that ends before this is still the first one.
+    store.create_project(&project).await?;
+    Ok(Some(keys))
+}
+
+/// The admin key may do everything; the others one thing.
+fn scopes_of(scope: Scope) -> Vec<Scope> {
+    match scope {
+        Scope::Admin => Scope::ALL.to_vec(),
+        one => vec![one],
+    }
+}

@@ -1,0 +1,114 @@
+//! The command line.
+
+mod config;
+mod keys;
+mod output;
+mod profiles;
+mod send;
+mod serve;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand};
+use gosight_runtime::config::{Loaded, Sources, load};
+use serde_json::Value;
+
+use crate::config::Config;
+
+/// gosight: an event pipeline for product analytics and session replay.
+///
+/// `gosight serve` runs everything in one process, in one directory, without servers.
+#[derive(Debug, Parser)]
+#[command(name = "gosight", version, disable_help_subcommand = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the whole pipeline: take events, process them, answer questions.
+    Serve(serve::ServeArgs),
+    /// Make, list and revoke API keys. Works while `gosight serve` runs.
+    #[command(subcommand)]
+    Keys(keys::KeysCommand),
+    /// Look at the configuration.
+    #[command(subcommand)]
+    Config(config::ConfigCommand),
+    /// Tell what is known about users and items, for the context of their events.
+    #[command(subcommand)]
+    Profiles(profiles::ProfilesCommand),
+    /// Send recorded requests to a server.
+    Send(send::SendArgs),
+}
+
+/// Where settings come from.
+#[derive(Debug, Clone, Args)]
+struct ConfigArgs {
+    /// YAML file with settings; see `gosight config check` for all of them.
+    ///
+    /// Every setting can also be set by an environment variable: `http.listen` by GOSIGHT_HTTP_LISTEN.
+    #[arg(long, value_name = "FILE", env = "GOSIGHT_CONFIG")]
+    config: Option<PathBuf>,
+    /// Directory of the log and the database [default: gosight-data] [env: GOSIGHT_DATA_DIR].
+    #[arg(long, value_name = "DIR")]
+    data_dir: Option<PathBuf>,
+}
+
+/// Variables that start like settings but belong to flags.
+const VARIABLES_OF_FLAGS: [&str; 7] = [
+    "GOSIGHT_CONFIG",
+    "GOSIGHT_HTTP",
+    "GOSIGHT_BOOTSTRAP_INGEST_KEY",
+    "GOSIGHT_BOOTSTRAP_READ_KEY",
+    "GOSIGHT_BOOTSTRAP_ADMIN_KEY",
+    "GOSIGHT_SERVER",
+    "GOSIGHT_KEY",
+];
+
+impl ConfigArgs {
+    /// Reads and checks the settings; `flags` win over everything.
+    fn load(&self, flags: Vec<(&'static str, &'static str, Value)>) -> anyhow::Result<Config> {
+        let env: Vec<(String, String)> = std::env::vars().collect();
+        let from_env =
+            || env.iter().find(|(name, _)| name == "CONFIG_PATH").map(|(_, path)| PathBuf::from(path));
+        let mut sources = Sources {
+            file: self.config.clone().or_else(from_env),
+            other_variables: VARIABLES_OF_FLAGS.to_vec(),
+            flags,
+            env: Vec::new(),
+        };
+        sources.env = env;
+        if let Some(path) = &self.data_dir {
+            sources.flags.push(("--data-dir", "data_dir", path.to_string_lossy().into()));
+        }
+        let loaded: Loaded<Config> = load(&sources)?;
+        loaded.config.validate().map_err(|error| loaded.bad(&error.key, error.reason))?;
+        Ok(loaded.config)
+    }
+}
+
+/// Runs the command that the process was started with.
+pub fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return output::failure(&error.into()),
+    };
+    let done = runtime.block_on(async {
+        match cli.command {
+            Command::Serve(args) => args.run().await,
+            Command::Keys(command) => command.run().await,
+            Command::Config(command) => command.run(),
+            Command::Profiles(command) => command.run().await,
+            Command::Send(args) => args.run().await,
+        }
+    });
+    // Threads that still wait for a disk must not hold up the end.
+    runtime.shutdown_background();
+    match done {
+        Ok(code) => code,
+        Err(error) => output::failure(&error),
+    }
+}

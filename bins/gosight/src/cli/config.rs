@@ -1,0 +1,25 @@
+use std::process::ExitCode;
+
+use anyhow::anyhow;
+use clap::Subcommand;
+use gosight_runtime::config::to_yaml;
+
+use super::{ConfigArgs, output};
+
+#[derive(Debug, Subcommand)]
+pub(super) enum ConfigCommand {
+    /// Check all settings and print those that are in effect, with secrets masked. Touches nothing.
+    Check {
+        #[command(flatten)]
+        config: ConfigArgs,
+    },
+}
+
+impl ConfigCommand {
+    pub(super) fn run(self) -> anyhow::Result<ExitCode> {
+        let Self::Check { config } = self;
+        let config = config.load(Vec::new())?;
+        output::line(to_yaml(&config).map_err(|reason| anyhow!(reason))?)?;
+        Ok(ExitCode::SUCCESS)
+    }
+}

@@ -1,0 +1,133 @@
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context, bail};
+use clap::{Args, Subcommand};
+use gosight_application::ports::{Clock, KeyStore, SystemClock};
+use gosight_domain::ProjectId;
+use gosight_domain::key::{ApiKey, Scope};
+use gosight_domain::project::Project;
+use gosight_embedded::EmbeddedStore;
+use uuid::Uuid;
+
+use super::{ConfigArgs, output};
+use crate::bootstrap::{api_key, random_key};
+
+#[derive(Debug, Subcommand)]
+pub(super) enum KeysCommand {
+    /// Make a key and print it, this once.
+    Create(CreateArgs),
+    /// List keys, without the keys themselves.
+    List {
+        #[command(flatten)]
+        config: ConfigArgs,
+        /// Only keys of this project.
+        #[arg(long)]
+        project: Option<String>,
+    },
+    /// Revoke a key. A running server refuses it within `keys.cache_life`.
+    Revoke {
+        #[command(flatten)]
+        config: ConfigArgs,
+        /// Id of the key, as `gosight keys list` shows it.
+        key_id: Uuid,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(super) struct CreateArgs {
+    #[command(flatten)]
+    config: ConfigArgs,
+    /// Project that the key is for; made if there is none.
+    #[arg(long, default_value = "default")]
+    project: String,
+    /// What the key may do; may be given several times.
+    #[arg(long = "scope", required = true, value_parser = parse_scope, value_name = "ingest|read|admin")]
+    scopes: Vec<Scope>,
+    /// What the key is for, in your words.
+    #[arg(long, default_value = "")]
+    name: String,
+    /// When the key ends, from now, such as `90days`.
+    #[arg(long, value_parser = humantime::parse_duration, value_name = "DURATION")]
+    expires_in: Option<Duration>,
+    /// Make a key that starts with `gs_test_` instead of `gs_live_`.
+    #[arg(long)]
+    test: bool,
+}
+
+fn parse_scope(text: &str) -> Result<Scope, String> {
+    Scope::from_name(text).ok_or_else(|| "must be ingest, read or admin".to_owned())
+}
+
+/// Opens the database beside a server that may be running.
+pub(super) async fn open_store(config: &ConfigArgs) -> anyhow::Result<Arc<EmbeddedStore>> {
+    let config = config.load(Vec::new())?;
+    let store_config = config.store.config(config.insights.clone());
+    Ok(EmbeddedStore::open(&config.data_dir, store_config).await?)
+}
+
+impl KeysCommand {
+    pub(super) async fn run(self) -> anyhow::Result<ExitCode> {
+        match self {
+            Self::Create(args) => args.run().await?,
+            Self::List { config, project } => {
+                let project = project.map(ProjectId::new).transpose().context("--project")?;
+                let keys = open_store(&config).await?.list_keys(project.as_ref()).await?;
+                output::line(table(&keys, &SystemClock))?;
+            }
+            Self::Revoke { config, key_id } => {
+                if !open_store(&config).await?.revoke_key(key_id).await? {
+                    bail!("there is no key {key_id}; see `gosight keys list`");
+                }
+                output::line(format!("revoked {key_id}"))?;
+            }
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+impl CreateArgs {
+    async fn run(self) -> anyhow::Result<()> {
+        let project_id = ProjectId::new(self.project.as_str()).context("--project")?;
+        let store = open_store(&self.config).await?;
+        let now = SystemClock.now();
+        let project = Project { project_id: project_id.clone(), name: self.project.clone(), created_at: now };
+        store.create_project(&project).await?;
+        let key = random_key(self.test);
+        let life_ms = self.expires_in.map(|life| i64::try_from(life.as_millis()).unwrap_or(i64::MAX));
+        let stored = ApiKey {
+            expires_at: life_ms.map(|life_ms| now.plus_millis(life_ms)),
+            ..api_key(&key, project_id, &self.name, self.scopes, now)
+        };
+        store.create_key(&stored).await?;
+        output::line(key.reveal())
+    }
+}
+
+fn table(keys: &[ApiKey], clock: &dyn Clock) -> String {
+    let now = clock.now();
+    let mut lines = vec![format!(
+        "{:<36}  {:<16}  {:<14}  {:<18}  {:<8}  {:>8}  {}",
+        "ID", "PROJECT", "KEY", "SCOPES", "STATE", "REQUESTS", "NAME"
+    )];
+    for key in keys {
+        let scopes: Vec<&str> = key.scopes.iter().map(|scope| scope.as_str()).collect();
+        let state = match key.grant(now) {
+            Ok(_) => "active",
+            Err(gosight_domain::key::KeyRefusal::Expired) => "expired",
+            Err(_) => "revoked",
+        };
+        lines.push(format!(
+            "{:<36}  {:<16}  {:<14}  {:<18}  {:<8}  {:>8}  {}",
+            key.key_id,
+            key.project_id,
+            format!("{}…", key.prefix),
+            scopes.join(","),
+            state,
+            key.request_count,
+            key.name
+        ));
+    }
+    lines.join("\n")
+}

@@ -1,0 +1,7 @@
+//! The command `gosight`.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    gosight::cli::main()
+}

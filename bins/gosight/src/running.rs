@@ -1,0 +1,264 @@
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use gosight_application::access::Access;
+use gosight_application::ingest::Ingest;
+use gosight_application::ports::{BoxError, Clock, EventSink, KeyStore, SystemClock};
+use gosight_application::process::ProcessError;
+use gosight_application::query::Query;
+use gosight_embedded::{DataDir, DataDirError, EmbeddedLog, EmbeddedStore};
+use gosight_http::{BindError, HttpServer};
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use crate::assembly::{Parts, assemble};
+use crate::bootstrap::{BootstrapError, BootstrapKeys, NewKeys, bootstrap};
+use crate::config::{Config, InvalidSetting};
+use crate::maintenance;
+
+/// Why an instance did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// A setting cannot work.
+    #[error(transparent)]
+    Setting(#[from] InvalidSetting),
+    /// The data directory cannot be used.
+    #[error(transparent)]
+    DataDir(#[from] DataDirError),
+    /// The port cannot be used.
+    #[error(transparent)]
+    Http(#[from] BindError),
+    /// The first project could not be made.
+    #[error(transparent)]
+    Bootstrap(#[from] BootstrapError),
+    /// Something that should not happen.
+    #[error(transparent)]
+    Internal(BoxError),
+}
+
+/// Why an instance stopped although nobody asked it to. Nothing that was acknowledged is lost: it is in the log, and is
+/// processed at the next start.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// Processing failed for good.
+    #[error(transparent)]
+    Process(#[from] ProcessError),
+    /// The HTTP server failed.
+    #[error("the HTTP server failed: {0}")]
+    Http(std::io::Error),
+    /// A part panicked.
+    #[error("a part died: {0}")]
+    Died(#[from] tokio::task::JoinError),
+}
+
+/// Makes an instance.
+#[derive(Debug)]
+pub struct GosightBuilder {
+    config: Config,
+    clock: Arc<dyn Clock>,
+    sinks: Vec<Arc<dyn EventSink>>,
+    keys: BootstrapKeys,
+    serve_http: bool,
+}
+
+impl GosightBuilder {
+    /// Uses these settings in place of the defaults.
+    #[must_use]
+    pub fn config(self, config: Config) -> Self {
+        Self { config, ..self }
+    }
+
+    /// Keeps everything in this directory.
+    #[must_use]
+    pub fn data_dir(mut self, path: impl Into<PathBuf>) -> Self {
+        self.config.data_dir = path.into();
+        self
+    }
+
+    /// Takes the time from `clock`.
+    #[must_use]
+    pub fn clock(self, clock: Arc<dyn Clock>) -> Self {
+        Self { clock, ..self }
+    }
+
+    /// Gives accepted events to `sink` too, before they are acknowledged. A sink that fails makes the request fail.
+    #[must_use]
+    pub fn also_send_to(mut self, sink: Arc<dyn EventSink>) -> Self {
+        self.sinks.push(sink);
+        self
+    }
+
+    /// Adds these keys to the project `default`, instead of making new ones at the first start.
+    #[must_use]
+    pub fn bootstrap_keys(self, keys: BootstrapKeys) -> Self {
+        Self { keys, ..self }
+    }
+
+    /// Serves no HTTP: events come in through [`Gosight::ingest`].
+    #[must_use]
+    pub fn without_http(self) -> Self {
+        Self { serve_http: false, ..self }
+    }
+
+    /// Opens the storage, binds the port, and starts to work.
+    ///
+    /// # Errors
+    /// [`StartError`].
+    pub async fn start(self) -> Result<Gosight, StartError> {
+        let parts = assemble(&self.config, self.clock, self.sinks).await?;
+        let new_keys = bootstrap(&*parts.store, &*parts.clock, &self.keys).await?;
+        let server = match self.serve_http {
+            true => Some(HttpServer::bind(self.config.http.clone(), parts.http.clone())?),
+            false => None,
+        };
+        Ok(Gosight::run(parts, server, new_keys))
+    }
+}
+
+/// An instance that runs. Dropping it ends it at once; [`stop`](Self::stop) lets it finish.
+#[derive(Debug)]
+pub struct Gosight {
+    ingest: Arc<Ingest>,
+    query: Query,
+    access: Access,
+    store: Arc<EmbeddedStore>,
+    new_keys: Option<NewKeys>,
+    local_addr: Option<SocketAddr>,
+    doors: CancellationToken,
+    workers: CancellationToken,
+    /// The HTTP server.
+    front: JoinSet<Result<(), RunError>>,
+    /// Consumers.
+    back: JoinSet<Result<(), RunError>>,
+    /// What is done now and then.
+    chores: JoinSet<()>,
+    log: Arc<EmbeddedLog>,
+    /// Given back last.
+    _data_dir: DataDir,
+}
+
+impl Gosight {
+    /// Makes an instance with the default settings, in `./gosight-data`.
+    pub fn builder() -> GosightBuilder {
+        GosightBuilder {
+            config: Config::default(),
+            clock: Arc::new(SystemClock),
+            sinks: Vec::new(),
+            keys: BootstrapKeys::default(),
+            serve_http: true,
+        }
+    }
+
+    fn run(parts: Parts, server: Option<HttpServer>, new_keys: Option<NewKeys>) -> Self {
+        let doors = CancellationToken::new();
+        let workers = CancellationToken::new();
+        let local_addr = server.as_ref().map(HttpServer::local_addr);
+        let mut front = JoinSet::new();
+        if let Some(server) = server {
+            let doors = doors.clone();
+            front.spawn(async move { server.run(doors).await.map_err(RunError::Http) });
+        }
+        let mut back = JoinSet::new();
+        for consumer in parts.consumers.clone() {
+            let workers = workers.clone();
+            back.spawn(async move { Ok(consumer.run(workers).await?) });
+        }
+        let mut chores = JoinSet::new();
+        chores.spawn(parts.metrics.upkeep(workers.clone()));
+        chores.spawn(parts.enricher.watch(workers.clone()));
+        chores.spawn(maintenance::measure_lag(parts.consumers, parts.telemetry, workers.clone()));
+        chores.spawn(maintenance::record_key_usage(parts.keys, workers.clone()));
+        chores.spawn(maintenance::delete_old(
+            parts.log.clone(),
+            parts.store.clone(),
+            parts.clock,
+            workers.clone(),
+        ));
+        Self {
+            ingest: parts.ingest,
+            query: parts.query,
+            access: parts.access,
+            store: parts.store,
+            new_keys,
+            local_addr,
+            doors,
+            workers,
+            front,
+            back,
+            chores,
+            log: parts.log,
+            _data_dir: parts.data_dir,
+        }
+    }
+
+    /// Address of the HTTP server, with the port that it got.
+    pub fn local_addr(&self) -> Option<SocketAddr> {
+        self.local_addr
+    }
+
+    /// Takes events and replay chunks.
+    pub fn ingest(&self) -> &Arc<Ingest> {
+        &self.ingest
+    }
+
+    /// Answers questions.
+    pub fn query(&self) -> &Query {
+        &self.query
+    }
+
+    /// Checks keys.
+    pub fn access(&self) -> &Access {
+        &self.access
+    }
+
+    /// Projects and keys.
+    pub fn keys(&self) -> Arc<dyn KeyStore> {
+        self.store.clone()
+    }
+
+    /// The keys that this start made, if it was the first.
+    pub fn new_keys(&self) -> Option<&NewKeys> {
+        self.new_keys.as_ref()
+    }
+
+    /// Waits until a part fails for good. Otherwise it never returns.
+    pub async fn failed(&mut self) -> RunError {
+        loop {
+            let ended = tokio::select! {
+                Some(ended) = self.front.join_next() => ended,
+                Some(ended) = self.back.join_next() => ended,
+                else => std::future::pending().await,
+            };
+            match ended {
+                Ok(Ok(())) => {}
+                Ok(Err(error)) => return error,
+                Err(died) => return died.into(),
+            }
+        }
+    }
+
+    /// Stops: no new requests, requests in flight finish, workers finish the batch they are at, everything is written
+    /// and closed. What is not processed stays in the log for the next start.
+    ///
+    /// # Errors
+    /// The first failure of a part; everything is stopped all the same.
+    pub async fn stop(mut self) -> Result<(), RunError> {
+        self.doors.cancel();
+        let front = finish(&mut self.front).await;
+        self.workers.cancel();
+        let back = finish(&mut self.back).await;
+        while self.chores.join_next().await.is_some() {}
+        self.store.close().await;
+        drop(self.log);
+        front.and(back)
+    }
+}
+
+async fn finish(tasks: &mut JoinSet<Result<(), RunError>>) -> Result<(), RunError> {
+    let mut result = Ok(());
+    while let Some(ended) = tasks.join_next().await {
+        result = result.and(ended.unwrap_or_else(|died| Err(died.into())));
+    }
+    result
+}
