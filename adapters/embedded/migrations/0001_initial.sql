@@ -34,8 +34,9 @@ CREATE TABLE profiles (
     PRIMARY KEY (project, kind, id)
 ) WITHOUT ROWID;
 
--- An event's JSON, with the columns that it is looked up by. Where it stood in the log tells a redelivery from a
--- duplicate.
+-- An event's JSON, with the columns that it is looked up by. Events are known by their ids through marks outside of
+-- the database, which are made again from these rows where they are missing: hence where an event stood in the log,
+-- which tells a redelivery from a duplicate.
 CREATE TABLE events (
     id            INTEGER PRIMARY KEY,
     project       INTEGER NOT NULL,
@@ -47,7 +48,6 @@ CREATE TABLE events (
     log_offset    INTEGER NOT NULL,
     event         TEXT NOT NULL
 );
-CREATE UNIQUE INDEX events_by_id ON events (event_id, project);
 CREATE INDEX events_by_session ON events (session, timestamp, event_id) WHERE session IS NOT NULL;
 
 -- Counts by hour: of all events of a slot (dimension ''), and of those with each value of each dimension.

@@ -49,18 +49,11 @@ impl DataDir {
     /// [`DataDirError`] when it is in use or cannot be made.
     pub fn open(path: impl Into<PathBuf>) -> Result<Self, DataDirError> {
         let path = path.into();
-        let io = |path: &Path| {
-            let path = path.to_owned();
-            move |source| DataDirError::Io { path, source }
-        };
-        std::fs::create_dir_all(&path).map_err(io(&path))?;
+        create(&path)?;
         let lock_path = path.join("gosight.lock");
-        let lock = File::options()
-            .create(true)
-            .truncate(false)
-            .write(true)
-            .open(&lock_path)
-            .map_err(io(&lock_path))?;
+        let failed = |source| DataDirError::Io { path: lock_path.clone(), source };
+        let lock =
+            File::options().create(true).truncate(false).write(true).open(&lock_path).map_err(failed)?;
         match lock.try_lock() {
             Ok(()) => Ok(Self { path, _lock: lock }),
             Err(TryLockError::WouldBlock) => Err(DataDirError::InUse(path)),
@@ -76,6 +69,18 @@ impl DataDir {
     pub(crate) fn log_path(&self) -> PathBuf {
         self.path.join("log")
     }
+
+    pub(crate) fn database_path(&self) -> PathBuf {
+        database_path(&self.path)
+    }
+}
+
+pub(crate) fn create(dir: &Path) -> Result<(), DataDirError> {
+    std::fs::create_dir_all(dir).map_err(|source| DataDirError::Io { path: dir.to_owned(), source })
+}
+
+pub(crate) fn database_path(dir: &Path) -> PathBuf {
+    dir.join("gosight.db")
 }
 
 #[cfg(test)]

@@ -3,19 +3,22 @@
 //! | in the directory | is |
 //! | --- | --- |
 //! | `gosight.lock` | held by the one process that uses the directory |
-//! | `log/` | the event log, on [`fjall`] |
+//! | `log/` | the event log, and marks of the events that are stored, in [`fjall`] |
 //! | `gosight.db` | everything else, in `SQLite` |
 //!
 //! Everything that a batch becomes is written in one transaction with its ledger row, and processing starts where the
 //! ledger ends, so a crash at any moment repeats and loses nothing.
 
 mod data_dir;
+mod embedded;
+mod engine;
 mod log;
 mod store;
 
 pub use data_dir::{DataDir, DataDirError};
-pub use log::{EmbeddedLog, LogConfig, Processed};
-pub use store::{EmbeddedStore, StoreConfig};
+pub use embedded::Embedded;
+pub use log::{EmbeddedLog, LogConfig};
+pub use store::{EmbeddedAccounts, EmbeddedStore, StoreConfig};
 
 /// Name of the log adapter in errors.
 const LOG_ADAPTER: &str = "embedded log";

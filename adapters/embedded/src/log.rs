@@ -10,7 +10,6 @@
 //! ```
 
 mod index;
-mod journal;
 mod keys;
 mod meta;
 mod recovery;
@@ -37,7 +36,7 @@ use crate::LOG_ADAPTER;
 use index::Index;
 use keys::PartitionId;
 use meta::Meta;
-pub use recovery::Processed;
+pub(crate) use recovery::Processed;
 use writer::Append;
 
 /// How the log is kept.

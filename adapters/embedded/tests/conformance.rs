@@ -24,7 +24,7 @@ use gosight_conformance::record_log::LogFixture;
 use gosight_conformance::replay_store::ReplayStoreFixture;
 use gosight_conformance::session_store::SessionStoreFixture;
 use gosight_domain::{Event, Timestamp};
-use gosight_embedded::{DataDir, EmbeddedLog, EmbeddedStore, LogConfig, StoreConfig};
+use gosight_embedded::{DataDir, Embedded, EmbeddedLog, EmbeddedStore, LogConfig, StoreConfig};
 use tempfile::TempDir;
 
 mod record_log {
@@ -72,14 +72,18 @@ fn data_dir() -> Held {
     (temporary, dir)
 }
 
-fn open_log() -> (Arc<EmbeddedLog>, Held) {
+async fn open_log() -> (Arc<EmbeddedLog>, Held) {
     let held = data_dir();
+    (open_embedded(&held.1).await.log, held)
+}
+
+async fn open_embedded(dir: &DataDir) -> Embedded {
     let config = LogConfig { partitions: 3, max_record_bytes: 10_000, ..LogConfig::default() };
-    (Arc::new(EmbeddedLog::open(&held.1, config, &[]).expect("a log")), held)
+    Embedded::open(dir, config, StoreConfig::default(), &[]).await.expect("a log and a store")
 }
 
 async fn log() -> LogFixture {
-    let (log, held) = open_log();
+    let (log, held) = open_log().await;
     let for_sources = log.clone();
     LogFixture {
         log,
@@ -111,14 +115,14 @@ impl ReadBack for LogReader {
 }
 
 async fn sink() -> SinkFixture {
-    let (log, held) = open_log();
+    let (log, held) = open_log().await;
     let sink = Arc::new(LogSink::new(log.clone(), "events"));
     SinkFixture { sink, read_back: Box::new(LogReader(log)), keep: Box::new(held) }
 }
 
 async fn open_store() -> (Arc<EmbeddedStore>, Held) {
     let held = data_dir();
-    (EmbeddedStore::open(held.1.path(), StoreConfig::default()).await.expect("a store"), held)
+    (open_embedded(&held.1).await.store, held)
 }
 
 async fn store() -> StoreFixture {
@@ -162,12 +166,12 @@ async fn dead_letters() -> DeadLettersFixture {
 
 async fn profiles() -> ProfileStoreFixture {
     let (store, held) = open_store().await;
-    ProfileStoreFixture { profiles: store, keep: Box::new(held) }
+    ProfileStoreFixture { profiles: Arc::new(store.accounts()), keep: Box::new(held) }
 }
 
 async fn keys() -> KeyStoreFixture {
     let (store, held) = open_store().await;
-    KeyStoreFixture { keys: store, keep: Box::new(held) }
+    KeyStoreFixture { keys: Arc::new(store.accounts()), keep: Box::new(held) }
 }
 
 #[derive(Debug)]
@@ -182,6 +186,7 @@ impl Clock for Noon {
 async fn validator() -> KeyValidatorFixture {
     let (store, held) = open_store().await;
     let config = KeyCacheConfig { life: Duration::from_millis(200), capacity: 100 };
-    let validator = Arc::new(CachedKeys::new(store.clone(), Arc::new(Noon), config, Telemetry::default()));
-    KeyValidatorFixture { validator, keys: store, keep: Box::new(held) }
+    let keys = Arc::new(store.accounts());
+    let validator = Arc::new(CachedKeys::new(keys.clone(), Arc::new(Noon), config, Telemetry::default()));
+    KeyValidatorFixture { validator, keys, keep: Box::new(held) }
 }

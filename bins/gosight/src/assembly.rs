@@ -1,18 +1,17 @@
 //! Puts the parts together: adapters from settings, use cases from adapters.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use gosight_application::access::Access;
 use gosight_application::decorators::{CachedKeys, FanOut};
 use gosight_application::ingest::{Ingest, IngestPorts};
-use gosight_application::ports::{BatchStore, Clock, EventSink, EventSource, HealthCheck};
+use gosight_application::ports::{Clock, EventSink, EventSource, HealthCheck};
 use gosight_application::process::{
     EventHandler, EventHandlerPorts, LogConsumer, ProcessStatus, ProfileEnricher, ReplayHandler,
 };
 use gosight_application::query::{Query, QueryPorts};
 use gosight_application::{LogSink, Telemetry, logs};
-use gosight_embedded::{DataDir, EmbeddedLog, EmbeddedStore, Processed};
+use gosight_embedded::{DataDir, Embedded, EmbeddedAccounts, EmbeddedLog, EmbeddedStore};
 use gosight_enrich::Enricher;
 use gosight_http::{HttpPorts, ProcessorInfo};
 use gosight_memory::MemoryRateLimiter;
@@ -31,6 +30,7 @@ pub(crate) struct Parts {
     pub data_dir: DataDir,
     pub log: Arc<EmbeddedLog>,
     pub store: Arc<EmbeddedStore>,
+    pub accounts: EmbeddedAccounts,
     pub keys: Arc<CachedKeys>,
     pub enricher: Arc<Enricher>,
     pub ingest: Arc<Ingest>,
@@ -55,11 +55,14 @@ pub(crate) async fn assemble(
     let metrics = Metrics::new().map_err(|error| StartError::Internal(error.into()))?;
     let telemetry = Telemetry::new(metrics.recorder());
     let data_dir = DataDir::open(&config.data_dir)?;
-    let store_config = config.store.config(config.insights.clone());
-    let store = EmbeddedStore::open(data_dir.path(), store_config).await?;
-    let log = open_log(config, &data_dir, &store).await?;
+    let store_config = config.store.config(config);
+    let processed = PROCESSED_LOGS.map(|(name, _)| name);
+    let Embedded { log, store } =
+        Embedded::open(&data_dir, config.log.config(), store_config, &processed).await?;
+    let accounts = store.accounts();
+    let key_cache = config.keys.cache();
     let keys =
-        Arc::new(CachedKeys::new(store.clone(), clock.clone(), config.keys.cache(), telemetry.clone()));
+        Arc::new(CachedKeys::new(Arc::new(accounts.clone()), clock.clone(), key_cache, telemetry.clone()));
     let enricher = Arc::new(Enricher::new(&config.enrich));
     let access = Access::new(keys.clone());
     let ingest = Arc::new(Ingest::new(
@@ -102,6 +105,7 @@ pub(crate) async fn assemble(
         data_dir,
         log,
         store,
+        accounts,
         keys,
         enricher,
         ingest,
@@ -113,21 +117,6 @@ pub(crate) async fn assemble(
         telemetry,
         clock,
     })
-}
-
-/// Opens the log; new records come after everything that the store's ledger covers.
-async fn open_log(
-    config: &Config,
-    data_dir: &DataDir,
-    store: &EmbeddedStore,
-) -> Result<Arc<EmbeddedLog>, StartError> {
-    let mut processed: Vec<Processed> = Vec::new();
-    for (name, _) in PROCESSED_LOGS {
-        let ends: BTreeMap<u32, u64> =
-            store.next_offsets(name).await.map_err(|error| StartError::Internal(error.into()))?;
-        processed.extend(ends.into_iter().map(|(partition, next)| (name.into(), partition, next)));
-    }
-    Ok(Arc::new(EmbeddedLog::open(data_dir, config.log.config(), &processed)?))
 }
 
 fn event_sink(log: &Arc<EmbeddedLog>, extra_sinks: Vec<Arc<dyn EventSink>>) -> Arc<dyn EventSink> {
@@ -148,10 +137,13 @@ fn consumers(
 ) -> Result<(Vec<LogConsumer>, ProcessorInfo), StartError> {
     let process = &config.process;
     let filters = Arc::new(process.filter_set()?);
-    let profiles = process
-        .profiles
-        .enabled
-        .then(|| Arc::new(ProfileEnricher::new(store.clone(), process.profiles.cache(), telemetry.clone())));
+    let profiles = process.profiles.enabled.then(|| {
+        Arc::new(ProfileEnricher::new(
+            Arc::new(store.accounts()),
+            process.profiles.cache(),
+            telemetry.clone(),
+        ))
+    });
     let enrichment = profiles.as_ref().map(|profiles| profiles.stats().clone());
     let ports = EventHandlerPorts { deduplicator: store.clone(), profiles, clock: clock.clone() };
     let events = Arc::new(EventHandler::new(ports, filters.clone(), process.aggregations()?));

@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use gosight_application::access::Access;
 use gosight_application::ingest::Ingest;
-use gosight_application::ports::{BoxError, Clock, EventSink, KeyStore, SystemClock};
+use gosight_application::ports::{BoxError, Clock, EventSink, SystemClock};
 use gosight_application::process::ProcessError;
 use gosight_application::query::Query;
-use gosight_embedded::{DataDir, DataDirError, EmbeddedLog, EmbeddedStore};
+use gosight_embedded::{DataDir, DataDirError, EmbeddedAccounts, EmbeddedLog, EmbeddedStore};
 use gosight_http::{BindError, HttpServer};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -107,7 +107,7 @@ impl GosightBuilder {
     /// [`StartError`].
     pub async fn start(self) -> Result<Gosight, StartError> {
         let parts = assemble(&self.config, self.clock, self.sinks).await?;
-        let new_keys = bootstrap(&*parts.store, &*parts.clock, &self.keys).await?;
+        let new_keys = bootstrap(&parts.accounts, &*parts.clock, &self.keys).await?;
         let server = match self.serve_http {
             true => Some(HttpServer::bind(self.config.http.clone(), parts.http.clone())?),
             false => None,
@@ -212,9 +212,9 @@ impl Gosight {
         &self.access
     }
 
-    /// Projects and keys.
-    pub fn keys(&self) -> Arc<dyn KeyStore> {
-        self.store.clone()
+    /// Projects, keys and profiles.
+    pub fn accounts(&self) -> EmbeddedAccounts {
+        self.store.accounts()
     }
 
     /// The keys that this start made, if it was the first.

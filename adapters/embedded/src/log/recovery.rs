@@ -1,8 +1,7 @@
-//! Opens the log: checks its journals, and finds out what is where.
+//! Opens the log: finds out what is where.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
-use std::path::Path;
 use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, RwLock};
 
@@ -15,61 +14,38 @@ use tokio::sync::{Notify, Semaphore, mpsc};
 use super::index::{Index, Segment};
 use super::keys::PartitionId;
 use super::meta::Meta;
-use super::{EmbeddedLog, LogConfig, MAX_QUEUED_BYTES, Shared, journal, writer};
-use crate::{DataDir, DataDirError};
+use super::{EmbeddedLog, LogConfig, MAX_QUEUED_BYTES, Shared, writer};
 
 /// Memory for records of a segment before they are written to tables, in bytes.
 const MEMTABLE_BYTES: u64 = 16 << 20;
-/// Most bytes of fjall's journals; beyond, tables are written so that old journals can go.
-const MAX_JOURNAL_BYTES: u64 = 128 << 20;
-/// Memory for blocks that are read, in bytes. Records are read once, in order.
-const CACHE_BYTES: u64 = 4 << 20;
 
 const SEGMENT_NAME: &str = "segment-";
 
 /// A partition up to which a store has processed its log, as name, partition and next offset.
-pub type Processed = (Arc<str>, u32, u64);
+pub(crate) type Processed = (Arc<str>, u32, u64);
 
 impl EmbeddedLog {
-    /// Opens or makes the log in `dir`.
+    /// Opens or makes the log in `database`.
     ///
     /// `processed` tells how far the store's ledger reaches. Should the log end before it, because its tail was damaged
     /// and cut, new records are given offsets after it: below, they would be taken for processed.
-    ///
-    /// # Errors
-    /// [`DataDirError`] when the log cannot be opened.
-    pub fn open(dir: &DataDir, config: LogConfig, processed: &[Processed]) -> Result<Self, DataDirError> {
-        let path = dir.log_path();
-        let cuts =
-            journal::cut_damage(&path).map_err(|source| DataDirError::Io { path: path.clone(), source })?;
-        for cut in cuts {
-            tracing::warn!(
-                journal = %cut.journal.display(),
-                kept_bytes = cut.kept_bytes,
-                cut_bytes = cut.lost_bytes,
-                kept_in = %cut.kept_in.display(),
-                "the log ended in the middle of a write or is damaged; the tail was cut and kept"
-            );
-        }
-        let open = || open_shared(&path, config, processed);
-        let shared = Arc::new(open().map_err(|source| DataDirError::Log { path: path.clone(), source })?);
+    pub(crate) fn open(
+        database: Database,
+        config: LogConfig,
+        processed: &[Processed],
+    ) -> Result<Self, fjall::Error> {
+        let shared = Arc::new(open_shared(database, config, processed)?);
         let (appends, queue) = mpsc::unbounded_channel();
         let for_writer = shared.clone();
         std::thread::Builder::new()
             .name("log-writer".to_owned())
-            .spawn(move || writer::run(&for_writer, queue))
-            .map_err(|source| DataDirError::Io { path, source })?;
+            .spawn(move || writer::run(&for_writer, queue))?;
         let queue = Arc::new(Semaphore::new(MAX_QUEUED_BYTES));
         Ok(Self { shared, appends, queue, groups: LocalGroups::default() })
     }
 }
 
-fn open_shared(path: &Path, config: LogConfig, processed: &[Processed]) -> fjall::Result<Shared> {
-    let database = Database::builder(path)
-        .cache_size(CACHE_BYTES)
-        .max_journaling_size(MAX_JOURNAL_BYTES)
-        .worker_threads(1)
-        .open()?;
+fn open_shared(database: Database, config: LogConfig, processed: &[Processed]) -> fjall::Result<Shared> {
     let meta = Meta::new(database.keyspace("meta", KeyspaceCreateOptions::default)?);
     let partitions = meta.partitions(config.partitions)?;
     if partitions != config.partitions {

@@ -4,12 +4,12 @@ use gosight_application::ports::PartitionSource;
 use gosight_application::ports::{AssignmentChange, EventSource};
 
 use super::*;
-use crate::DataDir;
+use crate::{DataDir, engine};
 
 const LOG: &str = "events";
 
 fn open(dir: &DataDir, config: LogConfig) -> Arc<EmbeddedLog> {
-    Arc::new(EmbeddedLog::open(dir, config, &[]).unwrap())
+    Arc::new(EmbeddedLog::open(engine::open(dir).unwrap(), config, &[]).unwrap())
 }
 
 fn one_partition() -> LogConfig {
@@ -146,7 +146,7 @@ async fn new_records_come_after_what_the_store_has_processed() {
     append(&log, 0, 10).await;
     close(log);
     let processed = [(LOG.into(), 0, 25), ("fresh".into(), 0, 7)];
-    let log = Arc::new(EmbeddedLog::open(&dir, one_partition(), &processed).unwrap());
+    let log = Arc::new(EmbeddedLog::open(engine::open(&dir).unwrap(), one_partition(), &processed).unwrap());
     append(&log, 25, 26).await;
     log.append("fresh", records(["x".to_owned()])).await.unwrap();
     assert_eq!(read_from(&log, 10).await, [(25, "25".to_owned())]);

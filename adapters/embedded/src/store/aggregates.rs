@@ -8,8 +8,9 @@ use gosight_domain::{ProjectId, Timestamp};
 use sqlx::Row;
 
 use super::codec::unpack;
+use super::database::store_error;
 use super::sessions::note_merged;
-use super::{EmbeddedStore, apply, store_error};
+use super::{EmbeddedStore, apply};
 
 #[async_trait]
 impl AggregateStore for EmbeddedStore {
@@ -18,7 +19,7 @@ impl AggregateStore for EmbeddedStore {
         span: &BatchSpan,
         values: &BTreeMap<AggregateKey, AggregateValue>,
     ) -> Result<(), AggregateStoreError> {
-        let mut writer = self.writer.lock().await;
+        let mut writer = self.database.writer.lock().await;
         writer
             .transact(async |transaction| {
                 if note_merged(transaction, "aggregates", span).await? {
@@ -47,7 +48,7 @@ impl AggregateStore for EmbeddedStore {
             .bind(query.from.as_millis())
             .bind(query.to.as_millis())
             .bind(i64::try_from(query.limit).unwrap_or(i64::MAX))
-            .fetch_all(&self.readers)
+            .fetch_all(&self.database.readers)
             .await?;
             let window = |row: &sqlx::sqlite::SqliteRow| {
                 Ok((Timestamp::from_millis(row.try_get(0)?), unpack(row.try_get(1)?)?))

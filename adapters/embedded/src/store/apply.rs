@@ -19,16 +19,15 @@ pub(super) use sessions::merge_sessions;
 
 use super::writer::Transaction;
 
-/// Writes everything that `batch` has.
+/// Writes everything that `batch` has, its events from row `first_row` on.
 pub(super) async fn batch(
     transaction: &mut Transaction<'_>,
     batch: &ProcessedBatch,
+    first_row: i64,
     thresholds: &InsightThresholds,
 ) -> sqlx::Result<()> {
     let sessions = merge_sessions(transaction, &batch.sessions, thresholds).await?;
-    let numbers = sessions.iter().map(|merged| merged.number);
-    let sessions = batch.sessions.iter().zip(numbers);
-    events::insert(transaction, batch, sessions.collect::<Vec<_>>().as_slice()).await?;
+    events::insert(transaction, batch, first_row, &sessions).await?;
     rollup::add(transaction, &batch.rollup).await?;
     merge_aggregates(transaction, &batch.aggregates).await?;
     put_chunks(transaction, &batch.replay_chunks).await?;

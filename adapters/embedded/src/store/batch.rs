@@ -1,15 +1,22 @@
 use std::collections::BTreeMap;
 
 use async_trait::async_trait;
-use gosight_application::ports::{BatchStore, CommitError, Committed, Nothing, PortError, ProcessedBatch};
+use gosight_application::ports::{
+    BatchStore, BoxError, Clock, CommitError, Committed, Nothing, PortError, ProcessedBatch, SystemClock,
+};
+use gosight_domain::EventId;
+use sqlx::Row;
+use sqlx::sqlite::SqliteRow;
 
+use super::codec::unsigned;
+use super::marks::{Mark, MarkedEvent};
 use super::{EmbeddedStore, apply};
 use crate::STORE_ADAPTER;
 
 #[async_trait]
 impl BatchStore for EmbeddedStore {
     async fn next_offsets(&self, log: &str) -> Result<BTreeMap<u32, u64>, PortError<Nothing>> {
-        let writer = self.writer.lock().await;
+        let writer = self.database.writer.lock().await;
         let of_log = writer.ledger_ends.iter().filter(|((name, _), _)| **name == *log);
         Ok(of_log.map(|((_, partition), end)| (*partition, *end)).collect())
     }
@@ -17,7 +24,7 @@ impl BatchStore for EmbeddedStore {
     async fn commit(&self, batch: &ProcessedBatch) -> Result<Committed, CommitError> {
         let span = &batch.ledger.span;
         let partition = (span.log.clone(), span.partition);
-        let mut writer = self.writer.lock().await;
+        let mut writer = self.database.writer.lock().await;
         match writer.ledger_ends.get(&partition) {
             Some(&end) if span.next() <= end => return Ok(Committed::Before),
             Some(&end) if span.first != end => {
@@ -27,10 +34,68 @@ impl BatchStore for EmbeddedStore {
             _ => {}
         }
         let thresholds = &self.config.thresholds;
-        writer.transact(async |transaction| apply::batch(transaction, batch, thresholds).await).await?;
+        let first_row = writer.last_row + 1;
+        writer
+            .transact(async |transaction| apply::batch(transaction, batch, first_row, thresholds).await)
+            .await?;
         writer.ledger_ends.insert(partition, span.next());
+        writer.last_row += i64::try_from(batch.events.len()).unwrap_or(0);
+        // Still inside the lock: marks are written in the order of their rows.
+        self.mark(batch, writer.last_row)?;
         drop(writer);
         self.claims.release(span);
         Ok(Committed::Now)
     }
+}
+
+impl EmbeddedStore {
+    /// Marks the batch's events as stored. The rows are committed, so a failure must end this process: the next one
+    /// marks them again.
+    fn mark(&self, batch: &ProcessedBatch, last_row: i64) -> Result<(), CommitError> {
+        if batch.events.is_empty() {
+            return Ok(());
+        }
+        let span = &batch.ledger.span;
+        let log = self.database.numbers.log(&span.log).unwrap_or(-1);
+        let marks = batch.events.iter().filter_map(|stored| {
+            let project = self.database.numbers.project(&stored.event.project_id)?;
+            let mark = Mark { log, partition: span.partition, offset: stored.offset };
+            Some((MarkedEvent { event_id: stored.event.event_id, project }, mark))
+        });
+        let marked = self.marks.add(marks, last_row, SystemClock.now());
+        marked.map_err(|error| CommitError::fatal(STORE_ADAPTER, error))
+    }
+
+    /// Marks the events whose rows a crash left without marks.
+    pub(super) async fn mark_unmarked_rows(&self) -> Result<(), BoxError> {
+        let mut writer = self.database.writer.lock().await;
+        let mut after = self.marks.last_row()?;
+        writer.last_row = writer.last_row.max(after);
+        let now = SystemClock.now();
+        loop {
+            let rows = sqlx::query(
+                "SELECT id, event_id, project, log, log_partition, log_offset FROM events
+                 WHERE id > ? ORDER BY id LIMIT ?",
+            )
+            .bind(after)
+            .bind(ROWS_AT_ONCE)
+            .fetch_all(&self.database.readers)
+            .await?;
+            let Some(last) = rows.last() else { return Ok(()) };
+            after = last.try_get(0)?;
+            let marks: sqlx::Result<Vec<_>> = rows.iter().map(marked_row).collect();
+            self.marks.add(marks?, after, now)?;
+            tracing::info!(rows = rows.len(), "events that a crash left unmarked are marked");
+        }
+    }
+}
+
+/// Rows that are marked at once.
+const ROWS_AT_ONCE: i64 = 50_000;
+
+fn marked_row(row: &SqliteRow) -> sqlx::Result<(MarkedEvent, Mark)> {
+    let event_id = EventId::from_uuid(row.try_get(1)?);
+    let offset: i64 = row.try_get(5)?;
+    let mark = Mark { log: row.try_get(3)?, partition: row.try_get(4)?, offset: unsigned(offset) };
+    Ok((MarkedEvent { event_id, project: row.try_get(2)? }, mark))
 }

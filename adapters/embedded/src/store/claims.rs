@@ -4,15 +4,15 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
-use gosight_application::ports::{Claim, ClaimVerdict, Deduplicator, DeduplicatorError, LogPosition};
+use gosight_application::ports::{
+    Claim, ClaimVerdict, Deduplicator, DeduplicatorError, LogPosition, PortError,
+};
 use gosight_domain::ledger::BatchSpan;
 use gosight_domain::{EventId, ProjectId};
-use sqlx::Row;
-use uuid::Uuid;
 
-use super::codec::unsigned;
-use super::many::ManyRows;
-use super::{EmbeddedStore, store_error};
+use super::EmbeddedStore;
+use super::marks::{Mark, MarkedEvent};
+use crate::STORE_ADAPTER;
 
 type Name = (ProjectId, EventId);
 
@@ -32,93 +32,75 @@ impl Claims {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Claims `name` for `position`, and tells whether it is that position's.
-    fn claim(&self, name: &Name, position: &LogPosition) -> bool {
-        let mut state = self.lock();
-        if let Some(owner) = state.owners.get(name) {
-            return owner == position;
-        }
-        state.owners.insert(name.clone(), position.clone());
-        let partition = (position.log.clone(), position.partition);
-        state.by_position.entry(partition).or_default().insert(position.offset, name.clone());
-        true
-    }
-
-    /// Gives up the claims of everything in `span`: the store knows now.
+    /// Gives up the claims of everything in `span`: the marks know now.
     pub fn release(&self, span: &BatchSpan) {
         let mut state = self.lock();
         let partition = (span.log.clone(), span.partition);
         let Some(claims) = state.by_position.get_mut(&partition) else { return };
-        let mut later = claims.split_off(&span.first);
-        let after = later.split_off(&span.next());
-        claims.extend(after);
-        for name in later.into_values() {
+        let mut released = claims.split_off(&span.first);
+        claims.extend(released.split_off(&span.next()));
+        for name in released.into_values() {
             state.owners.remove(&name);
         }
     }
+}
 
-    fn release_one(&self, name: &Name, position: &LogPosition) {
-        let mut state = self.lock();
-        state.owners.remove(name);
+impl State {
+    /// Claims `name` for `position`, and tells whether it is that position's.
+    fn claim(&mut self, name: &Name, position: &LogPosition) -> bool {
+        if let Some(owner) = self.owners.get(name) {
+            return owner == position;
+        }
+        self.owners.insert(name.clone(), position.clone());
         let partition = (position.log.clone(), position.partition);
-        if let Some(claims) = state.by_position.get_mut(&partition) {
+        self.by_position.entry(partition).or_default().insert(position.offset, name.clone());
+        true
+    }
+
+    fn release_one(&mut self, name: &Name, position: &LogPosition) {
+        self.owners.remove(name);
+        let partition = (position.log.clone(), position.partition);
+        if let Some(claims) = self.by_position.get_mut(&partition) {
             claims.remove(&position.offset);
         }
     }
 }
 
-const FIND: ManyRows = ManyRows {
-    head: "SELECT event_id, projects.project_id, logs.name, log_partition, log_offset
-        FROM events JOIN projects ON projects.id = events.project JOIN logs ON logs.id = events.log
-        WHERE event_id IN (VALUES ",
-    columns: 1,
-    tail: ")",
-};
-
 impl EmbeddedStore {
-    /// Where the records stood that these events were stored from.
-    async fn stored_positions(&self, claims: &[Claim]) -> sqlx::Result<HashMap<Name, LogPosition>> {
-        let mut connection = self.readers.acquire().await?;
-        let rows = FIND
-            .fetch(&mut connection, claims, |query, claim| {
-                query.bind(claim.event_id.as_uuid().into_bytes().to_vec())
-            })
-            .await?;
-        let mut stored = HashMap::with_capacity(rows.len());
-        for row in rows {
-            let event_id: Uuid = row.try_get(0)?;
-            let project: String = row.try_get(1)?;
-            let project = ProjectId::new(project).map_err(|error| sqlx::Error::Decode(error.into()))?;
-            let log: String = row.try_get(2)?;
-            let offset: i64 = row.try_get(4)?;
-            let position =
-                LogPosition { log: log.into(), partition: row.try_get(3)?, offset: unsigned(offset) };
-            stored.insert((project, EventId::from_uuid(event_id)), position);
-        }
-        Ok(stored)
+    /// The mark of the event that `claim` is about, and the mark that the claiming record would give it. `None` when
+    /// nothing of the project is stored.
+    fn marks_of(&self, claim: &Claim) -> fjall::Result<Option<(Option<Mark>, Mark)>> {
+        let Some(project) = self.database.numbers.project(&claim.project_id) else { return Ok(None) };
+        let LogPosition { log, partition, offset } = &claim.position;
+        // A log that nothing was stored from has no number, and is none of those that have.
+        let log = self.database.numbers.log(log).unwrap_or(-1);
+        let own = Mark { log, partition: *partition, offset: *offset };
+        let found = self.marks.find(MarkedEvent { event_id: claim.event_id, project })?;
+        Ok(Some((found, own)))
     }
 }
 
 #[async_trait]
 impl Deduplicator for EmbeddedStore {
     async fn claim(&self, claims: &[Claim]) -> Result<Vec<ClaimVerdict>, DeduplicatorError> {
-        // Claimed first, looked up after: a batch that stores the event in between is seen by one of the two.
-        let names: Vec<Name> =
-            claims.iter().map(|claim| (claim.project_id.clone(), claim.event_id)).collect();
-        let mine: Vec<bool> =
-            claims.iter().zip(&names).map(|(claim, name)| self.claims.claim(name, &claim.position)).collect();
-        let stored = self.stored_positions(claims).await.map_err(store_error)?;
-        let verdict = |((claim, name), mine): ((&Claim, &Name), bool)| match stored.get(name) {
-            Some(position) if *position != claim.position => {
-                if mine {
-                    self.claims.release_one(name, &claim.position);
+        let mut verdicts = Vec::with_capacity(claims.len());
+        for claim in claims {
+            // Claimed first, looked up after: a batch that stores the event in between is seen by one of the two.
+            let name = (claim.project_id.clone(), claim.event_id);
+            let mine = self.claims.lock().claim(&name, &claim.position);
+            let marks = self.marks_of(claim).map_err(|error| PortError::transient(STORE_ADAPTER, error))?;
+            verdicts.push(match marks {
+                Some((Some(found), own)) if found == own => ClaimVerdict::Granted,
+                Some((Some(_), _)) => {
+                    if mine {
+                        self.claims.lock().release_one(&name, &claim.position);
+                    }
+                    ClaimVerdict::Duplicate
                 }
-                ClaimVerdict::Duplicate
-            }
-            Some(_) => ClaimVerdict::Granted,
-            None if mine => ClaimVerdict::Granted,
-            None => ClaimVerdict::Duplicate,
-        };
-        Ok(claims.iter().zip(&names).zip(mine).map(verdict).collect())
+                _ if mine => ClaimVerdict::Granted,
+                _ => ClaimVerdict::Duplicate,
+            });
+        }
+        Ok(verdicts)
     }
 }

@@ -5,7 +5,8 @@ use sqlx::Row;
 use sqlx::sqlite::SqliteRow;
 
 use super::codec::{signed, unsigned};
-use super::{EmbeddedStore, apply, store_error};
+use super::database::store_error;
+use super::{EmbeddedStore, apply};
 
 fn letter(row: &SqliteRow) -> sqlx::Result<DeadLetter> {
     let log: String = row.try_get("log")?;
@@ -41,7 +42,7 @@ impl EmbeddedStore {
         .bind(partition)
         .bind(offset)
         .bind(i64::try_from(limit).unwrap_or(i64::MAX))
-        .fetch_all(&self.readers)
+        .fetch_all(&self.database.readers)
         .await?;
         rows.iter().map(letter).collect()
     }
@@ -52,7 +53,7 @@ impl EmbeddedStore {
                 .bind(&*position.log)
                 .bind(position.partition)
                 .bind(signed(position.offset))
-                .fetch_optional(&self.readers)
+                .fetch_optional(&self.database.readers)
                 .await?;
         row.as_ref().map(letter).transpose()
     }
@@ -61,7 +62,7 @@ impl EmbeddedStore {
 #[async_trait]
 impl DeadLetters for EmbeddedStore {
     async fn put(&self, letters: &[DeadLetter]) -> Result<(), DeadLettersError> {
-        let mut writer = self.writer.lock().await;
+        let mut writer = self.database.writer.lock().await;
         writer.transact(async |transaction| apply::put_dead_letters(transaction, letters).await).await
     }
 
@@ -78,7 +79,7 @@ impl DeadLetters for EmbeddedStore {
     }
 
     async fn remove(&self, position: &LogPosition) -> Result<(), DeadLettersError> {
-        let mut writer = self.writer.lock().await;
+        let mut writer = self.database.writer.lock().await;
         writer
             .transact(async |transaction| {
                 sqlx::query(

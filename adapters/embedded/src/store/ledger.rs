@@ -8,8 +8,9 @@ use gosight_domain::{Hour, ProjectId};
 use sqlx::sqlite::{Sqlite, SqliteRow};
 use sqlx::{QueryBuilder, Row};
 
+use super::EmbeddedStore;
 use super::codec::{from_json, unsigned};
-use super::{EmbeddedStore, store_error};
+use super::database::store_error;
 
 /// The counts of a row of `ledger_entries`, from column `first` on.
 pub(super) fn outcome_counts(row: &SqliteRow, first: usize) -> sqlx::Result<OutcomeCounts> {
@@ -42,7 +43,7 @@ impl EmbeddedStore {
             sql.push_bind(project_id.to_string()).push(")");
         }
         let mut by_hour: BTreeMap<(Hour, Arc<str>), OutcomeCounts> = BTreeMap::new();
-        for row in sql.build().fetch_all(&self.readers).await? {
+        for row in sql.build().fetch_all(&self.database.readers).await? {
             let log: String = row.try_get(1)?;
             let key = (Hour::from_index(row.try_get(0)?), log.into());
             by_hour.entry(key).or_default().merge(&outcome_counts(&row, 2)?);
@@ -57,7 +58,7 @@ impl EmbeddedStore {
              WHERE log = (SELECT id FROM logs WHERE name = ?) ORDER BY log_partition, first_offset",
         )
         .bind(log)
-        .fetch_all(&self.readers)
+        .fetch_all(&self.database.readers)
         .await?;
         let mut spans: BTreeMap<u32, Vec<(u64, u64)>> = BTreeMap::new();
         for row in rows {

@@ -26,12 +26,12 @@ impl ManyRows {
     pub async fn execute<T>(
         self,
         connection: &mut SqliteConnection,
-        rows: &[T],
-        bind: impl for<'q> Fn(Bound<'q>, &T) -> Bound<'q>,
+        rows: impl IntoIterator<Item = T, IntoIter: ExactSizeIterator>,
+        bind: impl for<'q> Fn(Bound<'q>, T) -> Bound<'q>,
     ) -> sqlx::Result<()> {
-        for rows in pieces(rows) {
-            let query = sqlx::query(AssertSqlSafe(self.sql(rows.len())));
-            rows.iter().fold(query, &bind).execute(&mut *connection).await?;
+        let mut rows = rows.into_iter();
+        while let Some(query) = self.next_query(&mut rows, &bind) {
+            query.execute(&mut *connection).await?;
         }
         Ok(())
     }
@@ -40,15 +40,26 @@ impl ManyRows {
     pub async fn fetch<T>(
         self,
         connection: &mut SqliteConnection,
-        rows: &[T],
-        bind: impl for<'q> Fn(Bound<'q>, &T) -> Bound<'q>,
+        rows: impl IntoIterator<Item = T, IntoIter: ExactSizeIterator>,
+        bind: impl for<'q> Fn(Bound<'q>, T) -> Bound<'q>,
     ) -> sqlx::Result<Vec<SqliteRow>> {
+        let mut rows = rows.into_iter();
         let mut found = Vec::new();
-        for rows in pieces(rows) {
-            let query = sqlx::query(AssertSqlSafe(self.sql(rows.len())));
-            found.extend(connection.fetch_all(rows.iter().fold(query, &bind)).await?);
+        while let Some(query) = self.next_query(&mut rows, &bind) {
+            found.extend(connection.fetch_all(query).await?);
         }
         Ok(found)
+    }
+
+    /// The statement for the next of `rows`; `None` after the last.
+    fn next_query<'q, T>(
+        self,
+        rows: &mut impl ExactSizeIterator<Item = T>,
+        bind: &impl Fn(Bound<'q>, T) -> Bound<'q>,
+    ) -> Option<Bound<'q>> {
+        let length = next_length(rows.len())?;
+        let query = sqlx::query(AssertSqlSafe(self.sql(length)));
+        Some(rows.by_ref().take(length).fold(query, bind))
     }
 
     /// The text has no data in it, only placeholders.
@@ -58,14 +69,10 @@ impl ManyRows {
     }
 }
 
-/// Cuts `rows` into pieces whose lengths are powers of two, so that few different statements have to be prepared.
-fn pieces<T>(mut rows: &[T]) -> impl Iterator<Item = &[T]> {
-    std::iter::from_fn(move || {
-        let largest = rows.len().checked_ilog2()?;
-        let (piece, rest) = rows.split_at((1 << largest).min(MAX_ROWS));
-        rows = rest;
-        Some(piece)
-    })
+/// How many of so many rows go into the next statement. Powers of two only, so that few different statements have to be
+/// prepared.
+fn next_length(rows: usize) -> Option<usize> {
+    Some((1 << rows.checked_ilog2()?).min(MAX_ROWS))
 }
 
 #[cfg(test)]
@@ -73,12 +80,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn pieces_are_powers_of_two_and_cover_all() {
-        let rows: Vec<usize> = (0..5_003).collect();
-        let lengths: Vec<usize> = pieces(&rows).map(<[usize]>::len).collect();
+    fn statements_have_powers_of_two_of_rows_and_cover_all() {
+        let mut left = 5_003;
+        let mut lengths = Vec::new();
+        while let Some(length) = next_length(left) {
+            lengths.push(length);
+            left -= length;
+        }
         assert_eq!(lengths, [2_048, 2_048, 512, 256, 128, 8, 2, 1]);
-        assert!(pieces(&rows).flatten().eq(&rows));
-        assert_eq!(pieces::<u8>(&[]).count(), 0);
+        assert_eq!(left, 0);
     }
 
     #[test]

@@ -4,12 +4,13 @@ use gosight_application::ports::{
 };
 use gosight_domain::{Event, ProjectId, SessionId};
 
-use super::{EmbeddedStore, events, metrics, sessions, store_error};
+use super::database::store_error;
+use super::{EmbeddedStore, events, metrics, sessions};
 
 #[async_trait]
 impl EventQuery for EmbeddedStore {
     async fn metrics(&self, project_id: &ProjectId, query: &MetricsQuery) -> Result<Metrics, QueryError> {
-        metrics::read(&self.readers, project_id, query).await.map_err(store_error)
+        metrics::read(&self.database.readers, project_id, query).await.map_err(store_error)
     }
 
     async fn sessions(
@@ -17,7 +18,7 @@ impl EventQuery for EmbeddedStore {
         project_id: &ProjectId,
         query: &SessionQuery,
     ) -> Result<Vec<SessionSummary>, QueryError> {
-        sessions::list(&self.readers, project_id, query).await.map_err(store_error)
+        sessions::list(&self.database.readers, project_id, query).await.map_err(store_error)
     }
 
     async fn session(
@@ -25,7 +26,7 @@ impl EventQuery for EmbeddedStore {
         project_id: &ProjectId,
         session_id: &SessionId,
     ) -> Result<Option<SessionDetail>, QueryError> {
-        sessions::read(&self.readers, project_id, session_id).await.map_err(store_error)
+        sessions::read(&self.database.readers, project_id, session_id).await.map_err(store_error)
     }
 
     async fn session_events(
@@ -35,6 +36,8 @@ impl EventQuery for EmbeddedStore {
         after: Option<EventCursor>,
         limit: usize,
     ) -> Result<Vec<Event>, QueryError> {
-        events::of_session(&self.readers, project_id, session_id, after, limit).await.map_err(store_error)
+        events::of_session(&self.database.readers, project_id, session_id, after, limit)
+            .await
+            .map_err(store_error)
     }
 }

@@ -5,7 +5,8 @@ use gosight_domain::{ProjectId, SessionId, Timestamp};
 use sqlx::sqlite::SqliteRow;
 use sqlx::{Row, SqliteConnection};
 
-use super::{EmbeddedStore, apply, store_error};
+use super::database::store_error;
+use super::{EmbeddedStore, apply};
 
 fn content(row: &SqliteRow, column: &str) -> sqlx::Result<ContentHash> {
     let bytes: &[u8] = row.try_get(column)?;
@@ -47,7 +48,7 @@ async fn stored_content(
 
 impl EmbeddedStore {
     async fn read_contents(&self, chunks: &[ChunkId]) -> sqlx::Result<Vec<Option<ContentHash>>> {
-        let mut connection = self.readers.acquire().await?;
+        let mut connection = self.database.readers.acquire().await?;
         let mut contents = Vec::with_capacity(chunks.len());
         for chunk in chunks {
             contents.push(stored_content(&mut connection, chunk).await?);
@@ -68,7 +69,7 @@ impl EmbeddedStore {
         )
         .bind(project_id.as_str())
         .bind(session_id.as_str())
-        .fetch_all(&self.readers)
+        .fetch_all(&self.database.readers)
         .await?;
         rows.iter().map(|row| header(row, project_id, session_id)).collect()
     }
@@ -81,7 +82,7 @@ impl EmbeddedStore {
         .bind(chunk.project_id.as_str())
         .bind(chunk.session_id.as_str())
         .bind(chunk.chunk_index)
-        .fetch_optional(&self.readers)
+        .fetch_optional(&self.database.readers)
         .await?;
         row.map(|row| row.try_get(0)).transpose()
     }
@@ -90,7 +91,7 @@ impl EmbeddedStore {
 #[async_trait]
 impl ReplayStore for EmbeddedStore {
     async fn put(&self, chunks: &[ReplayChunk]) -> Result<Vec<PutVerdict>, ReplayStoreError> {
-        let mut writer = self.writer.lock().await;
+        let mut writer = self.database.writer.lock().await;
         writer
             .transact(async |transaction| {
                 let mut verdicts = Vec::with_capacity(chunks.len());
@@ -127,7 +128,7 @@ impl ReplayStore for EmbeddedStore {
     }
 
     async fn delete(&self, project_id: &ProjectId, session_id: &SessionId) -> Result<u64, ReplayStoreError> {
-        let mut writer = self.writer.lock().await;
+        let mut writer = self.database.writer.lock().await;
         writer
             .transact(async |transaction| {
                 let deleted = sqlx::query(

@@ -12,6 +12,7 @@ use super::EmbeddedStore;
 use super::apply::{Entry, insert_ledger_entries};
 use super::ledger::outcome_counts;
 use super::writer::Transaction;
+use crate::STORE_ADAPTER;
 
 /// Rows that one transaction deletes: writers wait for it.
 const ROWS_AT_ONCE: i64 = 5_000;
@@ -37,6 +38,8 @@ impl EmbeddedStore {
     pub async fn maintain(&self, now: Timestamp) -> Result<(), PortError<Nothing>> {
         let detail_ms = i64::try_from(self.config.ledger_detail.as_millis()).unwrap_or(i64::MAX);
         self.merge_ledger_rows(now.plus_millis(detail_ms.saturating_neg())).await?;
+        let known_from = now.plus_millis(-i64::from(self.config.known_days) * DAY_MS);
+        self.marks.forget(known_from).map_err(|error| PortError::transient(STORE_ADAPTER, error))?;
         if self.config.retention_days > 0 {
             let before = now.plus_millis(-i64::from(self.config.retention_days) * DAY_MS);
             self.delete_older_than(before).await?;
@@ -47,7 +50,7 @@ impl EmbeddedStore {
     async fn delete_older_than(&self, before: Timestamp) -> Result<(), PortError<Nothing>> {
         for sql in DELETE_OLD {
             loop {
-                let mut writer = self.writer.lock().await;
+                let mut writer = self.database.writer.lock().await;
                 let deleted = writer
                     .transact::<_, Nothing>(async |transaction| {
                         let done = sqlx::query(sql)
@@ -69,7 +72,7 @@ impl EmbeddedStore {
 
     /// Makes one row of all rows of a partition and hour that join and were committed before `before`.
     async fn merge_ledger_rows(&self, before: Timestamp) -> Result<(), PortError<Nothing>> {
-        let mut writer = self.writer.lock().await;
+        let mut writer = self.database.writer.lock().await;
         let merged = writer.transact(async |transaction| merge_rows(transaction, before).await).await?;
         drop(writer);
         if merged > 0 {

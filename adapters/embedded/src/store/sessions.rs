@@ -11,9 +11,10 @@ use sqlx::{QueryBuilder, Row, SqliteConnection, SqlitePool};
 use uuid::Uuid;
 
 use super::codec::unpack;
+use super::database::store_error;
 use super::many::ManyRows;
 use super::writer::Transaction;
-use super::{EmbeddedStore, apply, store_error};
+use super::{EmbeddedStore, apply};
 
 /// What is read of a session: its number, its state, and whether it has a recording.
 const COLUMNS: &str = "SELECT sessions.id, sessions.state, EXISTS (
@@ -157,7 +158,7 @@ pub(super) async fn note_merged(
 impl SessionStore for EmbeddedStore {
     async fn merge(&self, span: &BatchSpan, folds: &[Session]) -> Result<Vec<Session>, SessionStoreError> {
         let thresholds = &self.config.thresholds;
-        let mut writer = self.writer.lock().await;
+        let mut writer = self.database.writer.lock().await;
         let merged = writer
             .transact(async |transaction| {
                 if !note_merged(transaction, "sessions", span).await? {
@@ -189,7 +190,7 @@ impl SessionStore for EmbeddedStore {
             )
             .bind(project_id.as_str())
             .bind(session_id.as_str())
-            .fetch_optional(&self.readers)
+            .fetch_optional(&self.database.readers)
             .await?;
             row.map(|row| unpack(row.try_get(0)?)).transpose()
         };
@@ -203,7 +204,7 @@ impl SessionStore for EmbeddedStore {
             )
             .bind(before.as_millis())
             .bind(i64::try_from(limit).unwrap_or(i64::MAX))
-            .fetch_all(&self.readers)
+            .fetch_all(&self.database.readers)
             .await?;
             rows.iter().map(|row| unpack(row.try_get(0)?)).collect()
         };

@@ -8,8 +8,8 @@ use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
 use sqlx::{ConnectOptions, Connection, Row};
 
 use super::apply::rollup::RollupIds;
-use super::names::Names;
-use super::store_error;
+use super::database::store_error;
+use super::names::{Names, Numbers};
 use crate::STORE_ADAPTER;
 
 /// The writing connection with what it remembers of the database. What a transaction changes is taken over once it is
@@ -18,10 +18,13 @@ use crate::STORE_ADAPTER;
 pub(super) struct Writer {
     /// `None` after closing.
     connection: Option<SqliteConnection>,
-    pub names: Names,
-    pub rollup_ids: RollupIds,
+    names: Names,
+    pub numbers: Arc<Numbers>,
+    rollup_ids: RollupIds,
     /// Where the ledger of each partition ends.
     pub ledger_ends: HashMap<(Arc<str>, u32), u64>,
+    /// The last row of `events` that was ever written.
+    pub last_row: i64,
 }
 
 impl Writer {
@@ -30,7 +33,16 @@ impl Writer {
         sqlx::migrate!("./migrations").run(&mut connection).await?;
         let ledger_ends = ledger_ends(&mut connection).await?;
         let rollup_ids = RollupIds::load(&mut connection).await?;
-        Ok(Self { connection: Some(connection), names: Names::default(), rollup_ids, ledger_ends })
+        let numbers = Arc::new(Numbers::load(&mut connection).await?);
+        let row = sqlx::query("SELECT coalesce(max(id), 0) FROM events").fetch_one(&mut connection).await?;
+        Ok(Self {
+            connection: Some(connection),
+            names: Names::new(numbers.clone()),
+            numbers,
+            rollup_ids,
+            ledger_ends,
+            last_row: row.try_get(0)?,
+        })
     }
 
     pub async fn close(&mut self) {

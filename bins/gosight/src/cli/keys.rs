@@ -1,5 +1,4 @@
 use std::process::ExitCode;
-use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
@@ -8,7 +7,7 @@ use gosight_application::ports::{Clock, KeyStore, SystemClock};
 use gosight_domain::ProjectId;
 use gosight_domain::key::{ApiKey, Scope};
 use gosight_domain::project::Project;
-use gosight_embedded::EmbeddedStore;
+use gosight_embedded::EmbeddedAccounts;
 use uuid::Uuid;
 
 use super::{ConfigArgs, output};
@@ -60,11 +59,9 @@ fn parse_scope(text: &str) -> Result<Scope, String> {
     Scope::from_name(text).ok_or_else(|| "must be ingest, read or admin".to_owned())
 }
 
-/// Opens the database beside a server that may be running.
-pub(super) async fn open_store(config: &ConfigArgs) -> anyhow::Result<Arc<EmbeddedStore>> {
-    let config = config.load(Vec::new())?;
-    let store_config = config.store.config(config.insights.clone());
-    Ok(EmbeddedStore::open(&config.data_dir, store_config).await?)
+/// Opens the accounts beside a server that may be running.
+pub(super) async fn open_accounts(config: &ConfigArgs) -> anyhow::Result<EmbeddedAccounts> {
+    Ok(EmbeddedAccounts::open(&config.load(Vec::new())?.data_dir).await?)
 }
 
 impl KeysCommand {
@@ -73,11 +70,11 @@ impl KeysCommand {
             Self::Create(args) => args.run().await?,
             Self::List { config, project } => {
                 let project = project.map(ProjectId::new).transpose().context("--project")?;
-                let keys = open_store(&config).await?.list_keys(project.as_ref()).await?;
+                let keys = open_accounts(&config).await?.list_keys(project.as_ref()).await?;
                 output::line(table(&keys, &SystemClock))?;
             }
             Self::Revoke { config, key_id } => {
-                if !open_store(&config).await?.revoke_key(key_id).await? {
+                if !open_accounts(&config).await?.revoke_key(key_id).await? {
                     bail!("there is no key {key_id}; see `gosight keys list`");
                 }
                 output::line(format!("revoked {key_id}"))?;
@@ -90,17 +87,17 @@ impl KeysCommand {
 impl CreateArgs {
     async fn run(self) -> anyhow::Result<()> {
         let project_id = ProjectId::new(self.project.as_str()).context("--project")?;
-        let store = open_store(&self.config).await?;
+        let accounts = open_accounts(&self.config).await?;
         let now = SystemClock.now();
         let project = Project { project_id: project_id.clone(), name: self.project.clone(), created_at: now };
-        store.create_project(&project).await?;
+        accounts.create_project(&project).await?;
         let key = random_key(self.test);
         let life_ms = self.expires_in.map(|life| i64::try_from(life.as_millis()).unwrap_or(i64::MAX));
         let stored = ApiKey {
             expires_at: life_ms.map(|life_ms| now.plus_millis(life_ms)),
             ..api_key(&key, project_id, &self.name, self.scopes, now)
         };
-        store.create_key(&stored).await?;
+        accounts.create_key(&stored).await?;
         output::line(key.reveal())
     }
 }

@@ -9,7 +9,7 @@ use gosight_domain::profile::ProfileKind;
 use gosight_domain::{JsonObject, ProjectId};
 use serde::Deserialize;
 
-use super::keys::open_store;
+use super::keys::open_accounts;
 use super::{ConfigArgs, output};
 
 #[derive(Debug, Subcommand)]
@@ -63,9 +63,9 @@ impl ProfilesCommand {
             }
             None => read(std::io::stdin().lock()).context("standard input")?,
         };
-        let store = open_store(&config).await?;
+        let accounts = open_accounts(&config).await?;
         for part in profiles.chunks(AT_ONCE) {
-            store.put(&project, kind, part).await?;
+            accounts.put(&project, kind, part).await?;
         }
         output::line(format!("{} profiles stored", profiles.len()))?;
         Ok(ExitCode::SUCCESS)

@@ -2,11 +2,10 @@ use std::time::Duration;
 
 use bytesize::ByteSize;
 use gosight_application::logs;
-use gosight_domain::insight::InsightThresholds;
 use gosight_embedded::{LogConfig, StoreConfig};
 use serde::{Deserialize, Serialize};
 
-use super::{InvalidSetting, bytes};
+use super::{Config, InvalidSetting, bytes};
 
 /// The event log.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -94,9 +93,12 @@ impl Default for StoreSettings {
 }
 
 impl StoreSettings {
-    pub(crate) fn config(&self, thresholds: InsightThresholds) -> StoreConfig {
+    pub(crate) fn config(&self, all: &Config) -> StoreConfig {
+        // As long as an event may come in, and a week for what was in the log meanwhile.
+        let known_days = all.events.max_age.as_secs() / (24 * 60 * 60) + 7;
         StoreConfig {
-            thresholds,
+            thresholds: all.insights.clone(),
+            known_days: u32::try_from(known_days).unwrap_or(u32::MAX),
             readers: self.readers,
             retention_days: self.retention_days,
             ledger_detail: self.ledger_detail,

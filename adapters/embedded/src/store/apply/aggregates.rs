@@ -50,8 +50,8 @@ pub(in crate::store) async fn merge_aggregates(
         joined.merge(&value);
         rows.push((name, pack(&joined)?));
     }
-    PUT.execute(transaction.connection, &rows, |query, (name, value)| {
-        query.bind(name.0).bind(name.1.clone()).bind(name.2.clone()).bind(name.3).bind(value.clone())
+    PUT.execute(transaction.connection, rows, |query, (name, value)| {
+        query.bind(name.0).bind(name.1).bind(name.2).bind(name.3).bind(value)
     })
     .await
 }

@@ -1,6 +1,8 @@
 use gosight_application::ports::{Clock, SystemClock};
 use gosight_domain::ledger::{LedgerRow, OutcomeCounts};
 
+use sqlx::query::Query;
+
 use crate::store::codec::{signed, to_json};
 use crate::store::many::ManyRows;
 use crate::store::writer::Transaction;
@@ -60,7 +62,7 @@ pub(in crate::store) async fn insert_entries(
         rows.push((entry, [to_json(filtered)?, to_json(rejected)?, to_json(dead_lettered)?]));
     }
     INSERT_ENTRIES
-        .execute(transaction.connection, &rows, |query, (entry, reasons)| {
+        .execute(transaction.connection, rows, |query, (entry, reasons)| {
             let query = query
                 .bind(log)
                 .bind(partition)
@@ -70,7 +72,7 @@ pub(in crate::store) async fn insert_entries(
                 .bind(signed(entry.counts.polled))
                 .bind(signed(entry.counts.stored))
                 .bind(signed(entry.counts.duplicate));
-            reasons.iter().fold(query, |query, reasons| query.bind(reasons.clone()))
+            reasons.into_iter().fold(query, Query::bind)
         })
         .await
 }

@@ -107,7 +107,7 @@ pub(super) async fn add(transaction: &mut Transaction<'_>, rollup: &HourlyRollup
         .collect();
     visitors.sort_unstable();
     ADD_VISITORS
-        .execute(transaction.connection, &visitors, |query, (id, visitor)| query.bind(*id).bind(*visitor))
+        .execute(transaction.connection, visitors, |query, (id, visitor)| query.bind(id).bind(visitor))
         .await
 }
 

@@ -75,7 +75,7 @@ pub(in crate::store) async fn merge_sessions(
         let insights = detect(session.trail(), thresholds);
         rows.push(SessionRow { project: name.0, state: pack(&session)?, session, insights });
     }
-    let mut numbers = put(transaction, &rows).await?;
+    let mut numbers = put(transaction, &mut rows).await?;
     let mut merged = Vec::with_capacity(rows.len());
     let mut insights = Vec::new();
     for (row, name) in rows.into_iter().zip(&names) {
@@ -103,9 +103,9 @@ async fn find(transaction: &mut Transaction<'_>, names: &[Name]) -> sqlx::Result
         .collect()
 }
 
-async fn put(transaction: &mut Transaction<'_>, rows: &[SessionRow]) -> sqlx::Result<HashMap<Name, i64>> {
+async fn put(transaction: &mut Transaction<'_>, rows: &mut [SessionRow]) -> sqlx::Result<HashMap<Name, i64>> {
     let returned = PUT
-        .fetch(transaction.connection, rows, |query, row| {
+        .fetch(transaction.connection, rows.iter_mut(), |query, row| {
             let session = &row.session;
             let has = |kind| row.insights.iter().any(|insight| insight.kind == kind);
             query
@@ -118,7 +118,7 @@ async fn put(transaction: &mut Transaction<'_>, rows: &[SessionRow]) -> sqlx::Re
                 .bind(has(InsightKind::RageClick))
                 .bind(has(InsightKind::DeadClick))
                 .bind(session.is_bounce())
-                .bind(row.state.clone())
+                .bind(std::mem::take(&mut row.state))
         })
         .await?;
     returned.iter().map(|row| Ok(((row.try_get(0)?, row.try_get(1)?), row.try_get(2)?))).collect()

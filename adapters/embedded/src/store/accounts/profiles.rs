@@ -6,9 +6,10 @@ use gosight_domain::profile::ProfileKind;
 use gosight_domain::{JsonObject, ProjectId};
 use sqlx::Row;
 
-use super::codec::from_json;
-use super::many::ManyRows;
-use super::{EmbeddedStore, store_error};
+use super::EmbeddedAccounts;
+use crate::store::codec::from_json;
+use crate::store::database::store_error;
+use crate::store::many::ManyRows;
 
 const FIND: ManyRows = ManyRows {
     head: "SELECT profiles.id, profile FROM profiles JOIN projects ON projects.id = profiles.project
@@ -23,14 +24,14 @@ const PUT: ManyRows = ManyRows {
     tail: "",
 };
 
-impl EmbeddedStore {
+impl EmbeddedAccounts {
     async fn read_profiles(
         &self,
         project_id: &ProjectId,
         kind: ProfileKind,
         ids: &[String],
     ) -> sqlx::Result<HashMap<String, JsonObject>> {
-        let mut connection = self.readers.acquire().await?;
+        let mut connection = self.database.readers.acquire().await?;
         let rows = FIND
             .fetch(&mut connection, ids, |query, id| {
                 query.bind(project_id.to_string()).bind(kind.as_str()).bind(id.clone())
@@ -41,7 +42,7 @@ impl EmbeddedStore {
 }
 
 #[async_trait]
-impl ProfileStore for EmbeddedStore {
+impl ProfileStore for EmbeddedAccounts {
     async fn get(
         &self,
         project_id: &ProjectId,
@@ -57,7 +58,7 @@ impl ProfileStore for EmbeddedStore {
         kind: ProfileKind,
         profiles: &[(String, JsonObject)],
     ) -> Result<(), ProfileStoreError> {
-        let mut writer = self.writer.lock().await;
+        let mut writer = self.database.writer.lock().await;
         writer
             .transact(async |transaction| {
                 let project = transaction.project(project_id).await?;

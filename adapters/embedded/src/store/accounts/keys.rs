@@ -7,8 +7,9 @@ use sqlx::sqlite::{Sqlite, SqliteRow};
 use sqlx::{QueryBuilder, Row};
 use uuid::Uuid;
 
-use super::codec::{signed, unsigned};
-use super::{EmbeddedStore, store_error};
+use super::EmbeddedAccounts;
+use crate::store::codec::{signed, unsigned};
+use crate::store::database::store_error;
 
 const KEYS: &str =
     "SELECT key_id, projects.project_id, api_keys.name, key_hash, key_prefix, scopes, is_active,
@@ -41,12 +42,12 @@ fn key(row: &SqliteRow) -> sqlx::Result<ApiKey> {
     })
 }
 
-impl EmbeddedStore {
+impl EmbeddedAccounts {
     async fn read_projects(&self) -> sqlx::Result<Vec<Project>> {
         let rows = sqlx::query(
             "SELECT project_id, name, created_at FROM projects WHERE name IS NOT NULL ORDER BY project_id",
         )
-        .fetch_all(&self.readers)
+        .fetch_all(&self.database.readers)
         .await?;
         let project = |row: &SqliteRow| {
             Ok(Project {
@@ -61,7 +62,7 @@ impl EmbeddedStore {
     async fn read_key(&self, hash: &KeyHash) -> sqlx::Result<Option<ApiKey>> {
         let mut sql = QueryBuilder::<Sqlite>::new(KEYS);
         sql.push(" WHERE key_hash = ").push_bind(hash.0.to_vec());
-        sql.build().fetch_optional(&self.readers).await?.as_ref().map(key).transpose()
+        sql.build().fetch_optional(&self.database.readers).await?.as_ref().map(key).transpose()
     }
 
     async fn read_keys(&self, project_id: Option<&ProjectId>) -> sqlx::Result<Vec<ApiKey>> {
@@ -70,14 +71,14 @@ impl EmbeddedStore {
             sql.push(" WHERE projects.project_id = ").push_bind(project_id.to_string());
         }
         sql.push(" ORDER BY api_keys.created_at, key_id");
-        sql.build().fetch_all(&self.readers).await?.iter().map(key).collect()
+        sql.build().fetch_all(&self.database.readers).await?.iter().map(key).collect()
     }
 }
 
 #[async_trait]
-impl KeyStore for EmbeddedStore {
+impl KeyStore for EmbeddedAccounts {
     async fn create_project(&self, project: &Project) -> Result<bool, KeyStoreError> {
-        let mut writer = self.writer.lock().await;
+        let mut writer = self.database.writer.lock().await;
         writer
             .transact(async |transaction| {
                 // Its events may have made it known before it was created.
@@ -102,7 +103,7 @@ impl KeyStore for EmbeddedStore {
 
     async fn create_key(&self, key: &ApiKey) -> Result<bool, KeyStoreError> {
         let scopes: Vec<&str> = key.scopes.iter().map(|scope| scope.as_str()).collect();
-        let mut writer = self.writer.lock().await;
+        let mut writer = self.database.writer.lock().await;
         writer
             .transact(async |transaction| {
                 let project = transaction.project(&key.project_id).await?;
@@ -138,7 +139,7 @@ impl KeyStore for EmbeddedStore {
     }
 
     async fn revoke_key(&self, key_id: Uuid) -> Result<bool, KeyStoreError> {
-        let mut writer = self.writer.lock().await;
+        let mut writer = self.database.writer.lock().await;
         writer
             .transact(async |transaction| {
                 let revoked = sqlx::query("UPDATE api_keys SET is_active = 0 WHERE key_id = ?")
@@ -151,7 +152,7 @@ impl KeyStore for EmbeddedStore {
     }
 
     async fn record_usage(&self, usage: &[KeyUsage]) -> Result<(), KeyStoreError> {
-        let mut writer = self.writer.lock().await;
+        let mut writer = self.database.writer.lock().await;
         writer
             .transact(async |transaction| {
                 for report in usage {

@@ -52,12 +52,7 @@ fn cut_journal(journal: &Path) -> io::Result<Option<Cut>> {
     let file = OpenOptions::new().write(true).open(journal)?;
     file.set_len(whole as u64)?;
     file.sync_all()?;
-    Ok(Some(Cut {
-        journal: journal.to_owned(),
-        kept_bytes: whole,
-        lost_bytes: last + 1,
-        kept_in,
-    }))
+    Ok(Some(Cut { journal: journal.to_owned(), kept_bytes: whole, lost_bytes: last + 1, kept_in }))
 }
 
 /// Writes the bytes that are to be cut to a file of their own, durably, before they are cut.
