@@ -11,9 +11,7 @@ use crate::ports::{KeyValidator, PortError};
 #[derive(Debug, thiserror::Error)]
 pub enum AccessError {
     /// No key was presented.
-    #[error(
-        "no key was presented; send it as X-Project-Key, as Authorization: Bearer, or as project_key in the body"
-    )]
+    #[error("no key was presented; send one as X-Project-Key or as Authorization: Bearer")]
     MissingKey,
     /// The key is refused.
     #[error(transparent)]

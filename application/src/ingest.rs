@@ -15,7 +15,7 @@ use gosight_domain::replay::ReplayRules;
 use gosight_domain::validate::EventRules;
 use gosight_domain::{EventId, ProjectId, Timestamp, Violation};
 
-pub use replay::{ReplayReceipt, ReplayRequest};
+pub use replay::ReplayReceipt;
 
 use crate::ports::{
     BoxError, Clock, ContextEnricher, EventSink, PortError, RateDecision, RateLimiter, RecordLog,

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::fmt;
 
+use serde::de::{Deserializer, SeqAccess, Visitor};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use sha2::{Digest, Sha256};
@@ -138,6 +139,7 @@ struct RrwebHead {
 }
 
 /// What the events of a chunk say together.
+#[derive(Default)]
 struct Summary {
     events: String,
     count: u32,
@@ -192,38 +194,70 @@ impl ReplayRules {
     }
 
     fn read_events(&self, raw: &RawValue) -> Result<Summary, Violation> {
-        let events: Vec<&RawValue> = serde_json::from_str(raw.get()).map_err(|_| {
-            Violation::new("events", ViolationCode::WrongType, "must be an array of rrweb events")
+        let mut reader = EventReader { max_events: self.max_events, found: None };
+        let mut json = serde_json::Deserializer::from_str(raw.get());
+        match (reader.read(&mut json), reader.found) {
+            (Ok(summary), None) if summary.count == 0 => {
+                Err(Violation::new("events", ViolationCode::Missing, "must have at least one event"))
+            }
+            (Ok(summary), None) => Ok(Summary { events: summary.events + "]", ..summary }),
+            (_, Some(violation)) => Err(violation),
+            (Err(_), None) => {
+                Err(Violation::new("events", ViolationCode::WrongType, "must be an array of rrweb events"))
+            }
+        }
+    }
+}
+
+/// Reads events one by one, so that what is held is bounded by the text of those that are good.
+struct EventReader {
+    max_events: usize,
+    /// Why reading was broken off.
+    found: Option<Violation>,
+}
+
+impl EventReader {
+    fn read<'de, D: Deserializer<'de>>(&mut self, deserializer: D) -> Result<Summary, D::Error> {
+        deserializer.deserialize_seq(self)
+    }
+
+    fn add(&self, summary: &mut Summary, event: &RawValue) -> Result<(), Violation> {
+        let index = summary.count as usize;
+        if index >= self.max_events {
+            let reason = format!("has more than the {} entries that are allowed", self.max_events);
+            return Err(Violation::new("events", ViolationCode::TooMany, reason));
+        }
+        let head: RrwebHead = serde_json::from_str(event.get()).map_err(|_| not_rrweb(index))?;
+        let at = Timestamp::from_epoch(head.timestamp).map_err(|violation| Violation {
+            field: format!("events[{index}].timestamp").into(),
+            ..violation
         })?;
-        if events.is_empty() {
-            return Err(Violation::new("events", ViolationCode::Missing, "must have at least one event"));
+        summary.first = if index == 0 { at } else { summary.first.min(at) };
+        summary.last = summary.last.max(at);
+        summary.has_full_snapshot |= head.event_type == RRWEB_FULL_SNAPSHOT;
+        summary.events.push(if index == 0 { '[' } else { ',' });
+        summary.events.push_str(event.get());
+        summary.count += 1;
+        Ok(())
+    }
+}
+
+impl<'de> Visitor<'de> for &mut EventReader {
+    type Value = Summary;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an array of rrweb events")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut events: A) -> Result<Summary, A::Error> {
+        let mut summary = Summary::default();
+        while let Some(event) = events.next_element::<&RawValue>()? {
+            if let Err(violation) = self.add(&mut summary, event) {
+                self.found = Some(violation);
+                break;
+            }
         }
-        if events.len() > self.max_events {
-            return Err(Violation::new(
-                "events",
-                ViolationCode::TooMany,
-                format!("has {} entries, at most {} are allowed", events.len(), self.max_events),
-            ));
-        }
-        let mut text = String::with_capacity(raw.get().len());
-        let mut has_full_snapshot = false;
-        let mut times = Vec::with_capacity(events.len());
-        for (index, event) in events.iter().enumerate() {
-            let head: RrwebHead = serde_json::from_str(event.get()).map_err(|_| not_rrweb(index))?;
-            let at = Timestamp::from_epoch(head.timestamp).map_err(|violation| Violation {
-                field: format!("events[{index}].timestamp").into(),
-                ..violation
-            })?;
-            times.push(at);
-            has_full_snapshot |= head.event_type == RRWEB_FULL_SNAPSHOT;
-            text.push(if index == 0 { '[' } else { ',' });
-            text.push_str(event.get());
-        }
-        text.push(']');
-        let first = times.iter().copied().min().unwrap_or_default();
-        let last = times.iter().copied().max().unwrap_or_default();
-        let count = u32::try_from(events.len()).unwrap_or(u32::MAX);
-        Ok(Summary { events: text, count, first, last, has_full_snapshot })
+        Ok(summary)
     }
 }
 

@@ -50,10 +50,10 @@ pub struct HttpConfig {
 }
 
 impl Default for HttpConfig {
-    /// Port 8080 on all addresses, no trusted proxies, any origin.
+    /// Port 8080 of this machine only, no trusted proxies, any origin.
     fn default() -> Self {
         Self {
-            listen: SocketAddr::from((Ipv4Addr::UNSPECIFIED, 8080)),
+            listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 8080)),
             max_events_body: ByteSize::mib(5),
             max_events_decompressed: ByteSize::mib(20),
             max_replay_body: ByteSize::mib(10),

@@ -17,13 +17,6 @@ use crate::telemetry::Metric;
 /// Events below this many bytes are compressed where they are; more go to a thread that may take its time.
 const COMPRESS_IN_PLACE_BYTES: usize = 64 * 1024;
 
-/// A replay chunk as it was read from a request.
-#[derive(Debug)]
-pub struct ReplayRequest<'a> {
-    /// What could be read.
-    pub draft: ReplayDraft<'a>,
-}
-
 /// A chunk that was accepted.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ReplayReceipt {
@@ -38,16 +31,20 @@ pub struct ReplayReceipt {
 impl Ingest {
     /// Checks, compresses and logs one replay chunk. It counts as one event of the project's allowance.
     ///
+    /// `draft` holds what could be read of the chunk, or why it could not be read.
+    ///
     /// # Errors
     /// [`IngestError`] when the chunk is bad or the log does not take it.
     pub async fn replay(
         &self,
         scope: &Scoped<IngestScope>,
-        request: ReplayRequest<'_>,
+        draft: Result<ReplayDraft<'_>, Violation>,
     ) -> Result<ReplayReceipt, IngestError> {
         self.take_allowance(scope.project_id(), 1).await?;
         let received_at = self.ports.clock.now();
-        let result = match self.rules.replay.validate(scope.project_id(), received_at, request.draft) {
+        let checked =
+            draft.and_then(|draft| self.rules.replay.validate(scope.project_id(), received_at, draft));
+        let result = match checked {
             Ok(checked) => self.log_chunk(checked).await,
             Err(violation) => Err(IngestError::BadReplay(violation)),
         };
@@ -110,6 +107,7 @@ fn gzip(bytes: &[u8], level: Compression) -> std::io::Result<Vec<u8>> {
 }
 
 fn internal(source: BoxError) -> IngestError {
+    tracing::error!(error = %source, "a replay chunk could not be compressed or encoded");
     IngestError::Unavailable { retry_after: None, source }
 }
 

@@ -115,8 +115,9 @@ impl HealthCheck for ProcessStatus {
 
     async fn check(&self) -> Health {
         let partitions = self.partitions();
+        // Readiness is for everybody to see, so what the store said stays in the logs and in the status.
         let blocked = partitions.iter().find_map(|(partition, status)| match &status.state {
-            WorkerState::Blocked { error, .. } => Some(format!("partition {partition} waits: {error}")),
+            WorkerState::Blocked { since, .. } => Some(format!("partition {partition} waits since {since}")),
             WorkerState::Running => None,
         });
         // Events are still taken and kept in the log, so waiting is no reason to turn clients away.

@@ -93,13 +93,22 @@ impl Query {
             let covered = self.ports.ledger.coverage(source.log()).await?;
             let mut covered: BTreeMap<u32, Coverage> =
                 covered.into_iter().map(|partition| (partition.partition, partition.coverage)).collect();
-            let partitions =
-                source.end_offsets().await?.into_iter().map(|(partition, log_end)| PartitionReport {
-                    partition,
-                    coverage: covered.remove(&partition).unwrap_or_default(),
-                    log_end,
-                });
-            report.logs.push(LogCoverage { log: source.log().clone(), partitions: partitions.collect() });
+            let mut partitions: Vec<PartitionReport> = source
+                .end_offsets()
+                .await?
+                .into_iter()
+                .map(|(partition, log_end)| {
+                    let coverage = covered.remove(&partition).unwrap_or_default();
+                    PartitionReport { partition, coverage, log_end }
+                })
+                .collect();
+            // Partitions that the log no longer has are over where the ledger ends.
+            partitions.extend(covered.into_iter().map(|(partition, coverage)| PartitionReport {
+                partition,
+                log_end: coverage.end,
+                coverage,
+            }));
+            report.logs.push(LogCoverage { log: source.log().clone(), partitions });
         }
         Ok(report)
     }

@@ -3,7 +3,7 @@
 use axum::extract::{Request, State};
 use axum::response::Response;
 use bytes::Bytes;
-use gosight_application::ingest::{IngestError, ReplayRequest};
+use gosight_application::ingest::IngestError;
 use gosight_domain::replay::ReplayDraft;
 use gosight_domain::{Violation, ViolationCode};
 use serde::Serialize;
@@ -52,21 +52,21 @@ pub(crate) async fn send(State(state): State<IngestState>, request: Request) -> 
     let scope = sender.scope(app, body.key.as_ref()).await?;
     let unpacked;
     let (field, events) = match body.events {
-        Events::Missing => ("events", None),
-        Events::Json(events) => ("events", Some(events)),
+        Events::Missing => ("events", Ok(None)),
+        Events::Json(events) => ("events", Ok(Some(events))),
         Events::Gzip(data) => {
             unpacked = unpack(data, limits, &mut reservation).await?;
-            ("data", Some(read_array(&unpacked)?))
+            ("data", unpacked.as_deref().map_err(Clone::clone).and_then(read_array).map(Some))
         }
     };
     // The use case makes one more copy of the events while it checks them.
-    reservation.grow(events.map_or(0, |events| events.get().len())).await?;
-    let draft = ReplayDraft { events, ..body.draft };
-    let receipt =
-        state.ingest.replay(&scope, ReplayRequest { draft }).await.map_err(|error| match error {
-            IngestError::BadReplay(violation) => invalid(&in_words(field, violation)),
-            other => other.into(),
-        })?;
+    let bytes = events.as_ref().ok().copied().flatten().map_or(0, |events| events.get().len());
+    reservation.grow(bytes).await?;
+    let draft = events.map(|events| ReplayDraft { events, ..body.draft });
+    let receipt = state.ingest.replay(&scope, draft).await.map_err(|error| match error {
+        IngestError::BadReplay(violation) => invalid(&in_words(field, violation)),
+        other => other.into(),
+    })?;
     Ok(answer::ok(&ReplayAnswer {
         success: true,
         session_id: receipt.session_id.to_string(),
@@ -75,36 +75,41 @@ pub(crate) async fn send(State(state): State<IngestState>, request: Request) -> 
     }))
 }
 
-/// The events out of `data`. It counts as a body of its own: as much compressed, as much decompressed.
+/// The events out of `data`, or what is wrong with it. It counts as a body of its own: as much compressed, as much
+/// decompressed.
 async fn unpack(
     data: Vec<u8>,
     limits: BodyLimits,
     reservation: &mut Reservation,
-) -> Result<String, ApiError> {
+) -> Result<Result<String, Violation>, ApiError> {
     if data.len() > limits.body {
         let message = format!("data may have {} bytes at most once it is no longer base64", limits.body);
         return Err(ApiError::new(ErrorCode::BodyTooLarge, message));
     }
     reservation.grow(data.len()).await?;
     let decoded = body::decode(Encoding::Gzip, Bytes::from(data), limits.decompressed, reservation).await;
-    let bytes = decoded.map_err(|error| match error {
-        DecodeError::Damaged(reason) => bad_data(format!("is not valid gzip: {reason}")),
-        DecodeError::TooLarge => {
-            let message = format!("data may have {} bytes at most once decompressed", limits.decompressed);
-            ApiError::new(ErrorCode::DecompressedTooLarge, message)
+    let bytes = match decoded {
+        Ok(bytes) => bytes,
+        Err(DecodeError::Damaged(reason)) => {
+            return Ok(Err(bad_data(format!("is not valid gzip: {reason}"))));
         }
-        DecodeError::Overloaded => ApiError::overloaded(),
-        DecodeError::Failed(cause) => ApiError::internal(&cause),
-    })?;
-    String::from_utf8(bytes.into()).map_err(|_| bad_data("is not UTF-8 once decompressed".to_owned()))
+        Err(DecodeError::TooLarge) => {
+            let message = format!("data may have {} bytes at most once decompressed", limits.decompressed);
+            return Err(ApiError::new(ErrorCode::DecompressedTooLarge, message));
+        }
+        Err(DecodeError::Overloaded) => return Err(ApiError::overloaded()),
+        Err(DecodeError::Failed(cause)) => return Err(ApiError::internal(&cause)),
+    };
+    let text = String::from_utf8(bytes.into());
+    Ok(text.map_err(|_| bad_data("is not UTF-8 once decompressed".to_owned())))
 }
 
-fn read_array(text: &str) -> Result<&RawValue, ApiError> {
+fn read_array(text: &str) -> Result<&RawValue, Violation> {
     serde_json::from_str(text).map_err(|error| bad_data(format!("is not JSON once decompressed: {error}")))
 }
 
-fn bad_data(reason: String) -> ApiError {
-    invalid(&Violation::new("data", ViolationCode::NotAllowed, reason))
+fn bad_data(reason: String) -> Violation {
+    Violation::new("data", ViolationCode::NotAllowed, reason)
 }
 
 /// What is wrong with the events, in `field`, is wrong with what the client calls so.
