@@ -16,6 +16,7 @@ pub mod backoff;
 pub mod codec;
 pub mod decorators;
 pub mod ingest;
+mod kill_point;
 pub mod local_log;
 mod log_sink;
 pub mod ports;
@@ -23,6 +24,9 @@ pub mod process;
 pub mod query;
 pub mod telemetry;
 
+pub use kill_point::kill_point;
+#[cfg(feature = "failpoints")]
+pub use kill_point::read_kill_points;
 pub use log_sink::LogSink;
 pub use telemetry::Telemetry;
 

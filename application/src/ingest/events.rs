@@ -5,6 +5,7 @@ use gosight_domain::validate::{EventDraft, RequestFacts};
 use gosight_domain::{Event, Violation, ViolationCode};
 
 use super::{ClientFacts, Ingest, IngestError, IngestReceipt, unavailable};
+use crate::kill_point;
 use crate::ports::{PortError, RefusedEvent};
 use crate::telemetry::Metric;
 
@@ -73,7 +74,10 @@ impl Ingest {
         let result = self.ports.events.append(events).await;
         self.telemetry.observe_time(Metric::LogAppendSeconds, &[], start.elapsed());
         match result {
-            Ok(()) => Ok(Vec::new()),
+            Ok(()) => {
+                kill_point("log-appended");
+                Ok(Vec::new())
+            }
             Err(PortError::Rejected { refused, .. }) => Ok(refused.0),
             Err(error) => {
                 tracing::error!(%error, events = events.len(), "events could not be logged");

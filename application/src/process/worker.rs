@@ -6,6 +6,7 @@ use tokio_util::sync::CancellationToken;
 use super::consumer::{LogConsumer, ProcessError};
 use super::handler::Refusals;
 use crate::backoff::Backoff;
+use crate::kill_point;
 use crate::ports::{PartitionSource, PolledBatch, PortError, ProcessedBatch};
 use crate::telemetry::{Metric, Telemetry};
 
@@ -58,6 +59,7 @@ impl Worker {
                 // The ledger is the truth; the log's own offset is a hint that the next commit repeats.
                 tracing::warn!(%error, partition, "the offset could not be committed");
             }
+            kill_point("offset-committed");
             load.end_work(&self.consumer.telemetry, &self.labels(partition.to_string().as_str()));
         }
     }
@@ -98,6 +100,7 @@ impl Worker {
                     Step::Stopped => return Ok(Stored::Stopped),
                 },
             };
+            kill_point("batch-handled");
             let error = match self.commit(&processed).await {
                 Ok(()) => {
                     self.note_stored(&processed, started);

@@ -8,6 +8,7 @@ mod replay;
 pub(super) mod rollup;
 mod sessions;
 
+use gosight_application::kill_point;
 use gosight_application::ports::ProcessedBatch;
 use gosight_domain::insight::InsightThresholds;
 
@@ -32,5 +33,7 @@ pub(super) async fn batch(
     merge_aggregates(transaction, &batch.aggregates).await?;
     put_chunks(transaction, &batch.replay_chunks).await?;
     put_dead_letters(transaction, &batch.dead_letters).await?;
-    ledger::insert(transaction, &batch.ledger).await
+    ledger::insert(transaction, &batch.ledger).await?;
+    kill_point("batch-in-transaction");
+    Ok(())
 }

@@ -1,6 +1,7 @@
 use std::collections::BTreeMap;
 
 use async_trait::async_trait;
+use gosight_application::kill_point;
 use gosight_application::ports::{
     BatchStore, BoxError, Clock, CommitError, Committed, Nothing, PortError, ProcessedBatch, SystemClock,
 };
@@ -38,11 +39,13 @@ impl BatchStore for EmbeddedStore {
         writer
             .transact(async |transaction| apply::batch(transaction, batch, first_row, thresholds).await)
             .await?;
+        kill_point("batch-committed");
         writer.ledger_ends.insert(partition, span.next());
         writer.last_row += i64::try_from(batch.events.len()).unwrap_or(0);
         // Still inside the lock: marks are written in the order of their rows.
         self.mark(batch, writer.last_row)?;
         drop(writer);
+        kill_point("batch-marked");
         self.claims.release(span);
         Ok(Committed::Now)
     }

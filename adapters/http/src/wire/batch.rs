@@ -67,17 +67,20 @@ pub(crate) struct WireBatch {
 /// Reads a batch. Of more than `max_events` events the first ones are kept.
 pub(crate) fn read_batch(text: &str, door: Door, max_events: usize) -> Result<Batch<'_>, ApiError> {
     if let Ok(envelope) = json::read(text, EnvelopeSeed::<Object<WireEvent<'_>>>::new(max_events)) {
+        if envelope.events.found == 0 {
+            json::check_depth(text)?;
+        }
         return Ok(envelope.into_batch(door, Ok));
     }
     let envelope = json::read_with_path(text, EnvelopeSeed::<&RawValue>::new(max_events))
-        .map_err(|(path, error)| json::unreadable(&path, &error))?;
+        .map_err(|(path, error)| json::unreadable(text, &path, &error))?;
     Ok(envelope.into_batch(door, read_event))
 }
 
 /// Reads a body that is itself one event.
 pub(crate) fn read_single(text: &str) -> Result<Batch<'_>, ApiError> {
-    let frame: Object<Frame<'_>> =
-        json::read_with_path(text, PhantomData).map_err(|(path, error)| json::unreadable(&path, &error))?;
+    let frame: Object<Frame<'_>> = json::read_with_path(text, PhantomData)
+        .map_err(|(path, error)| json::unreadable(text, &path, &error))?;
     let event = json::read(text, PhantomData::<Object<WireEvent<'_>>>).or_else(|_| explain(text));
     let Frame { project_key, sent_at } = frame.0;
     let envelope = Envelope {

@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::fmt;
 use std::marker::PhantomData;
 
+use gosight_domain::json::MAX_DEPTH;
 use gosight_domain::{Timestamp, Violation, ViolationCode};
 use serde::de::value::MapAccessDeserializer;
 use serde::de::{
@@ -279,9 +280,9 @@ pub(crate) fn read<'de, S: DeserializeSeed<'de>>(
 }
 
 /// The answer to a body of which the frame, not one event, cannot be read.
-pub(crate) fn unreadable(path: &str, error: &serde_json::Error) -> ApiError {
-    if is_too_deep(error) {
-        return ApiError::new(ErrorCode::TooDeep, format!("the body is nested too deep: {error}"));
+pub(crate) fn unreadable(text: &str, path: &str, error: &serde_json::Error) -> ApiError {
+    if let Err(too_deep) = check_depth(text) {
+        return too_deep;
     }
     if error.classify() != Category::Data {
         return ApiError::new(ErrorCode::InvalidJson, format!("the body is not JSON: {error}"));
@@ -310,6 +311,27 @@ fn named(path: &str, whole: &'static str) -> Cow<'static, str> {
 fn reason(error: &serde_json::Error) -> String {
     let text = error.to_string();
     text.split(" at line ").next().unwrap_or(&text).to_owned()
+}
+
+/// Refuses a body that is nested deeper than any event may be. Nothing here reads recursively, so this is only for the
+/// answer to say what is wrong: it is asked once nothing useful was found in the body.
+pub(crate) fn check_depth(text: &str) -> Result<(), ApiError> {
+    let (mut depth, mut in_text, mut escaped) = (0_usize, false, false);
+    for byte in text.bytes() {
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' if in_text => escaped = true,
+            b'"' => in_text = !in_text,
+            b'{' | b'[' if !in_text => depth += 1,
+            b'}' | b']' if !in_text => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        if depth > MAX_DEPTH {
+            let message = format!("the body is nested deeper than {MAX_DEPTH} levels");
+            return Err(ApiError::new(ErrorCode::TooDeep, message));
+        }
+    }
+    Ok(())
 }
 
 fn is_too_deep(error: &serde_json::Error) -> bool {

@@ -120,7 +120,7 @@ fn explain(text: &str) -> Result<Object<WireReplay<'_>>, ReplayRefusal> {
         if error.is_data() && !path.is_empty() && path != "." {
             ReplayRefusal::Invalid(json::violation(&path, "body", &error))
         } else {
-            ReplayRefusal::Unreadable(json::unreadable(&path, &error))
+            ReplayRefusal::Unreadable(json::unreadable(text, &path, &error))
         }
     })
 }

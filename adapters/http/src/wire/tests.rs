@@ -91,9 +91,11 @@ fn a_broken_character_never_does_more_than_break_its_event_or_its_body() {
 }
 
 #[test]
-fn nesting_beyond_the_parsers_limit_has_its_own_code() {
-    let deep = format!("{}{}", "[".repeat(200), "]".repeat(200));
-    let error = serde_json::from_str::<serde_json::Value>(&deep).unwrap_err();
-    assert_eq!(json::unreadable("", &error).code, ErrorCode::TooDeep);
+fn nesting_that_no_event_has_is_named() {
+    let nested = |levels: usize| format!("{}{}", "[".repeat(levels), "]".repeat(levels));
+    assert!(json::check_depth(&nested(64)).is_ok());
+    assert_eq!(json::check_depth(&nested(65)).unwrap_err().code, ErrorCode::TooDeep);
+    assert!(json::check_depth(&format!(r#"{{"a":"\\\"{}"}}"#, "[".repeat(99))).is_ok(), "brackets in text");
+    let error = serde_json::from_str::<serde_json::Value>(&nested(200)).unwrap_err();
     assert_eq!(json::violation("payload", "event", &error).code, ViolationCode::TooDeep);
 }

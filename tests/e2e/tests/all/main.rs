@@ -1,0 +1,10 @@
+//! The real binary, end to end.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
+
+mod bad_input;
+mod browser_sessions;
+mod commands;
+mod kills;
+mod load;
+mod serve;
+mod storage;

@@ -1,0 +1,157 @@
+//! How the server starts, stops, and tells about itself.
+
+use gosight_e2e::{ADMIN_KEY, Api, INGEST_KEY, READ_KEY, Server, ServerBuilder, wait_for};
+use serde_json::json;
+
+use crate::load::{batch, now_ms};
+
+/// The key in the line `  name  gs_live_…` of a first start.
+fn shown_key(output: &str, name: &str) -> String {
+    let line = output.lines().find(|line| line.trim().starts_with(name) && line.contains("gs_live_"));
+    line.unwrap_or_else(|| panic!("no {name} key in\n{output}")).split_whitespace().nth(1).unwrap().to_owned()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_first_start_shows_keys_once_and_a_line_that_works() {
+    let mut server = ServerBuilder::default().with_new_keys().start();
+    let shown =
+        wait_for("the keys", async || Some(server.output()).filter(|text| text.contains("/swagger/"))).await;
+    let line = shown.split("Send an event:").nth(1).unwrap();
+    let command = line.split("and count it:").next().unwrap().trim();
+    let sent = std::process::Command::new("sh").args(["-c", command]).output().unwrap();
+    let answer: serde_json::Value = serde_json::from_slice(&sent.stdout).unwrap();
+    assert_eq!(answer["status"], "queued", "{answer}");
+    let admin = Api::new(server.url(), Some(&shown_key(&shown, "admin")));
+    admin.processed().await;
+    let reader = Api::new(server.url(), Some(&shown_key(&shown, "read")));
+    assert_eq!(reader.get_json("/api/v1/metrics?event_name=hello").await["total_count"], 1);
+
+    assert!(server.stop().success());
+    let server = server.restart_as(ServerBuilder::default().with_new_keys());
+    let reader = Api::new(server.url(), Some(&shown_key(&shown, "read")));
+    assert_eq!(reader.total_count().await, 1, "the key and the event are there after a restart");
+    assert!(!server.output().contains("gs_live_"), "keys are shown once");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stopped_server_finishes_what_it_has_and_loses_nothing() {
+    let mut server = Server::start();
+    let api = server.api(INGEST_KEY);
+    for session in 0..20 {
+        let (_, body) = batch(&format!("s-{session}"), 50);
+        assert_eq!(api.post("/v1/events", body.to_string()).await.status, 200);
+    }
+    assert!(server.stop().success(), "{}", server.output());
+    let server = server.restart_as(ServerBuilder::default());
+    server.api(ADMIN_KEY).processed().await;
+    assert_eq!(server.api(READ_KEY).total_count().await, 1_000);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_second_signal_ends_at_once() {
+    // The first signal waits for a request whose body never comes.
+    let mut server = ServerBuilder::default()
+        .env("GOSIGHT_HTTP_DRAIN_TIMEOUT", "10min")
+        .env("GOSIGHT_HTTP_BODY_TIMEOUT", "10min")
+        .start();
+    let address = server.url().trim_start_matches("http://").to_owned();
+    let mut stream = std::net::TcpStream::connect(address).unwrap();
+    let head = format!(
+        "POST /v1/events HTTP/1.1\r\nHost: x\r\nX-Project-Key: {INGEST_KEY}\r\nContent-Length: 10\r\n\r\n"
+    );
+    std::io::Write::write_all(&mut stream, head.as_bytes()).unwrap();
+    wait_for("the request to be in flight", async || {
+        let metrics = server.api(READ_KEY).get("/health").await;
+        metrics.status.is_success().then_some(())
+    })
+    .await;
+    server.signal("TERM");
+    wait_for("the first signal", async || {
+        server.output().contains("a second signal ends at once").then_some(())
+    })
+    .await;
+    assert!(!server.has_ended());
+    server.signal("TERM");
+    let status = server.wait();
+    assert_eq!(status.code(), Some(143));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn readiness_names_each_part_and_what_is_missing() {
+    let server = Server::start();
+    let ready = server.api(READ_KEY).get("/ready").await;
+    assert_eq!(ready.status, 200);
+    let body = ready.json();
+    assert_eq!(body["status"], "degraded", "there is no GeoIP database: {}", ready.text);
+    let checks = body["checks"].as_array().unwrap();
+    let status = |name: &str| checks.iter().find(|check| check["name"] == name).unwrap()["status"].clone();
+    for name in ["log", "store", "event processor", "replay processor"] {
+        assert_eq!(status(name), "up", "{name}");
+    }
+    assert_eq!(status("geoip"), "degraded");
+    assert_eq!(server.api(READ_KEY).get("/health").await.json(), json!({"status": "ok"}));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn numbers_are_there_for_prometheus_and_the_processor_routes_answer() {
+    let server = Server::start();
+    let (_, body) = batch("s", 30);
+    server.api(INGEST_KEY).post("/v1/events", body.to_string()).await;
+    server.api(ADMIN_KEY).processed().await;
+    let api = server.api(READ_KEY);
+    let text = wait_for("the lag to be measured", async || {
+        let text = api.get("/metrics").await.text;
+        text.contains("log_lag_records").then_some(text)
+    })
+    .await;
+    for name in [
+        "events_accepted_total 30",
+        "events_processed_total{log=\"gosight.events.raw\"} 30",
+        "processing_duration_seconds_count",
+        "http_requests_total{route=\"/v1/events\",status=\"200\"} 1",
+        "# HELP events_accepted_total",
+    ] {
+        assert!(text.contains(name), "{name} is not in\n{text}");
+    }
+    assert!(!text.contains(INGEST_KEY));
+    let status = api.get_json("/processor/status").await;
+    assert!(status.to_string().contains("gosight.events.raw"), "{status}");
+    let filters = api.get_json("/processor/filters").await;
+    assert!(filters.to_string().contains("rapid_fire"), "{filters}");
+    assert!(api.get("/processor/enrichment").await.status.is_success());
+    assert!(api.get("/metrics/processor").await.status.is_success());
+    let windows = api.get_json("/processor/aggregation?aggregator=system_5m&key=system").await;
+    let counted: u64 =
+        windows["windows"].as_array().unwrap().iter().map(|w| w["count"].as_u64().unwrap()).sum();
+    assert_eq!(counted, 30, "{windows}");
+    assert!(api.get_json("/openapi.json").await["paths"]["/v1/events"].is_object());
+    assert!(api.get("/swagger/").await.text.contains("swagger"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn unknown_parameters_are_refused_and_times_come_in_three_forms() {
+    let server = Server::start();
+    let (_, body) = batch("s", 4);
+    server.api(INGEST_KEY).post("/v1/events", body.to_string()).await;
+    server.api(ADMIN_KEY).processed().await;
+    let api = server.api(READ_KEY);
+    let now = now_ms();
+    let (from, to) = (now - 7_200_000, now + 7_200_000);
+    for query in [
+        format!("from={}&to={}", from / 1000, to / 1000),
+        format!("from={from}&to={to}"),
+        "from=2026-01-01T00:00:00Z&to=2126-01-01T00:00:00%2B02:00".to_owned(),
+    ] {
+        assert_eq!(api.get_json(&format!("/api/v1/metrics?{query}")).await["total_count"], 4, "{query}");
+    }
+    for (query, code) in [
+        ("event=x", "unknown_parameter"),
+        ("group_by=color", "invalid_parameter"),
+        ("from=yesterday", "invalid_parameter"),
+        ("channel=fax", "invalid_parameter"),
+        ("limit=many", "invalid_parameter"),
+    ] {
+        let answer = api.get(&format!("/api/v1/metrics?{query}")).await;
+        assert_eq!((answer.status.as_u16(), &*answer.code()), (400, code), "{query}: {}", answer.text);
+    }
+}
