@@ -1,0 +1,48 @@
+//! The pipeline inside your own tokio program: no server, no port, one directory.
+
+use std::borrow::Cow;
+use std::time::Duration;
+
+use gosight::Gosight;
+use gosight_application::ingest::ClientFacts;
+use gosight_application::ports::{Clock, SystemClock};
+use gosight_domain::key::Scoped;
+use gosight_domain::validate::EventDraft;
+use gosight_domain::{ProjectId, SessionId};
+
+#[tokio::main]
+async fn main() -> anyhow::Result<()> {
+    let dir = tempfile::tempdir()?;
+    let gosight = Gosight::builder().data_dir(dir.path()).without_http().start().await?;
+
+    // Your service knows who is calling, so it vouches for the project instead of checking a key.
+    let project = ProjectId::new("shop")?;
+    #[expect(clippy::cast_precision_loss, reason = "milliseconds of this century fit")]
+    let now = SystemClock.now().as_millis() as f64;
+    let draft = EventDraft {
+        event_type: Some(Cow::Borrowed("page_view")),
+        timestamp: Some(now),
+        session_id: Some(Cow::Borrowed("visit-1")),
+        path: Some(Cow::Borrowed("/checkout")),
+        ..EventDraft::default()
+    };
+    let client = ClientFacts {
+        user_agent: Some("Mozilla/5.0 (X11; Linux x86_64) Firefox/150.0"),
+        ..ClientFacts::default()
+    };
+    let receipt = gosight.ingest().events(&Scoped::vouched(project.clone()), &client, &[Ok(draft)]).await?;
+    assert_eq!(receipt.accepted(), 1, "it is on the disk now");
+
+    // It is processed within a moment.
+    let session = SessionId::new("visit-1")?;
+    let found = loop {
+        if let Some(found) = gosight.query().session(&Scoped::vouched(project.clone()), &session).await? {
+            break found;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    };
+    assert_eq!(found.summary.entry_path, "/checkout");
+    tracing::info!(pages = found.summary.page_count, "one visit was counted");
+    gosight.stop().await?;
+    Ok(())
+}

@@ -1,0 +1,50 @@
+//! Checks and tests.
+
+use std::path::PathBuf;
+use std::process::Command;
+
+use crate::tools::{cache, cargo, root, say, step};
+
+/// The version of cargo-deny that is used, so that all machines judge alike.
+const DENY_VERSION: &str = "0.20.2";
+
+/// Format, lints and documentation, all without warnings.
+pub(crate) fn lint() -> anyhow::Result<()> {
+    step("format", &mut cargo(&["fmt", "--all", "--check"]))?;
+    step(
+        "lints",
+        &mut cargo(&["clippy", "--workspace", "--all-targets", "--quiet", "--", "--deny", "warnings"]),
+    )?;
+    let mut documentation =
+        cargo(&["doc", "--workspace", "--no-deps", "--quiet", "--document-private-items"]);
+    step("documentation", documentation.env("RUSTDOCFLAGS", "--deny warnings"))
+}
+
+/// Everything.
+pub(crate) fn test() -> anyhow::Result<()> {
+    lint()?;
+    step("dependencies", &mut deny()?)?;
+    step("tests", &mut cargo(&["test", "--workspace", "--quiet"]))?;
+    for example in ["embed", "custom_sink", "memory_test"] {
+        step(
+            &format!("example {example}"),
+            &mut cargo(&["run", "--quiet", "--package", "gosight", "--example", example]),
+        )?;
+    }
+    step("benchmarks build", &mut cargo(&["bench", "--workspace", "--no-run", "--quiet"]))?;
+    say("\nall passed");
+    Ok(())
+}
+
+/// cargo-deny over licences, bans and sources; built once and kept outside of the project.
+fn deny() -> anyhow::Result<Command> {
+    let tools = cache()?.join(format!("cargo-deny-{DENY_VERSION}"));
+    let binary: PathBuf = tools.join("bin/cargo-deny");
+    if !binary.exists() {
+        let mut install = cargo(&["install", "--quiet", "--locked", "cargo-deny", "--version", DENY_VERSION]);
+        step("build cargo-deny, once", install.arg("--root").arg(&tools))?;
+    }
+    let mut check = Command::new(binary);
+    check.args(["--log-level", "error", "check", "bans", "licenses", "sources"]).current_dir(root());
+    Ok(check)
+}

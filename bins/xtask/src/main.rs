@@ -1,0 +1,43 @@
+//! What developers of gosight run: `cargo xtask --help`.
+
+mod bench;
+mod check;
+mod load;
+mod tools;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// What developers of gosight run.
+#[derive(Debug, Parser)]
+#[command(name = "cargo xtask", disable_help_subcommand = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run every check and every test, as CI does.
+    Test,
+    /// Run the checks that are quick: format, lints, documentation.
+    Lint,
+    /// Measure the whole pipeline over HTTP with made-up events, in release mode.
+    Bench(bench::BenchArgs),
+    /// Write made-up requests to files for `gosight send`.
+    Load(load::LoadArgs),
+}
+
+fn main() -> ExitCode {
+    let done = match Cli::parse().command {
+        Command::Test => check::test(),
+        Command::Lint => check::lint(),
+        Command::Bench(args) => args.run(),
+        Command::Load(args) => args.run(),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => tools::failure(&error),
+    }
+}

@@ -1,0 +1,1 @@
+//! Rules about the code that a test holds; the tests are all there is.

@@ -1,0 +1,64 @@
+//! What has to be looked up is written down.
+
+use gosight_application::telemetry::Metric;
+use gosight_domain::ViolationCode;
+use gosight_http::CODES;
+
+use crate::root;
+
+fn read(name: &str) -> String {
+    std::fs::read_to_string(root().join("docs").join(name)).unwrap()
+}
+
+#[test]
+fn every_error_code_has_a_row_with_its_status() {
+    let text = read("error-codes.md");
+    for (code, status, _) in CODES {
+        assert!(
+            text.contains(&format!("| `{code}` | {status} |")),
+            "docs/error-codes.md lacks {code} ({status})"
+        );
+    }
+    for code in ViolationCode::ALL {
+        assert!(text.contains(&format!("| `{code}` |")), "docs/error-codes.md lacks {code}");
+    }
+}
+
+#[test]
+fn every_metric_has_a_row() {
+    let text = read("metrics.md");
+    for metric in Metric::ALL {
+        assert!(
+            text.contains(&format!("| `{}` |", metric.name())),
+            "docs/metrics.md lacks {}",
+            metric.name()
+        );
+    }
+}
+
+#[test]
+fn every_link_between_documents_leads_somewhere() {
+    let mut documents = vec![root().join("README.md")];
+    let mut folders = vec![root().join("docs")];
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.extension().is_some_and(|extension| extension == "md") {
+                documents.push(path);
+            }
+        }
+    }
+    for document in documents {
+        let text = std::fs::read_to_string(&document).unwrap();
+        for link in text.split("](").skip(1).filter_map(|rest| rest.split(')').next()) {
+            let path = link.split('#').next().unwrap();
+            if path.is_empty() || path.starts_with("http") {
+                continue;
+            }
+            let target = document.parent().unwrap().join(path);
+            assert!(target.exists(), "{} links to {link}", document.display());
+        }
+    }
+}
