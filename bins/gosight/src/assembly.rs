@@ -89,7 +89,9 @@ pub(crate) async fn assemble(
     });
     let (consumers, processor) = consumers(config, &store, &sources, &clock, &telemetry)?;
     let mut health: Vec<Arc<dyn HealthCheck>> = vec![log.clone(), store.clone(), enricher.clone()];
-    health.extend(processor.status.iter().map(|status| -> Arc<dyn HealthCheck> { status.clone() }));
+    for status in &processor.status {
+        health.push(status.clone());
+    }
     let for_rendering = metrics.clone();
     let http = HttpPorts {
         ingest: Some(ingest.clone()),

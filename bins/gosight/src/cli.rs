@@ -44,6 +44,7 @@ enum Command {
 }
 
 /// Where settings come from.
+#[expect(clippy::doc_markdown, reason = "the text of --help")]
 #[derive(Debug, Clone, Args)]
 struct ConfigArgs {
     /// YAML file with settings; see `gosight config check` for all of them.

@@ -179,7 +179,7 @@ impl Default for EventSettings {
     }
 }
 
-/// serde_json reads no deeper, and the event itself takes a few levels.
+/// `serde_json` reads no deeper, and the event itself takes a few levels.
 const MAX_DEPTH: usize = 100;
 
 impl EventSettings {

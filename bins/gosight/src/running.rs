@@ -108,9 +108,10 @@ impl GosightBuilder {
     pub async fn start(self) -> Result<Gosight, StartError> {
         let parts = assemble(&self.config, self.clock, self.sinks).await?;
         let new_keys = bootstrap(&parts.accounts, &*parts.clock, &self.keys).await?;
-        let server = match self.serve_http {
-            true => Some(HttpServer::bind(self.config.http.clone(), parts.http.clone())?),
-            false => None,
+        let server = if self.serve_http {
+            Some(HttpServer::bind(self.config.http.clone(), parts.http.clone())?)
+        } else {
+            None
         };
         Ok(Gosight::run(parts, server, new_keys))
     }

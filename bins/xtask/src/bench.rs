@@ -95,7 +95,7 @@ fn report(events: u64, summary: &Value, sent: Duration, queryable: Duration, idl
         latency["p95"],
         latency["p99"],
         per_second(queryable),
-        (queryable - sent).as_secs_f64(),
+        queryable.saturating_sub(sent).as_secs_f64(),
     ));
 }
 

@@ -1,7 +1,9 @@
 //! The recorded browser sessions, and what their visitors really did.
 
+use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
 
+use flate2::read::GzDecoder;
 use serde_json::Value;
 
 /// The folder with the recordings: all of them where they stand beside the project, else the ones in the project.
@@ -21,4 +23,13 @@ pub fn truth() -> Vec<Value> {
 /// The files of all sessions.
 pub fn files() -> Vec<PathBuf> {
     truth().iter().map(|session| folder().join(session["file"].as_str().expect("a file"))).collect()
+}
+
+/// The requests of all sessions.
+pub fn requests() -> impl Iterator<Item = Value> {
+    files().into_iter().flat_map(|file| {
+        let recording = std::fs::File::open(file).expect("a recording");
+        let lines: Vec<_> = BufReader::new(GzDecoder::new(recording)).lines().collect();
+        lines.into_iter().map(|line| serde_json::from_str(&line.expect("a line")).expect("JSON"))
+    })
 }

@@ -29,6 +29,7 @@ pub(super) struct ServeArgs {
 #[command(
     next_help_heading = "Chosen keys of the project `default`, in place of those made at the first start"
 )]
+#[expect(clippy::struct_field_names, reason = "the names of the flags")]
 struct KeyArgs {
     /// A key that may send.
     #[arg(long, value_name = "KEY", env = "GOSIGHT_BOOTSTRAP_INGEST_KEY", hide_env_values = true)]

@@ -20,6 +20,7 @@ const BULK: &str = "/api/v1/events/bulk";
 /// What is expected: a status, the code of the answer, and the code of its first detail, if it has one.
 type Expected = (u16, &'static str, Option<&'static str>);
 
+#[expect(clippy::needless_pass_by_value, reason = "callers write the change in place")]
 fn event(change: Value) -> Value {
     let mut event = json!({"type": "page_view", "timestamp": now_ms()});
     event.as_object_mut().unwrap().extend(change.as_object().unwrap().clone());
@@ -31,12 +32,14 @@ fn one(change: Value) -> String {
     json!({"session_id": "s", "events": [event(change)]}).to_string()
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "callers write the change in place")]
 fn business(change: Value) -> String {
     let mut event = json!({"event_name": "buy", "user_id": "u", "timestamp": now_ms()});
     event.as_object_mut().unwrap().extend(change.as_object().unwrap().clone());
     event.to_string()
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "callers write the change in place")]
 fn chunk(change: Value) -> String {
     let at = now_ms();
     let mut chunk = json!({

@@ -130,11 +130,13 @@ async fn check_replay(api: &Api, visitor: &Value) {
     assert_eq!(manifest["missing_chunks"], recorded["missing_chunks"], "{name}: missing chunks");
     assert_eq!(manifest["first_full_snapshot"], recorded["full_snapshot_chunks"][0], "{name}: snapshot");
     let array = api.get(&format!("{path}/events")).await.text;
-    let hash = Sha256::digest(array.as_bytes());
-    let hash: String = hash.iter().map(|byte| format!("{byte:02x}")).collect();
-    assert_eq!(json!(hash), recorded["sha256"], "{name}: rrweb events byte for byte");
+    assert_eq!(json!(sha256(&array)), recorded["sha256"], "{name}: rrweb events byte for byte");
     let lines = api.get(&format!("{path}/events?format=ndjson")).await.text;
     assert_eq!(json!(lines.lines().count()), recorded["rrweb_events"], "{name}: lines");
+}
+
+fn sha256(text: &str) -> String {
+    Sha256::digest(text.as_bytes()).iter().fold(String::new(), |hex, byte| format!("{hex}{byte:02x}"))
 }
 
 async fn check_metrics(api: &Api, truth: &[Value]) {

@@ -64,7 +64,7 @@ impl Summary {
         })
     }
 
-    pub(super) fn add(&mut self, request: &RecordedRequest, answer: &Answer) -> anyhow::Result<()> {
+    pub(super) fn add(&mut self, request: &RecordedRequest, answer: &Answer) {
         self.requests += 1;
         self.retries += u64::from(answer.retries);
         let micros = u64::try_from(answer.latency.as_micros()).unwrap_or(MAX_LATENCY_US);
@@ -73,11 +73,11 @@ impl Summary {
         if !answer.status.is_success() {
             let code = counts.error.as_ref().map_or("no code", |error| error.code.as_str());
             *self.failed.entry(format!("{} {code}", answer.status.as_u16())).or_default() += 1;
-            for refusal in counts.error.iter().flat_map(|error| error.details.as_array()).flatten() {
+            for refusal in counts.error.iter().filter_map(|error| error.details.as_array()).flatten() {
                 let code = refusal.get("code").and_then(Value::as_str).unwrap_or("unknown");
                 *self.refused.entry(code.to_owned()).or_default() += 1;
             }
-            return Ok(());
+            return;
         }
         for refusal in counts.errors {
             *self.refused.entry(refusal.code).or_default() += 1;
@@ -87,7 +87,6 @@ impl Summary {
         } else {
             self.events_accepted += counts.accepted_count.unwrap_or(u64::from(counts.event_id.is_some()));
         }
-        Ok(())
     }
 
     pub(super) fn merge(&mut self, other: Self) -> anyhow::Result<()> {
