@@ -62,6 +62,7 @@ CREATE TABLE events_hourly (
     total_count INTEGER NOT NULL
 );
 CREATE UNIQUE INDEX events_hourly_slot ON events_hourly (project, dimension, hour, event_type, channel, value);
+CREATE INDEX events_hourly_by_hour ON events_hourly (hour);
 
 -- Who is counted in a line of events_hourly.
 CREATE TABLE hourly_visitors (
@@ -123,6 +124,7 @@ CREATE TABLE aggregates (
     value        BLOB NOT NULL,
     PRIMARY KEY (project, aggregation, key, window_start)
 ) WITHOUT ROWID;
+CREATE INDEX aggregates_by_window ON aggregates (window_start);
 
 -- One row for each batch; the rows of a partition join. Old rows that join are made into one.
 CREATE TABLE ledger (

@@ -43,7 +43,7 @@ pub struct StoreConfig {
     pub thresholds: InsightThresholds,
     /// Connections that read at the same time.
     pub readers: u32,
-    /// How long events, sessions, counts and aggregates are kept, in days; 0 for ever.
+    /// How long events, sessions, counts, aggregates and dead letters are kept, in days; 0 for ever.
     pub retention_days: u32,
     /// How long the ledger keeps a row of its own for each batch; older rows that join are made into one.
     pub ledger_detail: Duration,

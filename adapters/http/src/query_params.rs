@@ -12,9 +12,14 @@ use gosight_domain::{Timestamp, Violation, ViolationCode};
 use crate::error::{ApiError, Detail, ErrorCode};
 use crate::times;
 
-/// The parameters of a request that were not taken yet.
+/// The parameters of a request.
 #[derive(Debug)]
-pub(crate) struct Params(Vec<(String, String)>);
+pub(crate) struct Params {
+    /// Those that were not taken yet.
+    left: Vec<(String, String)>,
+    /// The names that were asked for: all that there are.
+    known: Vec<&'static str>,
+}
 
 /// Characters of a bad value that are shown.
 const SHOWN_CHARS: usize = 100;
@@ -24,7 +29,8 @@ impl<S: Sync> FromRequestParts<S> for Params {
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Self::Rejection> {
         let query = parts.uri.query().unwrap_or_default();
-        Ok(Self(form_urlencoded::parse(query.as_bytes()).into_owned().collect()))
+        let left = form_urlencoded::parse(query.as_bytes()).into_owned().collect();
+        Ok(Self { left, known: Vec::new() })
     }
 }
 
@@ -42,9 +48,10 @@ impl Params {
 
     /// Takes the parameter `name` as the text it is.
     pub(crate) fn take_text(&mut self, name: &'static str) -> Result<Option<String>, ApiError> {
-        let Some(at) = self.0.iter().position(|(other, _)| other == name) else { return Ok(None) };
-        let (_, value) = self.0.swap_remove(at);
-        match self.0.iter().find(|(other, _)| other == name) {
+        self.known.push(name);
+        let Some(at) = self.left.iter().position(|(other, _)| other == name) else { return Ok(None) };
+        let (_, value) = self.left.swap_remove(at);
+        match self.left.iter().find(|(other, _)| other == name) {
             Some((_, again)) => Err(not_allowed(name, again, "a parameter that is given once")),
             None => Ok(Some(value)),
         }
@@ -108,9 +115,10 @@ impl Params {
 
     /// Refuses what nobody took.
     pub(crate) fn finish(self) -> Result<(), ApiError> {
-        let Some((name, _)) = self.0.first() else { return Ok(()) };
+        let Some((name, _)) = self.left.first() else { return Ok(()) };
         let name = shown(name);
-        let message = format!("there is no parameter {name:?} here");
+        let known = if self.known.is_empty() { "none".to_owned() } else { self.known.join(", ") };
+        let message = format!("there is no parameter {name:?} here; there are: {known}");
         let detail = Detail {
             index: None,
             field: name,

@@ -58,7 +58,9 @@ impl ServeArgs {
             read: self.keys.bootstrap_read_key,
             admin: self.keys.bootstrap_admin_key,
         };
+        let data_dir = config.data_dir.clone();
         let mut gosight = Gosight::builder().config(config).bootstrap_keys(keys).start().await?;
+        tracing::info!(version = env!("CARGO_PKG_VERSION"), data_dir = %data_dir.display(), "started");
         announce(&gosight)?;
         let failure: Option<RunError> = tokio::select! {
             () = shutdown.cancelled() => None,

@@ -1,5 +1,6 @@
 //! A processed batch into `SQLite`, against a bare loop that inserts the same rows in one transaction.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -60,7 +61,7 @@ async fn batch(dir: &Path) -> ProcessedBatch {
         clock: Arc::new(SystemClock),
     };
     let handler = EventHandler::new(ports, Arc::default(), Vec::new());
-    handler.handle(&polled, &Default::default()).await.expect("handled")
+    handler.handle(&polled, &BTreeMap::new()).await.expect("handled")
 }
 
 async fn opened(path: &Path) -> (DataDir, Embedded) {

@@ -1,5 +1,4 @@
 //! The conformance suites against embedded storage.
-#![allow(clippy::expect_used, reason = "a fixture that cannot be made fails its case")]
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
