@@ -68,5 +68,23 @@ mod tests {
     fn the_other_side_is_heard() {
         let mut backoff = Backoff::new(BackoffPolicy::default());
         assert_eq!(backoff.next_wait(Some(Duration::from_secs(90))), Duration::from_secs(90));
+        // But it is not let in sooner than by its own rule.
+        assert!(backoff.next_wait(Some(Duration::from_millis(1))) >= Duration::from_secs(2));
+    }
+
+    #[test]
+    fn many_attempts_wait_no_longer_than_the_longest() {
+        let mut backoff = Backoff::new(BackoffPolicy::default());
+        for _ in 0..1_000 {
+            assert!(backoff.next_wait(None) <= Duration::from_mins(1));
+        }
+        assert!(backoff.next_wait(None) >= Duration::from_secs(30));
+    }
+
+    #[test]
+    fn clients_do_not_come_back_all_at_once() {
+        let first = |_| Backoff::new(BackoffPolicy::default()).next_wait(None);
+        let waits: std::collections::BTreeSet<Duration> = (0..20).map(first).collect();
+        assert!(waits.len() > 10, "{waits:?}");
     }
 }

@@ -9,6 +9,3 @@ pub use cached_keys::{CachedKeys, KeyCacheConfig};
 pub use fan_out::FanOut;
 pub use observed::Observed;
 pub use retrying::Retrying;
-
-#[cfg(test)]
-mod tests;

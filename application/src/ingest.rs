@@ -177,6 +177,3 @@ fn unavailable<R: std::fmt::Debug + std::fmt::Display>(error: PortError<R>) -> I
     };
     IngestError::Unavailable { retry_after, source }
 }
-
-#[cfg(test)]
-mod tests;

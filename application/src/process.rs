@@ -20,6 +20,3 @@ pub use handler::{BatchHandler, HandlerError, Refusals};
 pub use profiles::{ProfileCacheConfig, ProfileEnricher};
 pub use replay::ReplayHandler;
 pub use status::{EnrichmentStats, PartitionStatus, ProcessStatus, WorkerState};
-
-#[cfg(test)]
-mod tests;

@@ -104,73 +104,48 @@ impl LogConsumer {
                     self.status.released(partition);
                     drop(workers.releases.remove(&partition));
                 }
-                change = self.source.next_change() => match change {
-                    Ok(Some(AssignmentChange::Assigned(partition))) => {
-                        self.start_worker(workers, partition, shutdown).await?;
+                change = self.next_change() => match change? {
+                    Some(AssignmentChange::Assigned(partition)) => {
+                        self.start_worker(workers, partition, shutdown);
                     }
-                    Ok(Some(AssignmentChange::Revoked { partition, released })) => {
+                    Some(AssignmentChange::Revoked { partition, released }) => {
                         if let Some(stop) = workers.stops.get(&partition) {
                             stop.cancel();
                             workers.releases.insert(partition, released);
                         }
                     }
-                    Ok(None) => return Ok(()),
-                    Err(error) => return Err(self.fatal(error)),
+                    None => return Ok(()),
                 },
             }
         }
     }
 
-    async fn start_worker(
-        &self,
-        workers: &mut Workers,
-        mut source: Box<dyn PartitionSource>,
-        shutdown: &CancellationToken,
-    ) -> Result<(), ProcessError> {
-        let partition = source.partition();
-        let Some(ledger_end) = self.ledger_end(partition, shutdown).await? else { return Ok(()) };
-        if let Some(next) = ledger_end
-            && next != source.position()
-        {
-            tracing::info!(
-                log = %self.source.log(),
-                partition,
-                committed = source.position(),
-                ledger = next,
-                "starting where the ledger ends"
-            );
-            source.seek(next).await.map_err(|error| self.fatal(error))?;
-        }
-        let stop = shutdown.child_token();
-        self.status.assigned(partition, source.position());
-        let worker = Worker::new(self.clone(), source, stop.clone());
-        workers.stops.insert(partition, stop);
-        workers.tasks.spawn(worker.run());
-        Ok(())
-    }
-
-    /// Where the ledger of `partition` ends; outer `None` when shut down while asking.
-    async fn ledger_end(
-        &self,
-        partition: u32,
-        shutdown: &CancellationToken,
-    ) -> Result<Option<Option<u64>>, ProcessError> {
+    /// The next change of assignment; waits while the source is away.
+    async fn next_change(&self) -> Result<Option<AssignmentChange>, ProcessError> {
         let mut backoff = Backoff::new(self.config.backoff);
         loop {
-            match self.store.next_offsets(self.source.log()).await {
-                Ok(offsets) => return Ok(Some(offsets.get(&partition).copied())),
+            match self.source.next_change().await {
+                Ok(change) => return Ok(change),
                 Err(error) if error.is_transient() => {
                     let wait = backoff.next_wait(error.retry_after());
-                    tracing::warn!(%error, ?wait, "the ledger cannot be read, trying again");
-                    self.telemetry.count(Metric::Retries, &[("what", "ledger")], 1);
-                    tokio::select! {
-                        () = shutdown.cancelled() => return Ok(None),
-                        () = tokio::time::sleep(wait) => {}
-                    }
+                    tracing::warn!(%error, ?wait, "the log cannot say what to read, asking again");
+                    self.telemetry.count(Metric::Retries, &[("what", "assignment")], 1);
+                    tokio::time::sleep(wait).await;
                 }
                 Err(error) => return Err(self.fatal(error)),
             }
         }
+    }
+
+    fn start_worker(
+        &self,
+        workers: &mut Workers,
+        source: Box<dyn PartitionSource>,
+        shutdown: &CancellationToken,
+    ) {
+        let stop = shutdown.child_token();
+        workers.stops.insert(source.partition(), stop.clone());
+        workers.tasks.spawn(Worker::new(self.clone(), source, stop).run());
     }
 
     pub(super) fn fatal<R: std::fmt::Debug + std::fmt::Display + Send + Sync + 'static>(

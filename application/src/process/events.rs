@@ -45,8 +45,8 @@ struct Item {
 enum Fate {
     Open(Box<Event>),
     Set(Box<Event>, Outcome),
-    /// Not an event: reason and what was said.
-    Broken(Arc<str>, String),
+    /// To be put aside, for this reason and with what was said; with the event, if it is one.
+    Aside(Option<Box<Event>>, Arc<str>, String),
 }
 
 impl EventHandler {
@@ -56,14 +56,12 @@ impl EventHandler {
     }
 
     fn decode(batch: &PolledBatch, refused: &Refusals) -> Vec<Item> {
-        let decode = |value: &[u8], offset: u64| {
-            if let Some(reason) = refused.get(&offset) {
-                return Fate::Broken("store_refused".into(), reason.clone());
+        let decode = |value: &[u8], offset: u64| match (decode_event(value), refused.get(&offset)) {
+            (event, Some(said)) => {
+                Fate::Aside(event.ok().map(Box::new), "store_refused".into(), said.clone())
             }
-            match decode_event(value) {
-                Ok(event) => Fate::Open(Box::new(event)),
-                Err(error) => Fate::Broken(error.reason().into(), error.to_string()),
-            }
+            (Ok(event), None) => Fate::Open(Box::new(event)),
+            (Err(error), None) => Fate::Aside(None, error.reason().into(), error.to_string()),
         };
         batch
             .records
@@ -124,11 +122,14 @@ impl EventHandler {
                 Fate::Set(event, outcome) => {
                     processed.ledger.record(Some(&event.project_id), event.received_at.hour(), &outcome);
                 }
-                Fate::Broken(reason, detail) => {
-                    processed.ledger.record(None, now.hour(), &Outcome::DeadLettered(reason.clone()));
+                Fate::Aside(event, reason, detail) => {
+                    let hour = event.as_ref().map_or(now, |event| event.received_at).hour();
+                    let project_id = event.map(|event| event.project_id);
+                    let outcome = Outcome::DeadLettered(reason.clone());
+                    processed.ledger.record(project_id.as_ref(), hour, &outcome);
                     processed.dead_letters.push(DeadLetter {
                         position: position(batch, offset),
-                        project_id: None,
+                        project_id,
                         reason,
                         detail,
                         at: now,
@@ -154,7 +155,7 @@ impl EventHandler {
 
 impl Item {
     fn settle(&mut self, outcome: Outcome) {
-        let fate = std::mem::replace(&mut self.fate, Fate::Broken(Arc::default(), String::new()));
+        let fate = std::mem::replace(&mut self.fate, Fate::Aside(None, Arc::default(), String::new()));
         self.fate = match fate {
             Fate::Open(event) => Fate::Set(event, outcome),
             settled => settled,

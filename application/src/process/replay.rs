@@ -4,6 +4,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use gosight_domain::ledger::{LedgerRow, Outcome};
 use gosight_domain::replay::{ContentHash, ReplayChunk};
+use gosight_domain::{Hour, ProjectId};
 
 use super::handler::{BatchHandler, HandlerError, Refusals};
 use crate::codec::decode_chunk;
@@ -19,8 +20,17 @@ pub struct ReplayHandler {
     clock: Arc<dyn Clock>,
 }
 
-/// A record that was read: a chunk, or why it is none.
-type Decoded = Result<ReplayChunk, (Arc<str>, String)>;
+/// A record that was read: a chunk to be stored, or why it is put aside.
+type Decoded = Result<ReplayChunk, Aside>;
+
+/// A record that is put aside.
+struct Aside {
+    /// Whose it is and the hour it was received in, if it is a chunk.
+    origin: Option<(ProjectId, Hour)>,
+    reason: Arc<str>,
+    /// What was said about it.
+    detail: String,
+}
 
 impl ReplayHandler {
     /// Asks `store` which chunks it has.
@@ -41,9 +51,15 @@ fn decode(batch: &PolledBatch, refused: &Refusals) -> Vec<Decoded> {
     batch
         .records
         .iter()
-        .map(|record| match refused.get(&record.offset) {
-            Some(reason) => Err(("store_refused".into(), reason.clone())),
-            None => decode_chunk(&record.value).map_err(|error| (error.reason().into(), error.to_string())),
+        .map(|record| match (decode_chunk(&record.value), refused.get(&record.offset)) {
+            (chunk, Some(said)) => {
+                let origin = chunk.ok().map(|chunk| (chunk.project_id, chunk.received_at.hour()));
+                Err(Aside { origin, reason: "store_refused".into(), detail: said.clone() })
+            }
+            (Ok(chunk), None) => Ok(chunk),
+            (Err(error), None) => {
+                Err(Aside { origin: None, reason: error.reason().into(), detail: error.to_string() })
+            }
         })
         .collect()
 }
@@ -70,9 +86,12 @@ impl BatchHandler for ReplayHandler {
             };
             let chunk = match decoded {
                 Ok(chunk) => chunk,
-                Err((reason, detail)) => {
-                    processed.ledger.record(None, now.hour(), &Outcome::DeadLettered(reason.clone()));
-                    processed.dead_letters.push(dead_letter(None, reason, detail));
+                Err(Aside { origin, reason, detail }) => {
+                    let (project_id, hour) = origin.unzip();
+                    let hour = hour.unwrap_or(now.hour());
+                    let outcome = Outcome::DeadLettered(reason.clone());
+                    processed.ledger.record(project_id.as_ref(), hour, &outcome);
+                    processed.dead_letters.push(dead_letter(project_id, reason, detail));
                     continue;
                 }
             };

@@ -36,20 +36,27 @@ impl Worker {
     /// Polls, stores and commits until stopped; gives the partition.
     pub(super) async fn run(mut self) -> Result<u32, ProcessError> {
         let partition = self.source.partition();
+        if let Step::Stopped = self.start().await? {
+            return Ok(partition);
+        }
         let mut load = Load::start();
+        let mut backoff = self.backoff();
         loop {
             let polled = tokio::select! {
+                // Asked to stop, it takes no other batch although there may be one.
+                biased;
                 () = self.stop.cancelled() => return Ok(partition),
                 polled = self.source.poll(&self.consumer.config.limits) => polled,
             };
             load.begin_work();
             let batch = match polled {
                 Ok(batch) => batch,
-                Err(error) => match self.wait_out(error, "log", &mut self.backoff()).await? {
+                Err(error) => match self.wait_out(error, "log", &mut backoff).await? {
                     Step::Done => continue,
                     Step::Stopped => return Ok(partition),
                 },
             };
+            backoff = self.backoff();
             let next = batch.span.next();
             let started = Instant::now();
             if let Step::Stopped = self.store(batch, started).await? {
@@ -61,6 +68,31 @@ impl Worker {
             }
             kill_point("offset-committed");
             load.end_work(&self.consumer.telemetry, &self.labels(partition.to_string().as_str()));
+        }
+    }
+
+    /// Goes to where the ledger ends, which is the truth: what the log remembers may lie before or after it.
+    async fn start(&mut self) -> Result<Step, ProcessError> {
+        let mut backoff = self.backoff();
+        self.consumer.status.assigned(self.source.partition(), self.source.position());
+        while let Err(error) = self.seek_ledger_end().await {
+            if let Step::Stopped = self.wait_out(error, "ledger", &mut backoff).await? {
+                return Ok(Step::Stopped);
+            }
+        }
+        self.consumer.status.assigned(self.source.partition(), self.source.position());
+        Ok(Step::Done)
+    }
+
+    async fn seek_ledger_end(&mut self) -> Result<(), PortError> {
+        let (partition, committed) = (self.source.partition(), self.source.position());
+        let log = self.consumer.source.log();
+        match self.consumer.store.next_offsets(log).await?.get(&partition) {
+            Some(&next) if next != committed => {
+                tracing::info!(%log, partition, committed, ledger = next, "starting where the ledger ends");
+                self.source.seek(next).await
+            }
+            _ => Ok(()),
         }
     }
 
@@ -108,21 +140,23 @@ impl Worker {
                 }
                 Err(error) => error,
             };
-            match error {
-                PortError::Rejected { refused: rows, .. } => {
-                    tracing::warn!(span = %batch.span, reason = rows.reason, "the store refuses rows");
-                    let known = refused.len();
-                    refused.extend(rows.offsets);
-                    match batch.records.as_slice() {
-                        _ if refused.len() > known => {}
-                        [only] => drop(refused.insert(only.offset, rows.reason)),
-                        _ => return Ok(Stored::Refused),
-                    }
-                }
-                error => match self.wait_out(error, "store", &mut backoff).await? {
-                    Step::Done => {}
+            let PortError::Rejected { refused: rows, .. } = &error else {
+                match self.wait_out(error, "store", &mut backoff).await? {
+                    Step::Done => continue,
                     Step::Stopped => return Ok(Stored::Stopped),
-                },
+                }
+            };
+            tracing::warn!(span = %batch.span, reason = rows.reason, "the store refuses rows");
+            let known = refused.len();
+            refused.extend(rows.offsets.clone());
+            match batch.records.as_slice() {
+                _ if refused.len() > known => {}
+                [only] if !refused.contains_key(&only.offset) => {
+                    refused.insert(only.offset, rows.reason.clone());
+                }
+                // Refused even when put aside: there is nothing left to try.
+                [] | [_] => return Err(self.consumer.fatal(error)),
+                _ => return Ok(Stored::Refused),
             }
         }
     }

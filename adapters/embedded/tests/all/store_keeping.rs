@@ -102,7 +102,9 @@ async fn ledger(store: &dyn LedgerQuery) -> OutcomeCounts {
     let from = NOON.plus_millis(-DAY_MS).hour();
     let balances = store.balances(None, from, NOON.plus_millis(DAY_MS).hour()).await.unwrap();
     let mut total = OutcomeCounts::default();
-    balances.iter().for_each(|balance| total.merge(&balance.counts));
+    for balance in &balances {
+        total.merge(&balance.counts);
+    }
     total
 }
 

@@ -134,8 +134,10 @@ impl Condition {
 /// Equality of values; numbers are equal when they stand for the same, however written.
 #[expect(clippy::float_cmp, reason = "the same number written twice is the same float")]
 fn same(a: &Value, b: &Value) -> bool {
+    // Ids can be integers that a float does not tell from their neighbours.
+    let is_integer = |value: &Value| value.is_i64() || value.is_u64();
     match (a.as_f64(), b.as_f64()) {
-        (Some(a), Some(b)) => a == b,
+        (Some(a_float), Some(b_float)) if !is_integer(a) || !is_integer(b) => a_float == b_float,
         _ => a == b,
     }
 }

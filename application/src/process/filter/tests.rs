@@ -4,8 +4,8 @@ use serde_json::json;
 use super::*;
 
 fn event() -> Event {
-    let payload =
-        json!({"price": 9.5, "name": "Kettle", "labels": ["a", "b"], "item": {"id": "p-1"}, "gift": true});
+    let payload = json!({"price": 9.5, "count": 3, "name": "Kettle", "labels": ["a", "b"], "item": {"id": "p-1"},
+            "gift": true, "order": 9_007_199_254_740_993_u64});
     Event {
         payload: JsonObject::from_value(&payload),
         ..Event::new(
@@ -53,9 +53,47 @@ fn every_operator_compares() {
         ("payload.item.sku", "missing", json!(null), true),
         ("user_id", "ne", json!("u"), true),
         ("user_id", "eq", json!("u"), false),
+        ("payload.price", "in", json!([1, 9.5]), true),
+        ("payload.price", "gt", json!(9.5), false),
+        ("payload.price", "gte", json!(9.6), false),
+        ("payload.price", "lte", json!(9.4), false),
+        ("payload.price", "between", json!([9.5, 9.5]), true),
+        ("payload.name", "matches", json!("^e"), false),
+        ("payload.item", "eq", json!({"id": "p-1"}), true),
+        ("payload.item.id", "missing", json!(null), false),
+        ("payload.count", "eq", json!(3), true),
+        ("payload.count", "eq", json!(3.0), true),
     ] {
         assert_eq!(matches(field, op, value.clone()), expected, "{field} {op} {value}");
     }
+}
+
+#[test]
+fn an_absent_field_differs_from_everything_and_compares_with_nothing() {
+    for (op, value, expected) in [
+        ("ne", json!(1), true),
+        ("not_in", json!([1]), true),
+        ("missing", json!(null), true),
+        ("eq", json!(null), false),
+        ("in", json!([null]), false),
+        ("gt", json!(0), false),
+        ("lt", json!(0), false),
+        ("between", json!([0, 1]), false),
+        ("contains", json!(""), false),
+        ("matches", json!(""), false),
+        ("exists", json!(null), false),
+    ] {
+        assert_eq!(matches("payload.absent", op, value), expected, "{op}");
+    }
+}
+
+#[test]
+fn large_ids_are_told_from_their_neighbours() {
+    let (same, next) = (json!(9_007_199_254_740_993_u64), json!(9_007_199_254_740_992_u64));
+    assert!(matches("payload.order", "eq", same.clone()));
+    assert!(!matches("payload.order", "eq", next.clone()));
+    assert!(!matches("payload.order", "in", json!([next])));
+    assert!(!matches("payload.order", "ne", same));
 }
 
 #[test]
@@ -105,6 +143,47 @@ fn a_rule_that_errs_lets_the_event_through_and_is_counted() {
 }
 
 #[test]
+fn a_block_ends_the_matter() {
+    let set = FilterSet::new(&[
+        rule("first", json!([]), json!({"allow": {"mark": "seen"}})),
+        rule("block", json!([]), json!("block")),
+        rule("after", json!([]), json!("block")),
+    ])
+    .unwrap();
+    assert_eq!(set.apply(&mut event()), Verdict::Block { rule: "block".into() });
+    let tried: Vec<u64> = set.stats().iter().map(|(_, stats)| stats.evaluated).collect();
+    assert_eq!(tried, [1, 1, 0]);
+}
+
+#[test]
+fn no_rules_let_everything_through_as_it_is() {
+    let (set, mut passed) = (FilterSet::default(), event());
+    assert!(set.is_empty());
+    assert_eq!(set.apply(&mut passed), Verdict::Pass);
+    assert_eq!(passed, event());
+}
+
+#[test]
+fn matches_and_tries_are_counted_by_rule() {
+    let expensive = json!([{"field": "payload.price", "op": "gt", "value": 9}]);
+    let set = FilterSet::new(&[rule("expensive", expensive, json!({"allow": {"mark": "x"}}))]).unwrap();
+    set.apply(&mut event());
+    set.apply(&mut Event { payload: JsonObject::from_value(&json!({"price": 1})), ..event() });
+    let counts = FilterStats { evaluated: 2, matched: 1, errors: 0 };
+    assert_eq!(set.stats(), [("expensive".into(), counts)]);
+}
+
+#[test]
+fn a_change_starts_from_an_empty_payload_too() {
+    let set =
+        FilterSet::new(&[rule("r", json!([]), json!({"transform": {"set": {"a": 1}, "remove": ["b"]}}))])
+            .unwrap();
+    let mut event = Event { payload: JsonObject::default(), ..event() };
+    set.apply(&mut event);
+    assert_eq!(event.payload.to_value(), json!({"a": 1}));
+}
+
+#[test]
 fn a_change_that_no_store_could_hold_is_undone() {
     let set = FilterSet::new(&[rule("r", json!([]), json!({"transform": {"set": {"x": 70000}}}))]).unwrap();
     let mut event = event();
@@ -129,10 +208,41 @@ fn bad_rules_are_named() {
             rule("r", json!([{"field": "payload.a", "op": "between", "value": [1]}]), json!("block")),
             "filters[0].when.value",
         ),
+        (
+            rule("r", json!([{"field": "payload.a", "op": "in", "value": "x"}]), json!("block")),
+            "filters[0].when.value",
+        ),
+        (
+            rule("r", json!([{"field": "payload.a", "op": "contains", "value": 1}]), json!("block")),
+            "filters[0].when.value",
+        ),
+        (
+            // Would take more memory than a rule may have.
+            rule(
+                "r",
+                json!([{"field": "payload.a", "op": "matches", "value": "(?:a{1000}){1000}"}]),
+                json!("block"),
+            ),
+            "filters[0].when.value",
+        ),
         (rule("", json!([]), json!("block")), "filters[0].name"),
     ] {
         assert_eq!(FilterSet::new(&[config]).unwrap_err().field, field);
     }
     let twice = rule("r", json!([]), json!("block"));
     assert_eq!(FilterSet::new(&[twice.clone(), twice]).unwrap_err().field, "filters[1].name");
+}
+
+#[test]
+fn a_rule_with_a_slip_of_the_pen_is_not_read() {
+    for config in [
+        json!({"name": "r", "action": "blok"}),
+        json!({"name": "r", "action": "block", "if": []}),
+        json!({"name": "r", "action": {"allow": {"marks": "x"}}}),
+        json!({"name": "r", "action": "block", "when": [{"field": "paylod.x", "op": "exists"}]}),
+        json!({"name": "r", "action": "block", "when": [{"field": "payload.x", "op": "equals", "value": 1}]}),
+        json!({"name": "r", "action": "block", "when": [{"field": "payload.x", "op": "eq", "values": 1}]}),
+    ] {
+        assert!(serde_json::from_value::<FilterRuleConfig>(config.clone()).is_err(), "{config}");
+    }
 }

@@ -1,0 +1,259 @@
+//! Ingest of events: a verdict for each, the good ones logged, the bad ones reported.
+
+use std::net::IpAddr;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use gosight_application::codec::decode_event;
+use gosight_application::ingest::{ClientFacts, IngestError, IngestReceipt};
+use gosight_application::logs;
+use gosight_application::ports::{LogError, RateDecision, RateLimiterError};
+use gosight_conformance::factory::{NOON, project};
+use gosight_domain::validate::EventDraft;
+use gosight_domain::{Event, EventId, Violation, ViolationCode};
+use gosight_memory::MemoryLog;
+use serde_json::json;
+use serde_json::value::RawValue;
+
+use crate::support::{Door, MockLog, MockSink, RETRY_AFTER, busy, epoch, limiter, may_send};
+
+type Draft<'a> = Result<EventDraft<'a>, Violation>;
+
+fn draft(id: &str) -> EventDraft<'_> {
+    EventDraft {
+        event_id: Some(id.into()),
+        event_type: Some("page_view".into()),
+        timestamp: Some(epoch(-1_000)),
+        ..EventDraft::default()
+    }
+}
+
+fn unreadable() -> Draft<'static> {
+    Err(Violation::new("events[0]", ViolationCode::WrongType, "must be an object"))
+}
+
+fn id(text: &str) -> EventId {
+    EventId::from_client(&project("p"), text).unwrap()
+}
+
+async fn send(door: &Door, drafts: &[Draft<'_>]) -> Result<IngestReceipt, IngestError> {
+    door.ingest.events(&may_send(), &ClientFacts::default(), drafts).await
+}
+
+fn logged(door: &Door) -> Vec<Event> {
+    let records = door.log.records(logs::EVENTS);
+    records.iter().map(|record| decode_event(&record.value).unwrap()).collect()
+}
+
+fn logged_ids(door: &Door) -> Vec<EventId> {
+    logged(door).iter().map(|event| event.event_id).collect()
+}
+
+/// The ids of the accepted, the codes of the refused.
+fn verdicts(receipt: &IngestReceipt) -> Vec<Result<EventId, ViolationCode>> {
+    receipt.verdicts.iter().map(|verdict| verdict.as_ref().copied().map_err(|bad| bad.code)).collect()
+}
+
+#[tokio::test]
+async fn each_event_gets_its_verdict_in_order_and_the_good_ones_are_logged() {
+    let door = Door::new();
+    let nameless = EventDraft { event_type: None, ..draft("b") };
+    let receipt = send(&door, &[Ok(draft("a")), Ok(nameless), unreadable(), Ok(draft("d"))]).await.unwrap();
+    let expected = [Ok(id("a")), Err(ViolationCode::Missing), Err(ViolationCode::WrongType), Ok(id("d"))];
+    assert_eq!(verdicts(&receipt), expected);
+    assert_eq!(receipt.accepted(), 2);
+    assert_eq!(receipt.refused().map(|(index, _)| index).collect::<Vec<_>>(), [1, 2]);
+    assert_eq!(logged_ids(&door), [id("a"), id("d")]);
+}
+
+#[tokio::test]
+async fn events_are_logged_under_their_session_else_their_user_else_themselves() {
+    let door = Door::new();
+    let of_user = EventDraft { user_id: Some("u-1".into()), ..draft("a") };
+    let of_session = EventDraft { session_id: Some("s-1".into()), user_id: Some("u-1".into()), ..draft("b") };
+    send(&door, &[Ok(of_session), Ok(of_user), Ok(draft("c"))]).await.unwrap();
+    let records = door.log.records(logs::EVENTS);
+    let keys: Vec<&[u8]> = records.iter().map(|record| &*record.key).collect();
+    assert_eq!(keys, [b"s-1".as_slice(), b"u-1", id("c").as_uuid().as_bytes()]);
+}
+
+#[tokio::test]
+async fn a_refused_event_is_reported_with_its_place_field_code_and_text() {
+    let door = Door::new();
+    let payload = serde_json::from_str::<Box<RawValue>>(r#"{"x": 70000}"#).unwrap();
+    let click = EventDraft { event_type: Some("click".into()), payload: Some(&payload), ..draft("b") };
+    send(&door, &[Ok(draft("a")), Ok(click)]).await.unwrap();
+    let expected = json!({
+        "project_id": "p",
+        "received_at": NOON.as_millis(),
+        "index": 1,
+        "field": "payload.x",
+        "code": "out_of_range",
+        "reason": "70000 is outside of -32768 to 32767",
+        "item": {
+            "event_id": "b", "event_type": "click", "timestamp": epoch(-1_000), "device": {},
+            "payload": {"x": 70000},
+        },
+    });
+    assert_eq!(door.reports(), [expected]);
+    assert_eq!(door.log.records(logs::ERRORS)[0].key, "p");
+}
+
+#[tokio::test]
+async fn what_could_not_be_read_or_was_too_large_is_reported_without_its_text() {
+    let door = Door::with(MemoryLog::new(1), |_, rules| rules.event.max_event_bytes = 100);
+    let long = "x".repeat(101);
+    let large = EventDraft { url: Some(long.as_str().into()), ..draft("a") };
+    send(&door, &[unreadable(), Ok(large)]).await.unwrap();
+    let reports = door.reports();
+    let codes: Vec<&str> = reports.iter().map(|report| report["code"].as_str().unwrap()).collect();
+    assert_eq!(codes, ["wrong_type", "too_large"]);
+    assert!(reports.iter().all(|report| report.get("item").is_none()), "{reports:?}");
+}
+
+#[tokio::test]
+async fn a_request_without_events_or_with_too_many_is_refused_before_it_counts() {
+    let never = limiter(|_| panic!("nothing is taken for a request that is refused as a whole"));
+    let door = Door::with(MemoryLog::new(1), |ports, rules| {
+        ports.limiter = Arc::new(never);
+        rules.max_events = 2;
+    });
+    assert!(matches!(send(&door, &[]).await, Err(IngestError::Empty)));
+    let three = ["a", "b", "c"].map(|id| Ok(draft(id)));
+    let error = send(&door, &three).await.unwrap_err();
+    assert!(matches!(error, IngestError::TooManyEvents { found: 3, max: 2 }), "{error}");
+    assert_eq!(logged(&door), []);
+}
+
+#[tokio::test]
+async fn the_limit_counts_events_good_and_bad() {
+    let taken = Arc::new(Mutex::new(Vec::new()));
+    let seen = taken.clone();
+    let counting = limiter(move |events| {
+        seen.lock().unwrap().push(events);
+        Ok(RateDecision::Allowed)
+    });
+    let door = Door::with(MemoryLog::new(1), |ports, _| ports.limiter = Arc::new(counting));
+    send(&door, &[Ok(draft("a")), unreadable(), Ok(draft("c"))]).await.unwrap();
+    send(&door, &[Ok(draft("d"))]).await.unwrap();
+    assert_eq!(*taken.lock().unwrap(), [3, 1]);
+}
+
+#[tokio::test]
+async fn a_request_over_the_limit_is_refused_whole_and_leaves_nothing() {
+    let wait = Duration::from_secs(3);
+    let limited = limiter(move |events| {
+        Ok(if events > 1 { RateDecision::Limited { retry_after: wait } } else { RateDecision::Allowed })
+    });
+    let door = Door::with(MemoryLog::new(1), |ports, _| ports.limiter = Arc::new(limited));
+    let error = send(&door, &[Ok(draft("a")), unreadable()]).await.unwrap_err();
+    assert!(matches!(error, IngestError::RateLimited { retry_after } if retry_after == wait), "{error}");
+    assert_eq!(logged(&door), []);
+    assert!(door.reports().is_empty());
+    assert_eq!(door.numbers.count("events_accepted_total"), 0);
+    send(&door, &[Ok(draft("a"))]).await.unwrap();
+    assert_eq!(logged_ids(&door), [id("a")]);
+}
+
+#[tokio::test]
+async fn a_limiter_that_does_not_answer_lets_events_through() {
+    let away = limiter(|_| Err(RateLimiterError::transient("limiter", "gone")));
+    let door = Door::with(MemoryLog::new(1), |ports, _| ports.limiter = Arc::new(away));
+    send(&door, &[Ok(draft("a"))]).await.unwrap();
+    assert_eq!(logged_ids(&door), [id("a")]);
+    assert_eq!(door.numbers.count(r#"retries_total{what="rate_limiter"}"#), 1);
+}
+
+#[tokio::test]
+async fn nothing_is_acknowledged_when_the_log_is_away() {
+    let mut sink = MockSink::new();
+    sink.expect_append().times(1).returning(|_| Err(busy()));
+    let door = Door::with(MemoryLog::new(1), |ports, _| ports.events = Arc::new(sink));
+    match send(&door, &[Ok(draft("a")), unreadable()]).await {
+        Err(IngestError::Unavailable { retry_after, source }) => {
+            assert_eq!(retry_after, Some(RETRY_AFTER));
+            assert_eq!(source.to_string(), "the queue is full");
+        }
+        other => panic!("expected that nothing can be taken, got {other:?}"),
+    }
+    assert_eq!(door.numbers.count("events_accepted_total"), 0);
+    // The client sends all of it again, and the bad one is reported then.
+    assert!(door.reports().is_empty());
+}
+
+#[tokio::test]
+async fn an_event_that_the_log_refuses_gets_its_verdict_and_its_neighbours_stay_accepted() {
+    let door = Door::with(MemoryLog::with_limits(1, 500, 100), |_, _| {});
+    let long = "x".repeat(500);
+    let large = EventDraft { title: Some(long.as_str().into()), ..draft("c") };
+    // One that is not even offered to the log stands before it.
+    let drafts = [unreadable(), Ok(draft("b")), Ok(large), Ok(draft("d"))];
+    let receipt = send(&door, &drafts).await.unwrap();
+    let expected = [Err(ViolationCode::WrongType), Ok(id("b")), Err(ViolationCode::TooLarge), Ok(id("d"))];
+    assert_eq!(verdicts(&receipt), expected);
+    assert_eq!(logged_ids(&door), [id("b"), id("d")]);
+    assert_eq!(door.reports()[1]["index"], 2);
+    assert_eq!(door.numbers.count("events_accepted_total"), 2);
+    assert_eq!(door.numbers.count(r#"events_rejected_total{reason="too_large"}"#), 1);
+}
+
+#[tokio::test]
+async fn what_the_request_tells_ends_up_in_the_event() {
+    let door = Door::new();
+    let ip = IpAddr::from([192, 0, 2, 7]);
+    // The client's clock is ten minutes ahead.
+    let client = ClientFacts {
+        ip: Some(ip),
+        user_agent: Some("Firefox"),
+        sent_at: Some(NOON.plus_millis(600_000)),
+        user_required: false,
+    };
+    let ahead = EventDraft { timestamp: Some(epoch(599_000)), ..draft("a") };
+    door.ingest.events(&may_send(), &client, &[Ok(ahead)]).await.unwrap();
+    let event = &logged(&door)[0];
+    assert_eq!(event.device.browser.as_deref(), Some("Firefox"));
+    assert_eq!((event.geo.ip, event.geo.country.as_deref()), (Some(ip), Some("NZ")));
+    assert_eq!((event.timestamp, event.clock_skew_ms), (NOON.plus_millis(-1_000), 600_000));
+    assert_eq!((event.received_at, event.project_id.as_str()), (NOON, "p"));
+}
+
+#[tokio::test]
+async fn a_door_may_require_the_user() {
+    let door = Door::new();
+    let client = ClientFacts { user_required: true, ..ClientFacts::default() };
+    let known = EventDraft { user_id: Some("u".into()), ..draft("b") };
+    let drafts = [Ok(draft("a")), Ok(known)];
+    let receipt = door.ingest.events(&may_send(), &client, &drafts).await.unwrap();
+    assert_eq!(receipt.verdicts, [Err(Violation::missing("user_id")), Ok(id("b"))]);
+}
+
+#[tokio::test]
+async fn accepted_and_refused_events_are_counted_by_reason() {
+    let door = Door::new();
+    let nameless = || Ok(EventDraft { event_type: None, ..draft("n") });
+    send(&door, &[Ok(draft("a")), nameless(), unreadable()]).await.unwrap();
+    send(&door, &[nameless(), Ok(draft("b")), Ok(draft("c"))]).await.unwrap();
+    assert_eq!(door.numbers.count("events_accepted_total"), 3);
+    assert_eq!(door.numbers.count(r#"events_rejected_total{reason="missing_field"}"#), 2);
+    assert_eq!(door.numbers.count(r#"events_rejected_total{reason="wrong_type"}"#), 1);
+    assert_eq!(door.numbers.observations("log_append_seconds"), 2);
+}
+
+#[tokio::test]
+async fn a_report_that_cannot_be_written_costs_nobody_an_answer() {
+    let mut errors_log = MockLog::new();
+    errors_log.expect_append().times(1).returning(|_, _| Err(LogError::transient("log", "gone")));
+    let door = Door::with(MemoryLog::new(1), |ports, _| ports.log = Arc::new(errors_log));
+    let receipt = send(&door, &[Ok(draft("a")), unreadable()]).await.unwrap();
+    assert_eq!(verdicts(&receipt), [Ok(id("a")), Err(ViolationCode::WrongType)]);
+    assert_eq!(door.numbers.count(r#"retries_total{what="errors_log"}"#), 1);
+}
+
+#[tokio::test]
+async fn a_request_of_bad_events_only_is_answered_although_the_log_is_away() {
+    let mut sink = MockSink::new();
+    sink.expect_append().never();
+    let door = Door::with(MemoryLog::new(1), |ports, _| ports.events = Arc::new(sink));
+    let receipt = send(&door, &[unreadable()]).await.unwrap();
+    assert_eq!(verdicts(&receipt), [Err(ViolationCode::WrongType)]);
+}

@@ -1,0 +1,163 @@
+//! Ingest of replay chunks.
+
+use std::io::Read as _;
+use std::sync::{Arc, Mutex};
+
+use flate2::bufread::GzDecoder;
+use gosight_application::codec::decode_chunk;
+use gosight_application::ingest::{IngestError, ReplayReceipt};
+use gosight_application::logs;
+use gosight_application::ports::RateDecision;
+use gosight_conformance::factory::{NOON, session_id};
+use gosight_domain::replay::{ContentHash, ReplayChunk, ReplayDraft};
+use gosight_domain::{Violation, ViolationCode};
+use gosight_memory::MemoryLog;
+use serde_json::json;
+use serde_json::value::RawValue;
+
+use crate::support::{Door, MockLog, RETRY_AFTER, busy, epoch, limiter, may_send};
+
+/// Events of one chunk: a full snapshot with `text` in it, and a move 900 ms later.
+fn events(text: &str) -> Box<RawValue> {
+    let events = format!(
+        r#"[{{"type":2,"data":{{"text":"{text}"}},"timestamp":{}}},{{"type":3, "timestamp":{}}}]"#,
+        NOON.as_millis() - 1_000,
+        NOON.as_millis() - 100
+    );
+    RawValue::from_string(events).unwrap()
+}
+
+fn draft(events: &RawValue) -> ReplayDraft<'_> {
+    ReplayDraft {
+        session_id: Some("s-1".into()),
+        chunk_index: Some(4.0),
+        timestamp_start: Some(epoch(-1_000)),
+        timestamp_end: Some(epoch(-100)),
+        event_count: Some(2),
+        events: Some(events),
+    }
+}
+
+async fn send(door: &Door, events: &RawValue) -> Result<ReplayReceipt, IngestError> {
+    door.ingest.replay(&may_send(), Ok(draft(events))).await
+}
+
+fn logged(door: &Door) -> Vec<ReplayChunk> {
+    let records = door.log.records(logs::REPLAY);
+    records.iter().map(|record| decode_chunk(&record.value).unwrap()).collect()
+}
+
+/// The text in one gzip member that is followed by nothing.
+fn gunzip(data: &[u8]) -> String {
+    let (mut rest, mut text) = (data, String::new());
+    GzDecoder::new(&mut rest).read_to_string(&mut text).unwrap();
+    assert!(rest.is_empty(), "{} bytes follow the first member", rest.len());
+    text
+}
+
+/// Text that compresses badly.
+fn noise(bytes: usize) -> String {
+    let mut hashes = (0_u32..).map(|n| ContentHash::of(&n.to_be_bytes()).to_string());
+    let mut text = String::new();
+    while text.len() < bytes {
+        text.extend(hashes.next());
+    }
+    text
+}
+
+#[tokio::test]
+async fn a_chunk_is_compressed_once_and_keeps_its_text() {
+    // The second is large enough to be compressed on another thread.
+    for text in ["Ä ☕".to_owned(), noise(200_000)] {
+        let (door, events) = (Door::new(), events(&text));
+        let receipt = send(&door, &events).await.unwrap();
+        let expected = ReplayReceipt { session_id: session_id("s-1"), chunk_index: 4, event_count: 2 };
+        assert_eq!(receipt, expected);
+        let chunk = logged(&door).remove(0);
+        assert_eq!(gunzip(&chunk.data), events.get());
+        assert_eq!(chunk.content, ContentHash::of(events.get().as_bytes()));
+        assert_eq!(chunk.raw_bytes as usize, events.get().len());
+        assert!(chunk.has_full_snapshot);
+        assert_eq!(door.numbers.count("replay_chunks_accepted_total"), 1);
+    }
+}
+
+#[tokio::test]
+async fn chunks_are_logged_under_their_session() {
+    let door = Door::new();
+    send(&door, &events("x")).await.unwrap();
+    assert_eq!(door.log.records(logs::REPLAY)[0].key, "s-1");
+}
+
+#[tokio::test]
+async fn a_chunk_larger_than_a_record_is_refused_and_reported() {
+    let door = Door::with(MemoryLog::new(1), |_, rules| rules.max_record_bytes = 2_000);
+    match send(&door, &events(&noise(10_000))).await {
+        Err(IngestError::BadReplay(violation)) => {
+            assert_eq!((&*violation.field, violation.code), ("events", ViolationCode::TooLarge));
+        }
+        other => panic!("expected a refusal, got {other:?}"),
+    }
+    assert_eq!(logged(&door), []);
+    assert_eq!(door.reports()[0]["code"], "too_large");
+    assert_eq!(door.numbers.count(r#"replay_chunks_rejected_total{reason="too_large"}"#), 1);
+    assert_eq!(door.numbers.count("replay_chunks_accepted_total"), 0);
+}
+
+#[tokio::test]
+async fn a_chunk_that_the_log_refuses_is_a_bad_chunk() {
+    let door = Door::with(MemoryLog::with_limits(1, 400, 100), |_, _| {});
+    match send(&door, &events(&noise(10_000))).await {
+        Err(IngestError::BadReplay(violation)) => assert_eq!(violation.code, ViolationCode::TooLarge),
+        other => panic!("expected a refusal, got {other:?}"),
+    }
+}
+
+#[tokio::test]
+async fn a_bad_chunk_is_reported_without_its_text() {
+    let (door, events) = (Door::new(), events("x"));
+    let wrong_count = ReplayDraft { event_count: Some(3), ..draft(&events) };
+    let unreadable = Violation::new("data", ViolationCode::InvalidJson, "is not gzip");
+    door.ingest.replay(&may_send(), Ok(wrong_count)).await.unwrap_err();
+    door.ingest.replay(&may_send(), Err(unreadable)).await.unwrap_err();
+    let report = |field: &str, code: &str, reason: &str| {
+        json!({
+            "project_id": "p", "received_at": NOON.as_millis(), "index": 0,
+            "field": field, "code": code, "reason": reason,
+        })
+    };
+    let expected = [
+        report("event_count", "inconsistent", "is 3, but the number of events is 2"),
+        report("data", "invalid_json", "is not gzip"),
+    ];
+    assert_eq!(door.reports(), expected);
+    assert_eq!(door.numbers.count(r#"replay_chunks_rejected_total{reason="inconsistent"}"#), 1);
+    assert_eq!(logged(&door), []);
+}
+
+#[tokio::test]
+async fn nothing_is_acknowledged_when_the_log_is_away() {
+    let mut log = MockLog::new();
+    log.expect_append().times(1).returning(|_, _| Err(busy()));
+    let door = Door::with(MemoryLog::new(1), |ports, _| ports.log = Arc::new(log));
+    match send(&door, &events("x")).await {
+        Err(IngestError::Unavailable { retry_after, .. }) => assert_eq!(retry_after, Some(RETRY_AFTER)),
+        other => panic!("expected that nothing can be taken, got {other:?}"),
+    }
+    assert_eq!(door.numbers.count("replay_chunks_accepted_total"), 0);
+}
+
+#[tokio::test]
+async fn a_chunk_counts_as_one_event() {
+    let taken = Arc::new(Mutex::new(Vec::new()));
+    let seen = taken.clone();
+    let counting = limiter(move |events| {
+        seen.lock().unwrap().push(events);
+        Ok(RateDecision::Limited { retry_after: RETRY_AFTER })
+    });
+    let door = Door::with(MemoryLog::new(1), |ports, _| ports.limiter = Arc::new(counting));
+    let error = send(&door, &events("x")).await.unwrap_err();
+    assert!(matches!(error, IngestError::RateLimited { retry_after: RETRY_AFTER }), "{error}");
+    assert_eq!(*taken.lock().unwrap(), [1]);
+    assert_eq!(logged(&door), []);
+}

@@ -1,0 +1,17 @@
+//! The use cases, over the adapters in memory.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
+
+mod access;
+mod cached_keys;
+mod codec;
+mod ingest_events;
+mod ingest_replay;
+mod local_log;
+mod process;
+mod process_failures;
+mod process_restarts;
+mod query_ledger;
+mod query_replay;
+mod replay_handler;
+mod sinks;
+mod support;

@@ -1,0 +1,23 @@
+mod bench;
+mod door;
+mod numbers;
+mod sources;
+mod stores;
+
+use std::time::Duration;
+
+pub use bench::{BACKOFF, Bench, GROUP, Running};
+pub use door::{Door, MockLog, MockSink, RETRY_AFTER, busy, epoch, limiter, may_send};
+pub use numbers::Numbers;
+pub use sources::{FaultyPartition, ScriptedSource, partition_of};
+pub use stores::{ForgetfulStore, GatedStore, JudgedStore, UnreadableLedger, away, refused};
+
+/// Waits until `check` holds. Tests stop the clock, so the waits cost nothing.
+pub async fn until(what: &str, check: impl AsyncFn() -> bool) {
+    let wait = async {
+        while !check().await {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_hours(1), wait).await.unwrap_or_else(|_| panic!("{what}: never"));
+}
