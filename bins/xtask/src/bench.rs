@@ -63,7 +63,13 @@ impl BenchArgs {
         let loaded_mib = server.resident_mib();
         server.child.kill()?;
         server.child.wait()?;
-        report(self.events, &summary, sent, queryable, idle_mib, loaded_mib);
+        report(self.events, &summary, sent, queryable);
+        let database = database_bytes(&work.join("data"))?;
+        say(&format!(
+            "memory        {idle_mib} MiB idle, {loaded_mib} MiB at the end\n\
+             database      {} bytes per event",
+            database / self.events
+        ));
         Ok(())
     }
 
@@ -82,14 +88,25 @@ impl BenchArgs {
     }
 }
 
-fn report(events: u64, summary: &Value, sent: Duration, queryable: Duration, idle_mib: u64, loaded_mib: u64) {
+/// The size of the store's files below `data`, without those of the log.
+fn database_bytes(data: &Path) -> anyhow::Result<u64> {
+    let mut bytes = 0;
+    for entry in std::fs::read_dir(data)? {
+        let metadata = entry?.metadata()?;
+        if metadata.is_file() {
+            bytes += metadata.len();
+        }
+    }
+    Ok(bytes)
+}
+
+fn report(events: u64, summary: &Value, sent: Duration, queryable: Duration) {
     #[expect(clippy::cast_precision_loss, reason = "a rate needs no more digits")]
     let per_second = |time: Duration| events as f64 / time.as_secs_f64();
     let latency = &summary["latency_ms"];
     say(&format!(
         "\nacknowledged  {:>8.0} events/s  p50 {} ms, p95 {} ms, p99 {} ms\n\
-         queryable     {:>8.0} events/s  all of them {:.2} s after the last was acknowledged\n\
-         memory        {idle_mib} MiB idle, {loaded_mib} MiB at the end",
+         queryable     {:>8.0} events/s  all of them {:.2} s after the last was acknowledged",
         per_second(sent),
         latency["p50"],
         latency["p95"],
