@@ -3,7 +3,7 @@
 //! Each case is a sentence of the port's contract. An adapter runs a suite by naming a function that makes a fresh
 //! fixture (a database, topic or prefix of its own) for every case:
 //!
-//! ```ignore
+//! ```text
 //! mod dead_letters {
 //!     gosight_conformance::dead_letters_suite!(super::fresh);
 //! }

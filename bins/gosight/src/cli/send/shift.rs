@@ -1,6 +1,6 @@
 //! Moves the times in a recorded body, and leaves every other byte as it is.
 
-use anyhow::Context;
+use anyhow::{Context, ensure};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
@@ -27,6 +27,8 @@ struct Stamped<'a> {
 
 /// The body with `shift_ms` added to all of its times.
 pub(super) fn shift_times(body: &str, shift_ms: i64) -> anyhow::Result<String> {
+    // A derived `Body` would also take an array of its fields.
+    ensure!(body.trim_start().starts_with('{'), "a recorded body is not a JSON object");
     let read: Body<'_> = serde_json::from_str(body).context("a recorded body is not as expected")?;
     let own = [read.timestamp, read.sent_at, read.timestamp_start, read.timestamp_end];
     let of_events = read.events.iter().map(|event| event.timestamp);
