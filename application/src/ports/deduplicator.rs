@@ -1,7 +1,7 @@
 use std::fmt;
 
 use async_trait::async_trait;
-use gosight_domain::{EventId, ProjectId};
+use gosight_domain::{EventId, ProjectId, SessionId};
 
 use super::PortError;
 use super::dead_letters::LogPosition;
@@ -16,6 +16,8 @@ pub struct Claim {
     pub project_id: ProjectId,
     /// The event.
     pub event_id: EventId,
+    /// The event's session, near which a store keeps it.
+    pub session_id: Option<SessionId>,
     /// The record.
     pub position: LogPosition,
 }

@@ -77,6 +77,7 @@ impl EventHandler {
                 Fate::Open(event) => Some(Claim {
                     project_id: event.project_id.clone(),
                     event_id: event.event_id,
+                    session_id: event.session_id.clone(),
                     position: position(batch, item.offset),
                 }),
                 _ => None,

@@ -209,6 +209,7 @@ pub async fn stored_events_stay_known(fixture: StoreFixture) {
     let claim = |partition, offset| Claim {
         project_id: project("p"),
         event_id: crate::factory::event_id(1),
+        session_id: event(1, "page_view", 0).session_id,
         position: LogPosition { log: shared(LOG), partition, offset },
     };
     let verdict = async |claim| fixture.deduplicator.claim(&[claim]).await.expect("a verdict")[0];

@@ -33,6 +33,7 @@ fn claim(event: u128, partition: u32, offset: u64) -> Claim {
     Claim {
         project_id: project("p"),
         event_id: event_id(event),
+        session_id: None,
         position: LogPosition { log: shared(LOG), partition, offset },
     }
 }

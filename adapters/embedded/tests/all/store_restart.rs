@@ -15,6 +15,7 @@ async fn verdict(store: &dyn Deduplicator, event: &Event, offset: u64) -> ClaimV
     let claim = Claim {
         project_id: event.project_id.clone(),
         event_id: event.event_id,
+        session_id: event.session_id.clone(),
         position: LogPosition { log: shared(LOG), partition: 0, offset },
     };
     store.claim(&[claim]).await.unwrap()[0]

@@ -1,0 +1,1 @@
+//! The replay archive on S3 and compatible stores.
