@@ -1,7 +1,7 @@
 use std::fmt;
 
 use async_trait::async_trait;
-use gosight_domain::{EventId, ProjectId, SessionId};
+use gosight_domain::{EventId, ProjectId, SessionId, Timestamp};
 
 use super::PortError;
 use super::dead_letters::LogPosition;
@@ -18,6 +18,8 @@ pub struct Claim {
     pub event_id: EventId,
     /// The event's session, near which a store keeps it.
     pub session_id: Option<SessionId>,
+    /// When the event happened, by which a deduplicator that forgets can tell what it may have forgotten.
+    pub timestamp: Timestamp,
     /// The record.
     pub position: LogPosition,
 }

@@ -78,6 +78,7 @@ impl EventHandler {
                     project_id: event.project_id.clone(),
                     event_id: event.event_id,
                     session_id: event.session_id.clone(),
+                    timestamp: event.timestamp,
                     position: position(batch, item.offset),
                 }),
                 _ => None,

@@ -210,6 +210,7 @@ pub async fn stored_events_stay_known(fixture: StoreFixture) {
         project_id: project("p"),
         event_id: crate::factory::event_id(1),
         session_id: event(1, "page_view", 0).session_id,
+        timestamp: NOON,
         position: LogPosition { log: shared(LOG), partition, offset },
     };
     let verdict = async |claim| fixture.deduplicator.claim(&[claim]).await.expect("a verdict")[0];

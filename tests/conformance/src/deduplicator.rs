@@ -6,7 +6,7 @@ use gosight_application::ports::{Claim, ClaimVerdict, Deduplicator, LogPosition}
 
 use crate::{
     Keep,
-    factory::{LOG, event_id, project, shared},
+    factory::{LOG, NOON, event_id, project, shared},
     suite,
 };
 
@@ -34,6 +34,7 @@ fn claim(event: u128, partition: u32, offset: u64) -> Claim {
         project_id: project("p"),
         event_id: event_id(event),
         session_id: None,
+        timestamp: NOON,
         position: LogPosition { log: shared(LOG), partition, offset },
     }
 }

@@ -16,6 +16,7 @@ async fn verdict(store: &dyn Deduplicator, event: &Event, offset: u64) -> ClaimV
         project_id: event.project_id.clone(),
         event_id: event.event_id,
         session_id: event.session_id.clone(),
+        timestamp: event.timestamp,
         position: LogPosition { log: shared(LOG), partition: 0, offset },
     };
     store.claim(&[claim]).await.unwrap()[0]
