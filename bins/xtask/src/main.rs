@@ -3,6 +3,7 @@
 mod bench;
 mod check;
 mod load;
+mod services;
 mod tools;
 
 use std::process::ExitCode;
@@ -27,6 +28,8 @@ enum Command {
     Bench(bench::BenchArgs),
     /// Write made-up requests to files for `gosight send`.
     Load(load::LoadArgs),
+    /// Start and stop the servers that tests need, natively on loopback.
+    Services(services::ServicesArgs),
 }
 
 fn main() -> ExitCode {
@@ -35,6 +38,7 @@ fn main() -> ExitCode {
         Command::Lint => check::lint(),
         Command::Bench(args) => args.run(),
         Command::Load(args) => args.run(),
+        Command::Services(args) => args.run(),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

@@ -13,6 +13,12 @@ pub(crate) fn say(text: &str) {
     let _ = writeln!(std::io::stderr(), "{text}");
 }
 
+/// Prints what was asked for.
+pub(crate) fn print(text: &str) {
+    // Nobody reads if this fails.
+    let _ = writeln!(std::io::stdout(), "{text}");
+}
+
 /// Says why it did not work.
 pub(crate) fn failure(error: &anyhow::Error) -> ExitCode {
     say(&format!("\nfailed: {error:#}"));

@@ -3,29 +3,47 @@
 //! `cargo xtask services up` starts them. A test asks for the address of one, and fails with one clear line when it is
 //! not running: it is never skipped.
 
-#![expect(clippy::panic, reason = "a test without its server fails by panicking")]
+mod ask;
+mod cache;
+mod process;
+mod server;
+mod shared;
 
+use std::io::Write;
 use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
+
+pub use shared::{Status, down, status, up};
+
+/// Says what is going on to whoever waits for it.
+fn say(text: &str) {
+    // Nobody listens if this fails.
+    let _ = writeln!(std::io::stderr(), "{text}");
+}
 
 /// A server that tests need.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Service {
     /// Apache Kafka, one broker.
     Kafka,
-    /// ClickHouse's HTTP interface.
+    /// `ClickHouse`'s HTTP interface.
     ClickHouse,
     /// Redis.
     Redis,
-    /// PostgreSQL.
+    /// `PostgreSQL`.
     Postgres,
-    /// MinIO.
+    /// `MinIO`.
     S3,
 }
 
 impl Service {
     /// All of them.
     pub const ALL: [Self; 5] = [Self::Kafka, Self::ClickHouse, Self::Redis, Self::Postgres, Self::S3];
+
+    /// The one of this name.
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|service| service.as_str() == name)
+    }
 
     /// The name in commands.
     pub const fn as_str(self) -> &'static str {
@@ -49,6 +67,26 @@ impl Service {
         }
     }
 
+    /// Where clients find it, as names and values of environment variables.
+    pub fn environment(self) -> Vec<(&'static str, String)> {
+        let address = self.address();
+        match self {
+            Self::Kafka => vec![("GOSIGHT_TEST_KAFKA_BROKERS", address.to_string())],
+            Self::ClickHouse => vec![("GOSIGHT_TEST_CLICKHOUSE_URL", format!("http://{address}"))],
+            Self::Redis => vec![("GOSIGHT_TEST_REDIS_URL", format!("redis://{address}"))],
+            Self::Postgres => vec![("GOSIGHT_TEST_POSTGRES_URL", postgres_url_at(address))],
+            Self::S3 => {
+                let access = s3_access_at(address);
+                vec![
+                    ("GOSIGHT_TEST_S3_ENDPOINT", access.endpoint),
+                    ("GOSIGHT_TEST_S3_REGION", access.region.to_owned()),
+                    ("GOSIGHT_TEST_S3_ACCESS_KEY", access.access_key.to_owned()),
+                    ("GOSIGHT_TEST_S3_SECRET_KEY", access.secret_key.to_owned()),
+                ]
+            }
+        }
+    }
+
     /// The address, `127.0.0.1:port`.
     pub fn address(self) -> SocketAddr {
         SocketAddr::from(([127, 0, 0, 1], self.port()))
@@ -56,6 +94,8 @@ impl Service {
 }
 
 /// What S3 clients need.
+///
+/// The keys are those of a test server: there is nothing to hide.
 #[derive(Debug, Clone)]
 pub struct S3Access {
     /// `http://127.0.0.1:port`.
@@ -107,7 +147,11 @@ pub fn redis_url() -> String {
 /// # Panics
 /// When it is not running.
 pub fn postgres_url() -> String {
-    format!("postgres://gosight:gosight@{}/postgres", running(Service::Postgres))
+    postgres_url_at(running(Service::Postgres))
+}
+
+fn postgres_url_at(address: SocketAddr) -> String {
+    format!("postgres://gosight:gosight@{address}/postgres")
 }
 
 /// How to reach the object store.
@@ -115,8 +159,12 @@ pub fn postgres_url() -> String {
 /// # Panics
 /// When it is not running.
 pub fn s3_access() -> S3Access {
+    s3_access_at(running(Service::S3))
+}
+
+fn s3_access_at(address: SocketAddr) -> S3Access {
     S3Access {
-        endpoint: format!("http://{}", running(Service::S3)),
+        endpoint: format!("http://{address}"),
         region: "us-east-1",
         access_key: "gosight",
         secret_key: "gosight-secret",
