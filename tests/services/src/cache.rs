@@ -34,6 +34,11 @@ impl Cache {
         self.root.join("servers").join(name)
     }
 
+    /// The folder of marks for ports that are in use.
+    pub(crate) fn ports(&self) -> PathBuf {
+        self.root.join("ports")
+    }
+
     /// Waits until nobody else installs, starts or stops anything. Ends when the file is dropped, or its process dies.
     pub(crate) fn lock(&self) -> anyhow::Result<File> {
         let path = self.root.join("lock");

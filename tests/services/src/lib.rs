@@ -3,9 +3,15 @@
 //! `cargo xtask services up` starts them. A test asks for the address of one, and fails with one clear line when it is
 //! not running: it is never skipped.
 
+#![expect(clippy::panic, reason = "a test without its server fails by panicking")]
+
 mod ask;
 mod cache;
+mod guard;
+mod instance;
+mod ports;
 mod process;
+mod proxy;
 mod server;
 mod shared;
 
@@ -13,6 +19,8 @@ use std::io::Write;
 use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
+pub use instance::Instance;
+pub use proxy::Proxy;
 pub use shared::{Status, down, status, up};
 
 /// Says what is going on to whoever waits for it.
@@ -69,16 +77,16 @@ impl Service {
 
     /// Where clients find it, as names and values of environment variables.
     pub fn environment(self) -> Vec<(&'static str, String)> {
-        let address = self.address();
+        let url = self.url(self.address());
         match self {
-            Self::Kafka => vec![("GOSIGHT_TEST_KAFKA_BROKERS", address.to_string())],
-            Self::ClickHouse => vec![("GOSIGHT_TEST_CLICKHOUSE_URL", format!("http://{address}"))],
-            Self::Redis => vec![("GOSIGHT_TEST_REDIS_URL", format!("redis://{address}"))],
-            Self::Postgres => vec![("GOSIGHT_TEST_POSTGRES_URL", postgres_url_at(address))],
+            Self::Kafka => vec![("GOSIGHT_TEST_KAFKA_BROKERS", url)],
+            Self::ClickHouse => vec![("GOSIGHT_TEST_CLICKHOUSE_URL", url)],
+            Self::Redis => vec![("GOSIGHT_TEST_REDIS_URL", url)],
+            Self::Postgres => vec![("GOSIGHT_TEST_POSTGRES_URL", url)],
             Self::S3 => {
-                let access = s3_access_at(address);
+                let access = S3Access::at(self.address());
                 vec![
-                    ("GOSIGHT_TEST_S3_ENDPOINT", access.endpoint),
+                    ("GOSIGHT_TEST_S3_ENDPOINT", url),
                     ("GOSIGHT_TEST_S3_REGION", access.region.to_owned()),
                     ("GOSIGHT_TEST_S3_ACCESS_KEY", access.access_key.to_owned()),
                     ("GOSIGHT_TEST_S3_SECRET_KEY", access.secret_key.to_owned()),
@@ -87,11 +95,24 @@ impl Service {
         }
     }
 
+    /// What clients of such a server on this address, or of a proxy before it, are given: a URL, or `host:port` for Kafka.
+    pub fn url(self, address: SocketAddr) -> String {
+        match self {
+            Self::Kafka => address.to_string(),
+            Self::ClickHouse | Self::S3 => format!("http://{address}"),
+            Self::Redis => format!("redis://{address}"),
+            Self::Postgres => format!("postgres://gosight:gosight@{address}/postgres"),
+        }
+    }
+
     /// The address, `127.0.0.1:port`.
     pub fn address(self) -> SocketAddr {
         SocketAddr::from(([127, 0, 0, 1], self.port()))
     }
 }
+
+const S3_ACCESS_KEY: &str = "gosight";
+const S3_SECRET_KEY: &str = "gosight-secret";
 
 /// What S3 clients need.
 ///
@@ -106,6 +127,18 @@ pub struct S3Access {
     pub access_key: &'static str,
     /// Secret key.
     pub secret_key: &'static str,
+}
+
+impl S3Access {
+    /// How to reach an object store on this address, or through a proxy there.
+    pub fn at(address: SocketAddr) -> Self {
+        Self {
+            endpoint: Service::S3.url(address),
+            region: "us-east-1",
+            access_key: S3_ACCESS_KEY,
+            secret_key: S3_SECRET_KEY,
+        }
+    }
 }
 
 fn running(service: Service) -> SocketAddr {
@@ -123,7 +156,7 @@ fn running(service: Service) -> SocketAddr {
 /// # Panics
 /// When it is not running, as of all of these.
 pub fn kafka_brokers() -> String {
-    running(Service::Kafka).to_string()
+    Service::Kafka.url(running(Service::Kafka))
 }
 
 /// URL of `ClickHouse`'s HTTP interface; the user `default` has no password.
@@ -131,7 +164,7 @@ pub fn kafka_brokers() -> String {
 /// # Panics
 /// When it is not running.
 pub fn clickhouse_url() -> String {
-    format!("http://{}", running(Service::ClickHouse))
+    Service::ClickHouse.url(running(Service::ClickHouse))
 }
 
 /// URL of Redis.
@@ -139,7 +172,7 @@ pub fn clickhouse_url() -> String {
 /// # Panics
 /// When it is not running.
 pub fn redis_url() -> String {
-    format!("redis://{}", running(Service::Redis))
+    Service::Redis.url(running(Service::Redis))
 }
 
 /// URL of a `PostgreSQL` user that may create databases, with the database `postgres`.
@@ -147,11 +180,7 @@ pub fn redis_url() -> String {
 /// # Panics
 /// When it is not running.
 pub fn postgres_url() -> String {
-    postgres_url_at(running(Service::Postgres))
-}
-
-fn postgres_url_at(address: SocketAddr) -> String {
-    format!("postgres://gosight:gosight@{address}/postgres")
+    Service::Postgres.url(running(Service::Postgres))
 }
 
 /// How to reach the object store.
@@ -159,14 +188,5 @@ fn postgres_url_at(address: SocketAddr) -> String {
 /// # Panics
 /// When it is not running.
 pub fn s3_access() -> S3Access {
-    s3_access_at(running(Service::S3))
-}
-
-fn s3_access_at(address: SocketAddr) -> S3Access {
-    S3Access {
-        endpoint: format!("http://{address}"),
-        region: "us-east-1",
-        access_key: "gosight",
-        secret_key: "gosight-secret",
-    }
+    S3Access::at(running(Service::S3))
 }

@@ -4,15 +4,21 @@ use std::fs::{File, OpenOptions};
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
+use std::sync::mpsc::{RecvTimeoutError, channel};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
 use rustix::process::{Pid, Signal, kill_process};
 
+use crate::say;
+
 /// Longest time from the start of a server until it answers. A broker that recovers its log beside a build takes long.
 const START_DEADLINE: Duration = Duration::from_secs(90);
 /// How often a condition is looked at.
 const POLL: Duration = Duration::from_millis(20);
+/// How often a long command is reported.
+const REPORT: Duration = Duration::from_secs(20);
 /// Lines of a log that an error quotes.
 const QUOTED_LINES: usize = 15;
 
@@ -137,7 +143,7 @@ pub(crate) fn wait_until(deadline: Duration, mut holds: impl FnMut() -> bool) ->
         if Instant::now() >= end {
             return false;
         }
-        std::thread::sleep(POLL);
+        thread::sleep(POLL);
     }
 }
 
@@ -191,6 +197,25 @@ pub(crate) fn run(command: &mut Command, log: &Path) -> anyhow::Result<()> {
     if !status.success() {
         bail!("{program} failed ({status}); its log {} ends with:\n{}", log.display(), last_lines(log));
     }
+    Ok(())
+}
+
+/// Runs a command that takes long, and says from time to time that it still runs.
+pub(crate) fn run_long(what: &str, command: &mut Command, log: &Path) -> anyhow::Result<()> {
+    say(&format!("{what}; its log is {}", log.display()));
+    let started = Instant::now();
+    let (send, done) = channel::<()>();
+    thread::scope(|scope| {
+        scope.spawn(move || {
+            while done.recv_timeout(REPORT) == Err(RecvTimeoutError::Timeout) {
+                say(&format!("{what}: {} s so far", started.elapsed().as_secs()));
+            }
+        });
+        let result = run(command, log);
+        drop(send);
+        result
+    })?;
+    say(&format!("{what}: done in {} s", started.elapsed().as_secs()));
     Ok(())
 }
 

@@ -59,7 +59,7 @@ pub fn status(services: &[Service]) -> anyhow::Result<Vec<Status>> {
 }
 
 fn status_of(cache: &Cache, service: Service) -> anyhow::Result<Status> {
-    let kind = server::of(service)?;
+    let kind = server::of(service);
     let place = place(cache, service)?;
     Ok(Status {
         service,
@@ -93,14 +93,15 @@ fn place(cache: &Cache, service: Service) -> anyhow::Result<Place> {
     Ok(Place {
         port,
         more_ports: [port + 1, port + 2],
-        dir: server::of(service)?.shared_dir(cache.server(service.as_str()))?,
+        proxy_port: port + 3,
+        dir: server::of(service).shared_dir(cache.server(service.as_str()))?,
         settings: Vec::new(),
     })
 }
 
 fn start(cache: &Cache, service: Service) -> anyhow::Result<()> {
     let name = service.as_str();
-    let kind = server::of(service)?;
+    let kind = server::of(service);
     let place = place(cache, service)?;
     let started = Instant::now();
     // Also when somebody else has started it.
@@ -126,7 +127,7 @@ fn start(cache: &Cache, service: Service) -> anyhow::Result<()> {
 
 fn stop(cache: &Cache, service: Service, delete_data: bool) -> anyhow::Result<()> {
     let name = service.as_str();
-    let kind = server::of(service)?;
+    let kind = server::of(service);
     let place = place(cache, service)?;
     if let Some(process) = Process::load(&place.process_file()) {
         let by_itself = process.stop(kind.stop_signal(), STOP_DEADLINE)?;

@@ -1,7 +1,10 @@
 //! How each kind of server is installed and started.
 
+mod clickhouse;
+mod kafka;
 mod postgres;
 mod redis;
+mod s3;
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -22,6 +25,8 @@ pub(crate) struct Place {
     pub port: u16,
     /// Further ports that nobody else uses.
     pub more_ports: [u16; 2],
+    /// The port of a proxy before it, for a server that tells its clients where to go.
+    pub proxy_port: u16,
     /// The folder of everything that it writes.
     pub dir: PathBuf,
     /// Settings beside the usual ones, in the server's own words.
@@ -72,6 +77,16 @@ pub(crate) trait Server: Sync {
         Signal::TERM
     }
 
+    /// Ends one whose data nobody needs.
+    fn discard_signal(&self) -> Signal {
+        Signal::KILL
+    }
+
+    /// Settings of a private one. It has to keep what it has acknowledged when it is killed.
+    fn private_settings(&self) -> &'static [(&'static str, &'static str)] {
+        &[]
+    }
+
     /// The folder of the shared one.
     fn shared_dir(&self, usual: PathBuf) -> anyhow::Result<PathBuf> {
         Ok(usual)
@@ -79,12 +94,14 @@ pub(crate) trait Server: Sync {
 }
 
 /// How to run this kind of server.
-pub(crate) fn of(service: Service) -> anyhow::Result<&'static dyn Server> {
-    Ok(match service {
+pub(crate) fn of(service: Service) -> &'static dyn Server {
+    match service {
+        Service::Kafka => &kafka::Kafka,
+        Service::ClickHouse => &clickhouse::ClickHouse,
         Service::Redis => &redis::Redis,
         Service::Postgres => &postgres::Postgres,
-        other => anyhow::bail!("{} cannot be started yet", other.as_str()),
-    })
+        Service::S3 => &s3::S3,
+    }
 }
 
 /// Installs packages of Debian. One at a time: the packager has a lock of its own.
@@ -115,4 +132,8 @@ fn in_path(program: &str) -> bool {
 
 fn create_dir(dir: &Path) -> anyhow::Result<()> {
     std::fs::create_dir_all(dir).with_context(|| dir.display().to_string())
+}
+
+fn write(file: &Path, text: &str) -> anyhow::Result<()> {
+    std::fs::write(file, text).with_context(|| file.display().to_string())
 }

@@ -73,6 +73,11 @@ impl Server for Postgres {
         Signal::INT
     }
 
+    fn discard_signal(&self) -> Signal {
+        // At once, but it gives its shared memory back.
+        Signal::QUIT
+    }
+
     fn shared_dir(&self, usual: PathBuf) -> anyhow::Result<PathBuf> {
         create_dir(&usual)?;
         if owner()?.is_none() || open_to_all(&usual) {

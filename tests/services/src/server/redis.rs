@@ -38,6 +38,10 @@ impl Server for Redis {
         ask(address, b"PING\r\n", 7).is_ok_and(|answer| answer == b"+PONG\r\n")
     }
 
+    fn private_settings(&self) -> &'static [(&'static str, &'static str)] {
+        &[("appendonly", "yes")]
+    }
+
     fn version(&self, _: &Cache) -> anyhow::Result<String> {
         let text = output(Command::new(PROGRAM).arg("--version"))?;
         let version = text.split_whitespace().find_map(|word| word.strip_prefix("v="));

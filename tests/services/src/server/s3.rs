@@ -1,0 +1,57 @@
+//! `MinIO`.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::Command;
+
+use super::{Place, Server, create_dir};
+use crate::ask::http;
+use crate::cache::Cache;
+use crate::process::run_long;
+use crate::{S3_ACCESS_KEY, S3_SECRET_KEY};
+
+#[derive(Debug)]
+pub(crate) struct S3;
+
+/// Its last release that can be built from the module itself.
+const VERSION: &str = "v0.0.0-20260212201848-7aac2a2c5b7c";
+
+impl Server for S3 {
+    fn install(&self, cache: &Cache) -> anyhow::Result<()> {
+        cache.install(&tool(), |dir| {
+            let mut go = Command::new("go");
+            go.arg("install").arg(format!("github.com/minio/minio@{VERSION}")).env("GOBIN", dir);
+            run_long("s3: building MinIO with go, once, some minutes", &mut go, &cache.tool("minio.log"))
+        })
+    }
+
+    fn prepare(&self, _: &Cache, place: &Place) -> anyhow::Result<()> {
+        create_dir(&place.data())
+    }
+
+    fn command(&self, cache: &Cache, place: &Place) -> anyhow::Result<Command> {
+        let mut command = Command::new(program(cache));
+        command.env("MINIO_ROOT_USER", S3_ACCESS_KEY).env("MINIO_ROOT_PASSWORD", S3_SECRET_KEY);
+        command.env("MINIO_BROWSER", "off").env("MINIO_UPDATE", "off");
+        command.envs(place.settings.iter().map(|(key, value)| (key, value)));
+        command.args(["server", "--address", &place.address().to_string()]).arg(place.data());
+        Ok(command)
+    }
+
+    fn answers(&self, address: SocketAddr) -> bool {
+        http(address, "GET /minio/health/live", "").is_some()
+    }
+
+    fn version(&self, cache: &Cache) -> anyhow::Result<String> {
+        anyhow::ensure!(program(cache).exists(), "not installed");
+        Ok(VERSION.to_owned())
+    }
+}
+
+fn tool() -> String {
+    format!("minio-{VERSION}")
+}
+
+fn program(cache: &Cache) -> PathBuf {
+    cache.tool(&tool()).join("minio")
+}
