@@ -28,6 +28,7 @@ mod keys;
 mod log;
 mod profiles;
 mod rate_limiter;
+mod session_cache;
 mod store;
 
 pub use clock::ManualClock;
@@ -36,6 +37,7 @@ pub use keys::MemoryKeys;
 pub use log::MemoryLog;
 pub use profiles::MemoryProfiles;
 pub use rate_limiter::{MemoryRateLimiter, RateLimits};
+pub use session_cache::MemorySessionCache;
 pub use store::MemoryStore;
 
 /// What errors of this crate call it. They do not happen, but the ports ask for a name.

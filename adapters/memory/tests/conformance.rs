@@ -23,11 +23,12 @@ use gosight_conformance::profile_store::ProfileStoreFixture;
 use gosight_conformance::rate_limiter::RateLimiterFixture;
 use gosight_conformance::record_log::LogFixture;
 use gosight_conformance::replay_store::ReplayStoreFixture;
+use gosight_conformance::session_cache::SessionCacheFixture;
 use gosight_conformance::session_store::SessionStoreFixture;
 use gosight_domain::Event;
 use gosight_memory::{
-    ManualClock, MemoryDeadLetters, MemoryKeys, MemoryLog, MemoryProfiles, MemoryRateLimiter, MemoryStore,
-    RateLimits,
+    ManualClock, MemoryDeadLetters, MemoryKeys, MemoryLog, MemoryProfiles, MemoryRateLimiter,
+    MemorySessionCache, MemoryStore, RateLimits,
 };
 
 mod record_log {
@@ -50,6 +51,9 @@ mod deduplicator {
 }
 mod session_store {
     gosight_conformance::session_store_suite!(super::sessions);
+}
+mod session_cache {
+    gosight_conformance::session_cache_suite!(super::session_cache);
 }
 mod replay_store {
     gosight_conformance::replay_store_suite!(super::replays);
@@ -143,6 +147,10 @@ async fn deduplicator() -> DeduplicatorFixture {
 
 async fn sessions() -> SessionStoreFixture {
     SessionStoreFixture { sessions: Arc::new(MemoryStore::default()), keep: Box::new(()) }
+}
+
+async fn session_cache() -> SessionCacheFixture {
+    SessionCacheFixture { cache: Arc::new(MemorySessionCache::default()), keep: Box::new(()) }
 }
 
 async fn replays() -> ReplayStoreFixture {

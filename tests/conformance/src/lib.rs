@@ -27,6 +27,7 @@ pub mod profile_store;
 pub mod rate_limiter;
 pub mod record_log;
 pub mod replay_store;
+pub mod session_cache;
 pub mod session_store;
 
 /// Whatever has to live as long as a fixture: a temporary directory, a running server.

@@ -1,0 +1,53 @@
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use deadpool_redis::redis::{Cmd, FromRedisValue, Script};
+use tokio::time::Instant;
+
+use crate::client::Redis;
+use crate::error::Failure;
+
+/// Calls that a client's request waits for. After one that was not answered, others fail at once for a moment, so that
+/// a server that hangs costs some requests their patience and not all.
+#[derive(Debug, Clone)]
+pub(crate) struct Door {
+    redis: Redis,
+    started: Instant,
+    /// Until when nothing is asked, in ms since `started`.
+    rests_until: Arc<AtomicU64>,
+}
+
+const REST: Duration = Duration::from_millis(500);
+
+impl Door {
+    pub fn new(redis: Redis) -> Self {
+        Self { redis, started: Instant::now(), rests_until: Arc::default() }
+    }
+
+    pub fn redis(&self) -> &Redis {
+        &self.redis
+    }
+
+    /// As [`Redis::run`], with the time that a request has.
+    pub async fn run<T: FromRedisValue>(&self, script: Option<&Script>, command: Cmd) -> Result<T, Failure> {
+        if self.elapsed_ms() < self.rests_until.load(Ordering::Relaxed) {
+            return Err(Failure::Resting);
+        }
+        let answer = self.redis.run(script, vec![command], self.redis.config().request_timeout).await;
+        match answer {
+            Ok((answer,)) => Ok(answer),
+            Err(failure) => {
+                if !matches!(failure, Failure::Refused(_)) {
+                    let until = self.elapsed_ms() + crate::client::millis(REST);
+                    self.rests_until.store(until, Ordering::Relaxed);
+                }
+                Err(failure)
+            }
+        }
+    }
+
+    fn elapsed_ms(&self) -> u64 {
+        u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX)
+    }
+}

@@ -1,0 +1,127 @@
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use deadpool_redis::redis::{self, Value};
+use gosight_application::ports::{KeyError, KeyValidator, PortError};
+use gosight_domain::ProjectId;
+use gosight_domain::key::{Grant, KeyHash, KeyRefusal, PresentedKey, Scope};
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use crate::ADAPTER;
+use crate::client::{Redis, millis};
+use crate::door::Door;
+
+/// Answers about keys, shared by all processes, in front of a validator that knows.
+///
+/// Grants and refusals are kept by the SHA-256 of the whole key, grants for `key_life` and refusals for
+/// `refused_key_life`; a revocation is seen within that and the life of what the validator has cached itself. The key is
+/// never stored. While Redis is away, the validator is asked each time.
+///
+/// What is answered here is not seen by the validator behind it, so uses of keys that it counts are those of its own
+/// answers only. Whoever can write to Redis can grant: its access is to be guarded like the key store's.
+#[derive(Debug, Clone)]
+pub struct RedisKeyCache {
+    door: Door,
+    validator: Arc<dyn KeyValidator>,
+}
+
+/// What is kept about a key.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+enum Answer {
+    Granted { key_id: Uuid, project_id: ProjectId, scopes: Vec<Scope> },
+    Unknown,
+    Revoked,
+    Expired,
+}
+
+impl Answer {
+    /// What the validator said, if it said anything about the key.
+    fn of(said: &Result<Grant, KeyError>) -> Option<Self> {
+        match said {
+            Ok(Grant { key_id, project_id, scopes }) => Some(Self::Granted {
+                key_id: *key_id,
+                project_id: project_id.clone(),
+                scopes: scopes.clone(),
+            }),
+            Err(PortError::Rejected { refused, .. }) => Some(match refused {
+                KeyRefusal::Unknown => Self::Unknown,
+                KeyRefusal::Revoked => Self::Revoked,
+                KeyRefusal::Expired => Self::Expired,
+            }),
+            Err(_) => None,
+        }
+    }
+
+    fn into_result(self) -> Result<Grant, KeyError> {
+        let refused = match self {
+            Self::Granted { key_id, project_id, scopes } => return Ok(Grant { key_id, project_id, scopes }),
+            Self::Unknown => KeyRefusal::Unknown,
+            Self::Revoked => KeyRefusal::Revoked,
+            Self::Expired => KeyRefusal::Expired,
+        };
+        Err(PortError::Rejected { adapter: ADAPTER, refused })
+    }
+}
+
+impl RedisKeyCache {
+    /// Keeps what `validator` says on `redis`.
+    pub fn new(redis: Redis, validator: Arc<dyn KeyValidator>) -> Self {
+        Self { door: Door::new(redis), validator }
+    }
+
+    fn key(&self, hash: &KeyHash) -> Vec<u8> {
+        let mut key = self.door.redis().key(format_args!("key:")).into_bytes();
+        key.extend_from_slice(&hash.0);
+        key
+    }
+
+    fn life(&self, answer: &Answer) -> Duration {
+        let config = self.door.redis().config();
+        match answer {
+            Answer::Granted { .. } => config.key_life,
+            _ => config.refused_key_life,
+        }
+    }
+
+    /// What is kept about the key; `None` also for what cannot be read.
+    async fn find(&self, key: &[u8]) -> Option<Answer> {
+        let mut get = redis::cmd("GET");
+        get.arg(key);
+        match self.door.run::<Option<Vec<u8>>>(None, get).await {
+            Ok(value) => rmp_serde::from_slice(&value?).ok(),
+            Err(error) => {
+                tracing::debug!(%error, "keys are checked without the shared cache");
+                None
+            }
+        }
+    }
+
+    async fn keep(&self, key: &[u8], answer: &Answer) {
+        let Ok(value) = rmp_serde::to_vec_named(answer) else { return };
+        let mut set = redis::cmd("SET");
+        set.arg(key).arg(value).arg("PX").arg(millis(self.life(answer)));
+        if let Err(error) = self.door.run::<Value>(None, set).await {
+            tracing::debug!(%error, "an answer about a key is not shared");
+        }
+    }
+}
+
+#[async_trait]
+impl KeyValidator for RedisKeyCache {
+    async fn validate(&self, key: &PresentedKey) -> Result<Grant, KeyError> {
+        if key.reveal().len() > PresentedKey::MAX_BYTES {
+            return self.validator.validate(key).await;
+        }
+        let place = self.key(&key.hash());
+        if let Some(answer) = self.find(&place).await {
+            return answer.into_result();
+        }
+        let said = self.validator.validate(key).await;
+        if let Some(answer) = Answer::of(&said) {
+            self.keep(&place, &answer).await;
+        }
+        said
+    }
+}

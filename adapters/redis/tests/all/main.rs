@@ -1,0 +1,10 @@
+//! Against real servers: the shared one, and for failures ones of the tests' own.
+
+mod conformance;
+mod deduplicator;
+mod failure;
+mod harness;
+mod key_cache;
+mod rate_limiter;
+mod session_cache;
+mod session_races;
