@@ -6,23 +6,18 @@ use gosight_application::access::Access;
 use gosight_application::decorators::{CachedKeys, FanOut};
 use gosight_application::ingest::{Ingest, IngestPorts};
 use gosight_application::ports::{Clock, EventSink, EventSource, HealthCheck};
-use gosight_application::process::{
-    EventHandler, EventHandlerPorts, LogConsumer, ProcessStatus, ProfileEnricher, ReplayHandler,
-};
+use gosight_application::process::LogConsumer;
 use gosight_application::query::{Query, QueryPorts};
 use gosight_application::{LogSink, Telemetry, logs};
 use gosight_embedded::{DataDir, Embedded, EmbeddedAccounts, EmbeddedLog, EmbeddedStore};
 use gosight_enrich::Enricher;
-use gosight_http::{HttpPorts, ProcessorInfo};
+use gosight_http::HttpPorts;
 use gosight_memory::MemoryRateLimiter;
 use gosight_runtime::Metrics;
+use gosight_runtime::processing::{EVENT_PROCESSOR, ProcessingPorts, REPLAY_PROCESSOR, consumers};
 
 use crate::config::Config;
 use crate::running::StartError;
-
-/// Consumer groups.
-const EVENT_PROCESSOR: &str = "gosight-event-processor";
-const REPLAY_PROCESSOR: &str = "gosight-replay-processor";
 
 /// All parts of an instance, not running yet.
 pub(crate) struct Parts {
@@ -87,7 +82,16 @@ pub(crate) async fn assemble(
         replays: store.clone(),
         logs: sources.clone(),
     });
-    let (consumers, processor) = consumers(config, &store, &sources, &clock, &telemetry)?;
+    let ports = ProcessingPorts {
+        sources: sources.clone(),
+        store: store.clone(),
+        deduplicator: store.clone(),
+        replays: store.clone(),
+        profiles: Arc::new(accounts.clone()),
+        clock: clock.clone(),
+        telemetry: telemetry.clone(),
+    };
+    let (consumers, processor) = consumers(&config.process, &ports)?;
     let mut health: Vec<Arc<dyn HealthCheck>> = vec![log.clone(), store.clone(), enricher.clone()];
     for status in &processor.status {
         health.push(status.clone());
@@ -127,47 +131,4 @@ fn event_sink(log: &Arc<EmbeddedLog>, extra_sinks: Vec<Arc<dyn EventSink>>) -> A
         return sink;
     }
     Arc::new(FanOut::new([vec![sink], extra_sinks].concat()))
-}
-
-/// A consumer for each source, and what they tell about themselves.
-fn consumers(
-    config: &Config,
-    store: &Arc<EmbeddedStore>,
-    sources: &[Arc<dyn EventSource>],
-    clock: &Arc<dyn Clock>,
-    telemetry: &Telemetry,
-) -> Result<(Vec<LogConsumer>, ProcessorInfo), StartError> {
-    let process = &config.process;
-    let filters = Arc::new(process.filter_set()?);
-    let profiles = process.profiles.enabled.then(|| {
-        Arc::new(ProfileEnricher::new(
-            Arc::new(store.accounts()),
-            process.profiles.cache(),
-            telemetry.clone(),
-        ))
-    });
-    let enrichment = profiles.as_ref().map(|profiles| profiles.stats().clone());
-    let ports = EventHandlerPorts { deduplicator: store.clone(), profiles, clock: clock.clone() };
-    let events = Arc::new(EventHandler::new(ports, filters.clone(), process.aggregations()?));
-    let replay = Arc::new(ReplayHandler::new(store.clone(), clock.clone()));
-    let consumer = |source: &Arc<dyn EventSource>| {
-        let is_replay = &**source.log() == logs::REPLAY;
-        let (name, settings) = if is_replay {
-            ("replay processor", &process.replay)
-        } else {
-            ("event processor", &process.events)
-        };
-        LogConsumer {
-            source: source.clone(),
-            store: store.clone(),
-            handler: if is_replay { replay.clone() } else { events.clone() },
-            clock: clock.clone(),
-            status: Arc::new(ProcessStatus::new(name, source.log().clone())),
-            telemetry: telemetry.clone(),
-            config: process.consumer(settings),
-        }
-    };
-    let consumers: Vec<LogConsumer> = sources.iter().map(consumer).collect();
-    let status = consumers.iter().map(|consumer| consumer.status.clone()).collect();
-    Ok((consumers, ProcessorInfo { status, filters, enrichment }))
 }

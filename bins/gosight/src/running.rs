@@ -9,6 +9,7 @@ use gosight_application::process::ProcessError;
 use gosight_application::query::Query;
 use gosight_embedded::{DataDir, DataDirError, EmbeddedAccounts, EmbeddedLog, EmbeddedStore};
 use gosight_http::{BindError, HttpServer};
+use gosight_runtime::chores;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
@@ -168,8 +169,8 @@ impl Gosight {
         let mut chores = JoinSet::new();
         chores.spawn(parts.metrics.upkeep(workers.clone()));
         chores.spawn(parts.enricher.watch(workers.clone()));
-        chores.spawn(maintenance::measure_lag(parts.consumers, parts.telemetry, workers.clone()));
-        chores.spawn(maintenance::record_key_usage(parts.keys, workers.clone()));
+        chores.spawn(chores::measure_lag(parts.consumers, parts.telemetry, workers.clone()));
+        chores.spawn(chores::record_key_usage(parts.keys, workers.clone()));
         chores.spawn(maintenance::delete_old(
             parts.log.clone(),
             parts.store.clone(),

@@ -1,8 +1,11 @@
 //! What all binaries of gosight share: configuration, logs, metrics, signals.
 
+pub mod chores;
 pub mod config;
 mod logs;
 mod metrics;
+pub mod processing;
+pub mod settings;
 mod shutdown;
 
 pub use logs::{LogFormat, LogsConfig, init_logs};

@@ -1,5 +1,9 @@
 use gosight_runtime::config::{Sources, load, to_yaml};
 
+use std::time::Duration;
+
+use bytesize::ByteSize;
+
 use super::*;
 
 #[test]

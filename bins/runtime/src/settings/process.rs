@@ -93,7 +93,8 @@ impl Default for ProfileSettings {
 }
 
 impl ProfileSettings {
-    pub(crate) fn cache(&self) -> ProfileCacheConfig {
+    /// The cache's own settings.
+    pub fn cache(&self) -> ProfileCacheConfig {
         ProfileCacheConfig { life: self.cache_life, capacity: self.cache_capacity }
     }
 }
@@ -118,7 +119,11 @@ pub struct AggregationConfig {
 }
 
 impl ProcessSettings {
-    pub(super) fn validate(&self) -> Result<(), InvalidSetting> {
+    /// Checks the settings.
+    ///
+    /// # Errors
+    /// [`InvalidSetting`] for the first that cannot work.
+    pub fn validate(&self) -> Result<(), InvalidSetting> {
         for (name, consumer) in [("events", &self.events), ("replay", &self.replay)] {
             if consumer.batch_records == 0 {
                 let key = format!("process.{name}.batch_records");
@@ -129,7 +134,8 @@ impl ProcessSettings {
         self.aggregations().map(drop)
     }
 
-    pub(crate) fn consumer(&self, settings: &ConsumerSettings) -> ConsumerConfig {
+    /// How a consumer polls and waits.
+    pub fn consumer(&self, settings: &ConsumerSettings) -> ConsumerConfig {
         ConsumerConfig {
             limits: PollLimits {
                 max_records: settings.batch_records,
@@ -140,11 +146,19 @@ impl ProcessSettings {
         }
     }
 
-    pub(crate) fn filter_set(&self) -> Result<FilterSet, InvalidSetting> {
+    /// The filter rules.
+    ///
+    /// # Errors
+    /// [`InvalidSetting`] for the first rule that is none.
+    pub fn filter_set(&self) -> Result<FilterSet, InvalidSetting> {
         FilterSet::new(&self.filters).map_err(|violation| InvalidSetting::of("process", &violation))
     }
 
-    pub(crate) fn aggregations(&self) -> Result<Vec<Aggregation>, InvalidSetting> {
+    /// The aggregations.
+    ///
+    /// # Errors
+    /// [`InvalidSetting`] for the first that is none.
+    pub fn aggregations(&self) -> Result<Vec<Aggregation>, InvalidSetting> {
         let mut names = std::collections::BTreeSet::new();
         let aggregations = self.aggregations.iter().enumerate().map(|(index, config)| {
             let key = format!("process.aggregations[{index}]");
