@@ -28,6 +28,7 @@ mod keys;
 mod log;
 mod profiles;
 mod rate_limiter;
+mod replay_archive;
 mod session_cache;
 mod store;
 
@@ -37,6 +38,7 @@ pub use keys::MemoryKeys;
 pub use log::MemoryLog;
 pub use profiles::MemoryProfiles;
 pub use rate_limiter::{MemoryRateLimiter, RateLimits};
+pub use replay_archive::MemoryReplayArchive;
 pub use session_cache::MemorySessionCache;
 pub use store::MemoryStore;
 

@@ -22,6 +22,7 @@ use gosight_conformance::key_validator::KeyValidatorFixture;
 use gosight_conformance::profile_store::ProfileStoreFixture;
 use gosight_conformance::rate_limiter::RateLimiterFixture;
 use gosight_conformance::record_log::LogFixture;
+use gosight_conformance::replay_archive::ReplayArchiveFixture;
 use gosight_conformance::replay_store::ReplayStoreFixture;
 use gosight_conformance::session_cache::SessionCacheFixture;
 use gosight_conformance::session_store::SessionStoreFixture;
@@ -54,6 +55,9 @@ mod session_store {
 }
 mod session_cache {
     gosight_conformance::session_cache_suite!(super::session_cache);
+}
+mod replay_archive {
+    gosight_conformance::replay_archive_suite!(super::archive);
 }
 mod replay_store {
     gosight_conformance::replay_store_suite!(super::replays);
@@ -151,6 +155,10 @@ async fn sessions() -> SessionStoreFixture {
 
 async fn session_cache() -> SessionCacheFixture {
     SessionCacheFixture { cache: Arc::new(MemorySessionCache::default()), keep: Box::new(()) }
+}
+
+async fn archive() -> ReplayArchiveFixture {
+    ReplayArchiveFixture { archive: Arc::new(MemoryReplayArchive::default()), keep: Box::new(()) }
 }
 
 async fn replays() -> ReplayStoreFixture {
