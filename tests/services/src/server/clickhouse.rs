@@ -68,7 +68,8 @@ impl Server for ClickHouse {
     }
 
     fn version(&self, cache: &Cache) -> anyhow::Result<String> {
-        anyhow::ensure!(cache.tool(&library_tool()).exists(), "not installed");
+        let parts = [library_tool(), launcher_tool()];
+        anyhow::ensure!(parts.iter().all(|part| cache.tool(part).exists()), "not installed");
         Ok(VERSION.to_owned())
     }
 }
