@@ -1,0 +1,49 @@
+//! Reading: every answer is of one project, and every value a bound parameter.
+
+mod events;
+mod ledger;
+mod metrics;
+mod sessions;
+
+use async_trait::async_trait;
+use gosight_application::ports::{
+    EventCursor, EventQuery, Metrics, MetricsQuery, QueryError, SessionDetail, SessionQuery, SessionSummary,
+};
+use gosight_domain::{Event, ProjectId, SessionId};
+
+pub(crate) use events::{EventRow, event_columns};
+
+use crate::store::ClickHouseStore;
+
+#[async_trait]
+impl EventQuery for ClickHouseStore {
+    async fn metrics(&self, project_id: &ProjectId, query: &MetricsQuery) -> Result<Metrics, QueryError> {
+        metrics::read(&self.connection, project_id, query).await
+    }
+
+    async fn sessions(
+        &self,
+        project_id: &ProjectId,
+        query: &SessionQuery,
+    ) -> Result<Vec<SessionSummary>, QueryError> {
+        sessions::list(&self.connection, &self.thresholds, project_id, query).await
+    }
+
+    async fn session(
+        &self,
+        project_id: &ProjectId,
+        session_id: &SessionId,
+    ) -> Result<Option<SessionDetail>, QueryError> {
+        sessions::read(&self.connection, &self.thresholds, project_id, session_id).await
+    }
+
+    async fn session_events(
+        &self,
+        project_id: &ProjectId,
+        session_id: &SessionId,
+        after: Option<EventCursor>,
+        limit: usize,
+    ) -> Result<Vec<Event>, QueryError> {
+        events::of_session(&self.connection, project_id, session_id, after, limit).await
+    }
+}

@@ -1,0 +1,221 @@
+use std::collections::HashMap;
+
+use async_trait::async_trait;
+use clickhouse::Row;
+use gosight_application::ports::{
+    ChunkId, CommitError, PortError, PutVerdict, ReplayStore, ReplayStoreError,
+};
+use gosight_domain::replay::{ContentHash, ReplayChunk};
+use gosight_domain::{ProjectId, SessionId, Timestamp};
+use serde::Deserialize;
+
+use super::ClickHouseStore;
+use super::partition::Held;
+use crate::ADAPTER;
+use crate::block::Block;
+use crate::client::{Connection, GuardedInsert};
+use crate::error::read_error;
+
+/// Largest insert, so that neither side holds more than this at once.
+const INSERT_BYTES: usize = 32 * 1024 * 1024;
+
+/// Inserts `chunks`. The same chunk again changes nothing: readers take one of each index.
+pub(super) async fn insert(
+    connection: &Connection,
+    held: &mut Held,
+    chunks: &[ReplayChunk],
+) -> Result<(), CommitError> {
+    for chunks in by_size(chunks) {
+        held.insert(connection, "replay_chunks", encode(chunks)).await?;
+    }
+    Ok(())
+}
+
+fn by_size(mut chunks: &[ReplayChunk]) -> Vec<&[ReplayChunk]> {
+    let mut parts = Vec::new();
+    while !chunks.is_empty() {
+        let mut bytes = 0;
+        let fitting = chunks.iter().take_while(|chunk| {
+            bytes += chunk.data.len();
+            bytes <= INSERT_BYTES
+        });
+        let (part, rest) = chunks.split_at(fitting.count().max(1));
+        parts.push(part);
+        chunks = rest;
+    }
+    parts
+}
+
+fn encode(chunks: &[ReplayChunk]) -> Block {
+    let mut block = Block::new(chunks.len());
+    block.texts("project_id", chunks.iter().map(|chunk| chunk.project_id.as_str()));
+    block.texts("session_id", chunks.iter().map(|chunk| chunk.session_id.as_str()));
+    block.u16s("chunk_index", chunks.iter().map(|chunk| chunk.chunk_index));
+    block.times("timestamp_start", chunks.iter().map(|chunk| chunk.timestamp_start.as_millis()));
+    block.times("timestamp_end", chunks.iter().map(|chunk| chunk.timestamp_end.as_millis()));
+    block.times("received_at", chunks.iter().map(|chunk| chunk.received_at.as_millis()));
+    block.u32s("event_count", chunks.iter().map(|chunk| chunk.event_count));
+    block.bools("has_full_snapshot", chunks.iter().map(|chunk| chunk.has_full_snapshot));
+    block.u32s("raw_bytes", chunks.iter().map(|chunk| chunk.raw_bytes));
+    block.texts("content", chunks.iter().map(|chunk| &chunk.content.0));
+    block.texts("data", chunks.iter().map(|chunk| &chunk.data));
+    block
+}
+
+#[derive(Row, Deserialize)]
+struct Header {
+    chunk_index: u16,
+    timestamp_start: i64,
+    timestamp_end: i64,
+    received_at: i64,
+    event_count: u32,
+    has_full_snapshot: bool,
+    raw_bytes: u32,
+    content: [u8; 32],
+}
+
+#[derive(Row, Deserialize)]
+struct Known {
+    project_id: String,
+    session_id: String,
+    chunk_index: u16,
+    content: [u8; 32],
+}
+
+#[derive(Row, Deserialize)]
+struct Data {
+    #[serde(with = "serde_bytes")]
+    data: Vec<u8>,
+}
+
+#[derive(Row, Deserialize)]
+struct Number {
+    number: u64,
+}
+
+#[async_trait]
+impl ReplayStore for ClickHouseStore {
+    async fn put(&self, chunks: &[ReplayChunk]) -> Result<Vec<PutVerdict>, ReplayStoreError> {
+        let names: Vec<ChunkId> = chunks.iter().map(ChunkId::of).collect();
+        let stored = self.contents(&names).await?;
+        let mut known: HashMap<&ChunkId, ContentHash> = HashMap::new();
+        let mut verdicts = Vec::with_capacity(chunks.len());
+        let mut new = Vec::new();
+        for ((chunk, name), stored) in chunks.iter().zip(&names).zip(stored) {
+            verdicts.push(match stored.or_else(|| known.get(name).copied()) {
+                Some(content) if content == chunk.content => PutVerdict::Same,
+                Some(_) => PutVerdict::Conflict,
+                None => {
+                    known.insert(name, chunk.content);
+                    new.push(chunk.clone());
+                    PutVerdict::Stored
+                }
+            });
+        }
+        for chunks in by_size(&new) {
+            let query_id = format!("gosight-chunks/{}", uuid::Uuid::from_u128(rand::random()));
+            let insert =
+                GuardedInsert { table: "replay_chunks", guard: "0", params: &[], query_id: &query_id };
+            let inserted = self.connection.insert(&insert, encode(chunks)).await;
+            inserted.map_err(|error| PortError::unknown(ADAPTER, error))?;
+        }
+        Ok(verdicts)
+    }
+
+    async fn contents(&self, chunks: &[ChunkId]) -> Result<Vec<Option<ContentHash>>, ReplayStoreError> {
+        if chunks.is_empty() {
+            return Ok(Vec::new());
+        }
+        let projects: Vec<&str> = chunks.iter().map(|chunk| chunk.project_id.as_str()).collect();
+        let sessions: Vec<&str> = chunks.iter().map(|chunk| chunk.session_id.as_str()).collect();
+        let indexes: Vec<u16> = chunks.iter().map(|chunk| chunk.chunk_index).collect();
+        let found = self
+            .connection
+            .query(
+                "SELECT project_id, session_id, chunk_index, content FROM replay_chunks
+                 WHERE (project_id, session_id, chunk_index) IN
+                   arrayZip({projects:Array(String)}, {sessions:Array(String)}, {indexes:Array(UInt16)})",
+            )
+            .param("projects", projects)
+            .param("sessions", sessions)
+            .param("indexes", indexes)
+            .fetch_all::<Known>();
+        let found = self.connection.within(found).await.map_err(read_error)?;
+        let content = |chunk: &ChunkId| {
+            let same = |row: &&Known| {
+                (row.project_id.as_str(), row.session_id.as_str(), row.chunk_index)
+                    == (chunk.project_id.as_str(), chunk.session_id.as_str(), chunk.chunk_index)
+            };
+            found.iter().find(same).map(|row| ContentHash(row.content))
+        };
+        Ok(chunks.iter().map(content).collect())
+    }
+
+    async fn headers(
+        &self,
+        project_id: &ProjectId,
+        session_id: &SessionId,
+    ) -> Result<Vec<ReplayChunk>, ReplayStoreError> {
+        let headers = self
+            .connection
+            .query(
+                "SELECT chunk_index, toUnixTimestamp64Milli(timestamp_start) AS timestamp_start,
+                   toUnixTimestamp64Milli(timestamp_end) AS timestamp_end,
+                   toUnixTimestamp64Milli(received_at) AS received_at,
+                   event_count, has_full_snapshot, raw_bytes, content
+                 FROM replay_chunks WHERE project_id = {project:String} AND session_id = {session:String}
+                 ORDER BY chunk_index LIMIT 1 BY chunk_index",
+            )
+            .param("project", project_id.as_str())
+            .param("session", session_id.as_str())
+            .fetch_all::<Header>();
+        let headers = self.connection.within(headers).await.map_err(read_error)?;
+        let chunk = |header: Header| ReplayChunk {
+            project_id: project_id.clone(),
+            session_id: session_id.clone(),
+            chunk_index: header.chunk_index,
+            timestamp_start: Timestamp::from_millis(header.timestamp_start),
+            timestamp_end: Timestamp::from_millis(header.timestamp_end),
+            received_at: Timestamp::from_millis(header.received_at),
+            event_count: header.event_count,
+            has_full_snapshot: header.has_full_snapshot,
+            raw_bytes: header.raw_bytes,
+            content: ContentHash(header.content),
+            data: Vec::new(),
+        };
+        Ok(headers.into_iter().map(chunk).collect())
+    }
+
+    async fn data(&self, chunk: &ChunkId) -> Result<Option<Vec<u8>>, ReplayStoreError> {
+        let data = self
+            .connection
+            .query(
+                "SELECT data FROM replay_chunks WHERE project_id = {project:String}
+                 AND session_id = {session:String} AND chunk_index = {index:UInt16} LIMIT 1",
+            )
+            .param("project", chunk.project_id.as_str())
+            .param("session", chunk.session_id.as_str())
+            .param("index", chunk.chunk_index)
+            .fetch_optional::<Data>();
+        Ok(self.connection.within(data).await.map_err(read_error)?.map(|row| row.data))
+    }
+
+    async fn delete(&self, project_id: &ProjectId, session_id: &SessionId) -> Result<u64, ReplayStoreError> {
+        const OF_SESSION: &str = "project_id = {project:String} AND session_id = {session:String}";
+        let of_session = |sql: String| {
+            let query = self.connection.query(&sql);
+            query.param("project", project_id.as_str()).param("session", session_id.as_str())
+        };
+        let count = of_session(format!(
+            "SELECT uniqExact(chunk_index) AS number FROM replay_chunks WHERE {OF_SESSION}"
+        ));
+        let count = self.connection.within(count.fetch_one::<Number>()).await.map_err(read_error)?;
+        if count.number > 0 {
+            let delete = of_session(format!(
+                "DELETE FROM replay_chunks WHERE {OF_SESSION} SETTINGS lightweight_deletes_sync = 2"
+            ));
+            self.connection.execute(delete).await.map_err(read_error)?;
+        }
+        Ok(count.number)
+    }
+}

@@ -1,0 +1,6 @@
+//! Tests against a real `ClickHouse`, each in a database of its own.
+
+#![expect(clippy::expect_used, clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+
+mod conformance;
+mod database;
