@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::process::Command;
 
+use crate::services;
 use crate::tools::{cache, cargo, root, say, step};
 
 /// The version of cargo-deny that is used, so that all machines judge alike.
@@ -24,6 +25,7 @@ pub(crate) fn lint() -> anyhow::Result<()> {
 pub(crate) fn test() -> anyhow::Result<()> {
     lint()?;
     step("dependencies", &mut deny()?)?;
+    services::up()?;
     step("tests", &mut cargo(&["test", "--workspace", "--quiet"]))?;
     for example in ["embed", "custom_sink", "memory_test"] {
         step(

@@ -8,11 +8,14 @@ use anyhow::{Context, bail};
 
 use crate::cache::Cache;
 use crate::process::{Process, spawn, wait_ready};
-use crate::server::{self, Place};
+use crate::server::{self, Place, Server};
 use crate::{Service, say};
 
 /// Longest time for a server to end in good order.
 const STOP_DEADLINE: Duration = Duration::from_secs(20);
+/// How often, and how far apart, a start is tried in the folder of a server that was killed.
+const ATTEMPTS_AFTER_KILL: u32 = 5;
+const PAUSE_AFTER_KILL: Duration = Duration::from_secs(1);
 
 /// What is known about a server of the shared set.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -116,13 +119,28 @@ fn start(cache: &Cache, service: Service) -> anyhow::Result<()> {
         process.stop(kind.stop_signal(), STOP_DEADLINE)?;
     }
     kind.prepare(cache, &place).context("prepare")?;
-    let mut child = spawn(kind.command(cache, &place)?, &place.log())?;
+    // One that was killed may leave children, or its own number, that keep the next one from starting for a moment.
+    let attempts = if place.process_file().exists() { ATTEMPTS_AFTER_KILL } else { 1 };
+    for attempt in 1..=attempts {
+        match start_process(kind, cache, &place) {
+            Ok(()) => break,
+            Err(error) if attempt == attempts => return Err(error).context("start"),
+            Err(_) => {
+                say(&format!("{name}: what was killed is in its way, trying again"));
+                thread::sleep(PAUSE_AFTER_KILL);
+            }
+        }
+    }
+    say(&format!("{name}: started on {} in {:.1} s", place.address(), started.elapsed().as_secs_f64()));
+    Ok(())
+}
+
+fn start_process(kind: &dyn Server, cache: &Cache, place: &Place) -> anyhow::Result<()> {
+    let mut child = spawn(kind.command(cache, place)?, &place.log())?;
     if let Some(process) = Process::find(child.id()) {
         process.save(&place.process_file())?;
     }
-    wait_ready(&mut child, &place.log(), || kind.answers(place.address())).context("start")?;
-    say(&format!("{name}: started on {} in {:.1} s", place.address(), started.elapsed().as_secs_f64()));
-    Ok(())
+    wait_ready(&mut child, &place.log(), || kind.answers(place.address()))
 }
 
 fn stop(cache: &Cache, service: Service, delete_data: bool) -> anyhow::Result<()> {
@@ -131,6 +149,7 @@ fn stop(cache: &Cache, service: Service, delete_data: bool) -> anyhow::Result<()
     let place = place(cache, service)?;
     if let Some(process) = Process::load(&place.process_file()) {
         let by_itself = process.stop(kind.stop_signal(), STOP_DEADLINE)?;
+        std::fs::remove_file(place.process_file())?;
         say(&format!("{name}: {}", if by_itself { "stopped" } else { "did not stop, so it was killed" }));
     } else if kind.answers(place.address()) {
         bail!("runs on {}, but was not started by `up`: stop it the way it was started", place.address());

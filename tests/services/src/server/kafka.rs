@@ -54,6 +54,11 @@ impl Server for Kafka {
         ask(address, &metadata_request(), 16).is_ok_and(|answer| has_brokers(&answer))
     }
 
+    fn private_settings(&self) -> &'static [(&'static str, &'static str)] {
+        // After a kill, the controller lets the broker in again only when its last session is over: 9 s usually.
+        &[("broker.session.timeout.ms", "3000"), ("broker.heartbeat.interval.ms", "500")]
+    }
+
     fn version(&self, cache: &Cache) -> anyhow::Result<String> {
         anyhow::ensure!(cache.tool(&tool()).exists(), "not installed");
         Ok(VERSION.to_owned())

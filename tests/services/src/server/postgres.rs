@@ -79,7 +79,6 @@ impl Server for Postgres {
     }
 
     fn shared_dir(&self, usual: PathBuf) -> anyhow::Result<PathBuf> {
-        create_dir(&usual)?;
         if owner()?.is_none() || open_to_all(&usual) {
             return Ok(usual);
         }
@@ -137,9 +136,8 @@ fn owner() -> anyhow::Result<Option<Owner>> {
     Ok(Some(Owner { uid, gid }))
 }
 
-/// Whether every user may pass through the folder and those above it.
+/// Whether every user may pass through the folders above it. One that is not there yet will be open.
 fn open_to_all(dir: &Path) -> bool {
-    dir.ancestors()
-        .skip(1)
-        .all(|dir| dir.metadata().is_ok_and(|metadata| metadata.permissions().mode() & 0o001 != 0))
+    let open = |dir: &Path| dir.metadata().is_ok_and(|metadata| metadata.permissions().mode() & 0o001 != 0);
+    dir.ancestors().skip(1).all(|dir| !dir.exists() || open(dir))
 }
