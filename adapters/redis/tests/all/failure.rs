@@ -1,1 +1,206 @@
-//! x
+//! Servers that are away, hang, forget or refuse.
+
+use std::num::NonZeroU32;
+use std::sync::Arc;
+use std::time::Duration;
+
+use gosight_application::ports::{
+    Claim, Deduplicator, Effect, Health, HealthCheck, LogPosition, PortError, RateDecision, RateLimiter,
+    SessionCache,
+};
+use gosight_conformance::factory::{LOG, NOON, event, event_id, fold, project, session_id, shared};
+use gosight_redis::{RateLimits, Redis, RedisConfig, RedisDeduplicator, RedisRateLimiter, RedisSessionCache};
+
+use crate::harness::{Server, StoredFake, passing, soon, span, until};
+
+/// All that a processor and a door use, on one server.
+struct All {
+    redis: Redis,
+    sessions: RedisSessionCache,
+    deduplicator: RedisDeduplicator,
+    limiter: RedisRateLimiter,
+}
+
+impl All {
+    fn on(config: &RedisConfig) -> Self {
+        let redis = Redis::new(config).unwrap();
+        let limits = RateLimits { events_per_second: NonZeroU32::MAX, burst: NonZeroU32::MAX };
+        Self {
+            sessions: RedisSessionCache::new(redis.clone()),
+            deduplicator: RedisDeduplicator::new(redis.clone(), Arc::new(StoredFake::default())),
+            limiter: RedisRateLimiter::new(redis.clone(), limits),
+            redis,
+        }
+    }
+
+    async fn save(&self) -> Result<(), PortError> {
+        soon(self.sessions.save(&span(0, 10), &[fold(&[event(1, "click", 0)])])).await
+    }
+
+    async fn load(&self) -> Result<bool, PortError> {
+        let at = LogPosition { log: shared(LOG), partition: 0, offset: 10 };
+        let loaded = soon(self.sessions.load(&at, &[(project("p"), session_id("s"))])).await?;
+        Ok(loaded[0].is_some())
+    }
+
+    async fn claim(&self) -> Result<usize, PortError> {
+        let position = LogPosition { log: shared(LOG), partition: 0, offset: 1 };
+        let claim = Claim {
+            project_id: project("p"),
+            event_id: event_id(1),
+            session_id: None,
+            timestamp: NOON,
+            position,
+        };
+        Ok(soon(self.deduplicator.claim(&[claim])).await?.len())
+    }
+
+    async fn take(&self) -> Result<RateDecision, PortError> {
+        soon(self.limiter.take(&project("p"), 1)).await
+    }
+
+    /// Everything is away, but only for a while.
+    async fn all_pass(&self) -> Vec<Effect> {
+        vec![
+            passing(self.save().await),
+            passing(self.load().await),
+            passing(self.claim().await),
+            passing(self.take().await),
+        ]
+    }
+
+    async fn recovers(&self) {
+        until("sessions are saved", async || self.save().await.is_ok()).await;
+        until("events are claimed", async || self.claim().await.is_ok()).await;
+        until("tokens are taken", async || self.take().await.is_ok()).await;
+        assert!(self.load().await.unwrap());
+        assert_eq!(self.redis.check().await, Health::Up);
+    }
+}
+
+fn impatient(config: RedisConfig) -> RedisConfig {
+    RedisConfig {
+        connect_timeout: Duration::from_millis(200),
+        command_timeout: Duration::from_millis(300),
+        request_timeout: Duration::from_millis(100),
+        ..config
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_was_killed_comes_back_empty() {
+    let server = Server::forgetful();
+    let all = All::on(&server.config());
+    all.recovers().await;
+    server.kill();
+    all.all_pass().await;
+    // The connections of the pool are known to be dead by now.
+    assert_eq!(all.all_pass().await, [Effect::None; 4]);
+    assert!(matches!(all.redis.check().await, Health::Down(_)));
+    server.start_again();
+    until("the server is asked", async || all.load().await.is_ok()).await;
+    assert!(!all.load().await.unwrap(), "it forgot everything");
+    all.recovers().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_hangs_is_not_waited_for() {
+    let server = Server::forgetful();
+    let all = All::on(&impatient(server.config()));
+    all.recovers().await;
+    server.pause();
+    all.all_pass().await;
+    assert!(matches!(soon(all.redis.check()).await, Health::Down(_)));
+    server.resume();
+    all.recovers().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn more_callers_than_connections_all_get_an_answer_from_a_server_that_hangs() {
+    let server = Server::forgetful();
+    let all = Arc::new(All::on(&RedisConfig { pool_size: 2, ..impatient(server.config()) }));
+    all.recovers().await;
+    server.pause();
+    let callers = (0..40).map(|_| {
+        let all = all.clone();
+        tokio::spawn(async move { passing(all.load().await) })
+    });
+    for caller in callers.collect::<Vec<_>>() {
+        caller.await.unwrap();
+    }
+    server.resume();
+    all.recovers().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_connection_that_was_cut_is_replaced() {
+    let server = Server::forgetful();
+    let proxy = server.instance().proxy();
+    let url = format!("redis://{}", proxy.address());
+    let all = All::on(&RedisConfig { url: url.as_str().into(), ..impatient(server.config()) });
+    all.recovers().await;
+    for _ in 0..3 {
+        proxy.cut();
+        all.recovers().await;
+    }
+    proxy.refuse(true);
+    proxy.cut();
+    all.all_pass().await;
+    assert_eq!(all.all_pass().await, [Effect::None; 4]);
+    proxy.refuse(false);
+    all.recovers().await;
+    proxy.pause(true);
+    all.all_pass().await;
+    proxy.pause(false);
+    all.recovers().await;
+}
+
+#[tokio::test]
+async fn a_flush_of_data_and_scripts_goes_unnoticed() {
+    let server = Server::forgetful();
+    let all = All::on(&server.config());
+    for _ in 0..3 {
+        all.save().await.unwrap();
+        assert!(all.load().await.unwrap());
+        all.claim().await.unwrap();
+        assert_eq!(all.take().await.unwrap(), RateDecision::Allowed);
+        server.command("FLUSHALL").await;
+        server.command("SCRIPT FLUSH").await;
+        assert!(!all.load().await.unwrap());
+    }
+}
+
+#[tokio::test]
+async fn a_wrong_password_needs_a_person_and_is_not_shown() {
+    let server = Server::forgetful();
+    let url =
+        |password: &str| server.config().url.reveal().replace("redis://", &format!("redis://{password}"));
+    let all = |password: &str| All::on(&RedisConfig { url: url(password).into(), ..server.config() });
+    server.command("CONFIG SET requirepass right").await;
+    all(":right@").recovers().await;
+    for password in ["", ":wr0ng@"] {
+        let error = all(password).load().await.unwrap_err();
+        assert!(matches!(error, PortError::Fatal { .. }), "{error}");
+        assert!(!format!("{error} {error:?}").contains("wr0ng"), "{error:?}");
+    }
+    assert!(!format!("{:?}", all(":right@").redis).contains("right"));
+}
+
+#[tokio::test]
+async fn a_server_without_memory_refuses_for_a_while() {
+    let server = Server::with(&[("appendonly", "no"), ("maxmemory-policy", "noeviction")]);
+    let all = All::on(&server.config());
+    all.recovers().await;
+    server.command("CONFIG SET maxmemory 1").await;
+    passing(all.save().await);
+    passing(all.claim().await);
+    server.command("CONFIG SET maxmemory 0").await;
+    all.recovers().await;
+}
+
+#[tokio::test]
+async fn health_tells_of_eviction() {
+    let server = Server::with(&[("maxmemory", "100mb"), ("maxmemory-policy", "volatile-lru")]);
+    let health = server.redis().check().await;
+    assert!(matches!(&health, Health::Degraded(why) if why.contains("volatile-lru")), "{health:?}");
+}

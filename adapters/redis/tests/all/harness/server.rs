@@ -1,59 +1,52 @@
-use std::process::Stdio;
+use std::process::Command;
 
+use deadpool_redis::redis::{Value, cmd};
 use gosight_redis::{Redis, RedisConfig};
-use tempfile::TempDir;
-use tokio::process::{Child, Command};
+use gosight_services::{Instance, Service};
 
-use super::until;
+use super::raw;
 
-/// A server of a test's own, on a socket in a directory of its own. Keeps nothing when it is killed, unless told to.
-pub struct Server {
-    directory: TempDir,
-    settings: Vec<&'static str>,
-    process: Child,
-}
+/// A server of a test's own, to be killed, paused and emptied.
+pub struct Server(Instance);
 
 impl Server {
-    pub async fn start() -> Self {
-        Self::with(&["--save", ""]).await
+    /// One that has forgotten everything when it is started again.
+    pub fn forgetful() -> Self {
+        Self::with(&[("appendonly", "no")])
     }
 
-    pub async fn with(settings: &[&'static str]) -> Self {
-        let directory = tempfile::tempdir().unwrap();
-        let mut server = Self { process: run(&directory, settings), directory, settings: settings.to_vec() };
-        server.wait_ready().await;
-        server
+    pub fn with(settings: &[(&str, &str)]) -> Self {
+        Self(Instance::start_with(Service::Redis, settings))
     }
 
-    pub async fn kill(&mut self) {
-        self.process.kill().await.unwrap();
+    pub fn kill(&self) {
+        self.0.kill();
     }
 
-    pub async fn start_again(&mut self) {
-        self.process = run(&self.directory, &self.settings);
-        self.wait_ready().await;
+    pub fn start_again(&self) {
+        self.0.start_again();
     }
 
     /// Stops the process without ending it: the server hangs.
-    pub async fn pause(&self) {
-        self.signal("-STOP").await;
+    pub fn pause(&self) {
+        self.signal("-STOP");
     }
 
-    pub async fn resume(&self) {
-        self.signal("-CONT").await;
+    pub fn resume(&self) {
+        self.signal("-CONT");
     }
 
-    async fn signal(&self, signal: &str) {
-        let id = self.process.id().unwrap().to_string();
-        assert!(Command::new("kill").args([signal, &id]).status().await.unwrap().success());
+    fn signal(&self, signal: &str) {
+        let id = self.0.process_id().unwrap().to_string();
+        assert!(Command::new("kill").args([signal, &id]).status().unwrap().success());
     }
 
-    pub fn socket(&self) -> String {
-        socket(&self.directory)
+    pub fn instance(&self) -> &Instance {
+        &self.0
     }
 
     pub fn config(&self) -> RedisConfig {
-        RedisConfig { url: format!("unix://{}", self.socket()).into(), ..RedisConfig::default() }
+        RedisConfig { url: self.0.url().as_str().into(), ..RedisConfig::default() }
     }
 
     pub fn redis(&self) -> Redis {
@@ -61,39 +54,21 @@ impl Server {
     }
 
     /// Runs a command, given in words.
-    pub async fn command(&self, words: &str) -> String {
-        let socket = self.socket();
-        let output =
-            Command::new("redis-cli").args(["-s", &socket]).args(words.split(' ')).output().await.unwrap();
-        String::from_utf8(output.stdout).unwrap().trim().to_owned()
-    }
-
-    async fn wait_ready(&mut self) {
-        until("the server is ready", async || {
-            let answer = self.command("PING").await;
-            answer == "PONG" || answer.starts_with("NOAUTH")
-        })
-        .await;
+    pub async fn command(&self, words: &str) {
+        let mut words = words.split(' ');
+        let mut command = cmd(words.next().unwrap());
+        words.for_each(|word| {
+            command.arg(word);
+        });
+        let _: Value = command.query_async(&mut raw(&self.config()).await).await.unwrap();
     }
 }
 
-fn socket(directory: &TempDir) -> String {
-    directory.path().join("redis.sock").to_str().unwrap().to_owned()
-}
-
-fn run(directory: &TempDir, settings: &[&str]) -> Child {
-    Command::new("redis-server")
-        .args([
-            "--port",
-            "0",
-            "--unixsocket",
-            &socket(directory),
-            "--dir",
-            directory.path().to_str().unwrap(),
-        ])
-        .args(settings)
-        .stdout(Stdio::null())
-        .kill_on_drop(true)
-        .spawn()
-        .expect("redis-server is installed")
+impl Drop for Server {
+    /// One that is paused could not end.
+    fn drop(&mut self) {
+        if self.0.process_id().is_some() {
+            self.resume();
+        }
+    }
 }
