@@ -1,0 +1,35 @@
+//! The archive on a real server.
+#![allow(clippy::expect_used, clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+
+mod bucket;
+mod conformance;
+mod faults;
+mod objects;
+mod place;
+mod proxy;
+
+use std::future::Future;
+use std::time::Duration;
+
+use gosight_application::ports::{Effect, PortError};
+
+/// Waits for something that has to happen sooner or later.
+async fn in_time<T>(what: impl Future<Output = T>) -> T {
+    tokio::time::timeout(Duration::from_mins(1), what).await.expect("in time")
+}
+
+/// What a transient failure may have done.
+fn transient_effect<T: std::fmt::Debug>(result: Result<T, PortError>) -> Effect {
+    match result {
+        Err(PortError::Transient { effect, .. }) => effect,
+        other => panic!("transient was expected, not {other:?}"),
+    }
+}
+
+/// What a fatal failure says.
+fn fatal_text<T: std::fmt::Debug>(result: Result<T, PortError>) -> String {
+    match result {
+        Err(error @ PortError::Fatal { .. }) => error.to_string(),
+        other => panic!("fatal was expected, not {other:?}"),
+    }
+}
