@@ -139,7 +139,11 @@ impl HealthCheck for Redis {
 
     async fn check(&self) -> Health {
         match self.server_info(HEALTH_TIMEOUT).await {
-            Ok(info) => info.evicts().map_or(Health::Up, Health::Degraded),
+            Ok(info) => match (info.takes_nothing(), info.evicts()) {
+                (Some(reason), _) => Health::Down(reason.to_owned()),
+                (None, Some(reason)) => Health::Degraded(reason),
+                (None, None) => Health::Up,
+            },
             Err(failure) => Health::Down(failure.to_string()),
         }
     }

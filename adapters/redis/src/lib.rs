@@ -12,7 +12,8 @@
 //!
 //! Needs Redis 7.0 or Valkey. Every script call touches the keys of one hash tag only (a partition of a log, or one of 16
 //! buckets of marks), as a cluster asks for; the client itself does not follow a cluster's redirections, so a cluster
-//! has to be reached through an endpoint that hides them.
+//! has to be reached through an endpoint that hides them. A user with restricted rights needs `@scripting`, `@connection`
+//! and `INFO` beside reading and writing the keys of the prefix.
 //!
 //! ```no_run
 //! use std::sync::Arc;

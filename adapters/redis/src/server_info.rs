@@ -6,6 +6,8 @@ pub(crate) struct ServerInfo {
     version: Option<(u32, u32)>,
     eviction: String,
     max_memory: u64,
+    is_loading: bool,
+    is_replica: bool,
 }
 
 /// Version from which on `SET` knows `NX` and `GET` together.
@@ -23,6 +25,17 @@ impl ServerInfo {
             version: numbers.next().flatten().zip(numbers.next().flatten()),
             eviction: value("maxmemory_policy").to_owned(),
             max_memory: value("maxmemory").parse().unwrap_or(0),
+            is_loading: value("loading") == "1",
+            is_replica: value("role") == "slave",
+        }
+    }
+
+    /// Why the server takes nothing, though it answers.
+    pub fn takes_nothing(&self) -> Option<&'static str> {
+        match self {
+            Self { is_loading: true, .. } => Some("is still reading its data"),
+            Self { is_replica: true, .. } => Some("is a replica"),
+            _ => None,
         }
     }
 
@@ -71,6 +84,17 @@ mod tests {
             (info("unstable", 0, "noeviction"), true),
         ] {
             assert_eq!(info.unfit_for_marks().is_none(), fit, "{info:?}");
+        }
+    }
+
+    #[test]
+    fn a_server_that_answers_may_still_take_nothing() {
+        for (info, reason) in [
+            ("loading:0\r\nrole:master\r\n", None),
+            ("loading:1\r\nrole:master\r\n", Some("is still reading its data")),
+            ("loading:0\r\nrole:slave\r\n", Some("is a replica")),
+        ] {
+            assert_eq!(ServerInfo::parse(info).takes_nothing(), reason);
         }
     }
 }

@@ -5,10 +5,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use gosight_application::ports::{
-    Claim, Deduplicator, Effect, Health, HealthCheck, LogPosition, PortError, RateDecision, RateLimiter,
-    SessionCache,
+    Claim, ClaimVerdict, Deduplicator, Effect, Health, HealthCheck, LogPosition, PortError, RateDecision,
+    RateLimiter, SessionCache,
 };
 use gosight_conformance::factory::{LOG, NOON, event, event_id, fold, project, session_id, shared};
+use gosight_domain::{Event, Session};
 use gosight_redis::{RateLimits, Redis, RedisConfig, RedisDeduplicator, RedisRateLimiter, RedisSessionCache};
 
 use crate::harness::{Server, StoredFake, passing, soon, span, until};
@@ -44,15 +45,7 @@ impl All {
     }
 
     async fn claim(&self) -> Result<usize, PortError> {
-        let position = LogPosition { log: shared(LOG), partition: 0, offset: 1 };
-        let claim = Claim {
-            project_id: project("p"),
-            event_id: event_id(1),
-            session_id: None,
-            timestamp: NOON,
-            position,
-        };
-        Ok(soon(self.deduplicator.claim(&[claim])).await?.len())
+        Ok(soon(self.deduplicator.claim(&[claim(1)])).await?.len())
     }
 
     async fn take(&self) -> Result<RateDecision, PortError> {
@@ -75,6 +68,16 @@ impl All {
         until("tokens are taken", async || self.take().await.is_ok()).await;
         assert!(self.load().await.unwrap());
         assert_eq!(self.redis.check().await, Health::Up);
+    }
+}
+
+fn claim(n: u64) -> Claim {
+    Claim {
+        project_id: project("p"),
+        event_id: event_id(n.into()),
+        session_id: None,
+        timestamp: NOON,
+        position: LogPosition { log: shared(LOG), partition: 0, offset: n },
     }
 }
 
@@ -195,6 +198,32 @@ async fn a_server_without_memory_refuses_for_a_while() {
     passing(all.save().await);
     passing(all.claim().await);
     server.command("CONFIG SET maxmemory 0").await;
+    all.recovers().await;
+}
+
+/// A node of a cluster refuses calls whose keys are in more than one slot.
+#[tokio::test]
+async fn every_call_stays_in_one_slot_of_a_cluster() {
+    let server = Server::with(&[("appendonly", "no"), ("cluster-enabled", "yes")]);
+    server.command("CLUSTER ADDSLOTSRANGE 0 16383").await;
+    let all = All::on(&server.config());
+    all.recovers().await;
+    let folds: Vec<Session> = (0..2_500)
+        .map(|n| fold(&[Event { session_id: Some(session_id(&format!("s{n}"))), ..event(1, "click", 0) }]))
+        .collect();
+    all.sessions.save(&span(10, 20), &folds).await.unwrap();
+    let claims: Vec<Claim> = (0..2_500).map(claim).collect();
+    assert_eq!(all.deduplicator.claim(&claims).await.unwrap(), vec![ClaimVerdict::Granted; 2_500]);
+}
+
+#[tokio::test]
+async fn health_tells_of_a_replica() {
+    let server = Server::forgetful();
+    server.command("REPLICAOF 127.0.0.1 1").await;
+    let all = All::on(&server.config());
+    assert!(matches!(all.redis.check().await, Health::Down(why) if why.contains("replica")));
+    passing(all.save().await);
+    server.command("REPLICAOF NO ONE").await;
     all.recovers().await;
 }
 
