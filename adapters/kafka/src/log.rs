@@ -37,15 +37,14 @@ impl KafkaLog {
         Ok(Self { producer: Arc::new(producer), config: Arc::new(config.clone()), asked })
     }
 
-    /// Waits until nothing is on its way any more, up to the delivery timeout. Every append that was awaited is done
+    /// Waits until nothing is on its way any more, up to a little over the delivery timeout. Every append that was awaited is done
     /// already; this is about those whose callers went away.
     ///
     /// # Errors
     /// `Transient` when records were still on their way then.
     pub async fn close(&self) -> Result<(), PortError> {
         let producer = self.producer.clone();
-        let timeout = self.config.produce.delivery_timeout;
-        let flushed = tokio::task::spawn_blocking(move || producer.flush(timeout)).await;
+        let flushed = tokio::task::spawn_blocking(move || producer.flush()).await;
         flushed.map_err(|error| Failure::from(error).unknown())?.map_err(port_error)
     }
 

@@ -123,9 +123,9 @@ impl Producer {
         }
     }
 
-    /// Waits until nothing is on its way; blocks up to `timeout`.
-    pub(crate) fn flush(&self, timeout: Duration) -> Result<(), KafkaError> {
-        self.inner.flush(timeout)
+    /// Waits until nothing is on its way; blocks until every record must have been delivered or given up.
+    pub(crate) fn flush(&self) -> Result<(), KafkaError> {
+        self.inner.flush(self.patience)
     }
 }
 

@@ -13,7 +13,7 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use super::group::Rebalance;
-use super::lookup::{Lookup, offset_of};
+use super::lookup::{Lookup, Seeks, offset_of};
 use super::partition::{Ahead, KafkaPartition};
 use super::{Change, GroupConsumer};
 use crate::error::{Class, Failure, classify, port_error, read_error};
@@ -37,6 +37,10 @@ pub(super) struct Held {
     /// Tells the source that the partition is not its any more.
     given_up: CancellationToken,
 }
+
+/// The waits before the group's offsets are asked for again.
+const BACKOFF: BackoffPolicy =
+    BackoffPolicy { initial: Duration::from_millis(200), max: Duration::from_secs(5) };
 
 /// How long to serve the group after it was left with sources alive.
 const LEAVE_TIME: Duration = Duration::from_secs(1);
@@ -107,7 +111,7 @@ impl Driver {
                 self.held.remove(partition);
             }
         }
-        let mut backoff = Backoff::new(BackoffPolicy::default());
+        let mut backoff = Backoff::new(BACKOFF);
         loop {
             match self.lookup.starts(partitions.to_vec()).await {
                 Ok(starts) => return starts,
@@ -138,6 +142,7 @@ impl Driver {
             next: start,
             ahead: Ahead::default(),
             aligned: true,
+            seeks: Seeks::default(),
             given_up: held.given_up.clone(),
             _held: held.dropped.clone().drop_guard(),
         };

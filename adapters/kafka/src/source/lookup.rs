@@ -1,5 +1,5 @@
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use gosight_application::ports::SourceError;
@@ -100,8 +100,17 @@ impl Lookup {
     }
 
     /// Makes the partition's stream go on at `offset`.
-    pub(super) async fn seek(&self, partition: i32, offset: u64) -> Result<(), SourceError> {
-        self.ask(move |consumer, topic, timeout| seek(consumer, topic, partition, offset, timeout)).await
+    pub(super) async fn seek(
+        &self,
+        partition: i32,
+        offset: u64,
+        seeks: &mut Seeks,
+    ) -> Result<(), SourceError> {
+        let turn = seeks.next();
+        self.ask(move |consumer, topic, timeout| {
+            turn.take(|| seek(consumer, topic, partition, offset, timeout)).unwrap_or(Ok(()))
+        })
+        .await
     }
 
     /// Commits `next` and waits until the group's coordinator has it.
@@ -112,6 +121,37 @@ impl Lookup {
             consumer.commit(&list, CommitMode::Sync).map_err(port_error)
         })
         .await
+    }
+}
+
+/// Keeps the seeks of one partition in order. One whose caller went away may not have begun yet, and must not come
+/// after a later one.
+#[derive(Debug, Default)]
+pub(super) struct Seeks {
+    asked: u64,
+    begun: Arc<Mutex<u64>>,
+}
+
+struct Turn {
+    number: u64,
+    begun: Arc<Mutex<u64>>,
+}
+
+impl Seeks {
+    fn next(&mut self) -> Turn {
+        self.asked += 1;
+        Turn { number: self.asked, begun: self.begun.clone() }
+    }
+}
+
+impl Turn {
+    /// Runs `seek` while no other runs, unless a later one has begun.
+    fn take<T>(self, seek: impl FnOnce() -> T) -> Option<T> {
+        let mut begun = self.begun.lock().unwrap_or_else(PoisonError::into_inner);
+        (*begun < self.number).then(|| {
+            *begun = self.number;
+            seek()
+        })
     }
 }
 
@@ -160,4 +200,18 @@ pub(super) fn offset_of(offset: u64) -> Offset {
 
 pub(super) fn unsigned(offset: i64) -> u64 {
     u64::try_from(offset).unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_seek_that_begins_late_is_left_out() {
+        let mut seeks = Seeks::default();
+        let (first, second, third) = (seeks.next(), seeks.next(), seeks.next());
+        assert_eq!(second.take(|| 2), Some(2));
+        assert_eq!(first.take(|| 1), None);
+        assert_eq!(third.take(|| 3), Some(3));
+    }
 }

@@ -15,7 +15,7 @@ use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::group::GroupContext;
-use super::lookup::{Lookup, unsigned};
+use super::lookup::{Lookup, Seeks, unsigned};
 use crate::error::{Class, Failure, classify, read_error};
 
 /// Records that were taken from the client library and not polled yet.
@@ -66,6 +66,7 @@ pub(super) struct KafkaPartition {
     pub(super) ahead: Ahead,
     /// Whether the stream stands where `next` says. A seek that was cut short leaves it anywhere.
     pub(super) aligned: bool,
+    pub(super) seeks: Seeks,
     pub(super) given_up: CancellationToken,
     pub(super) _held: DropGuard,
 }
@@ -78,7 +79,7 @@ impl KafkaPartition {
     async fn align(&mut self) -> Result<(), SourceError> {
         if !self.aligned {
             self.ahead = Ahead::default();
-            self.lookup.seek(self.partition, self.next).await?;
+            self.lookup.seek(self.partition, self.next, &mut self.seeks).await?;
             self.aligned = true;
         }
         Ok(())
