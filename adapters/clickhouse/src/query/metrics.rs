@@ -16,7 +16,7 @@ struct Total {
 
 #[derive(Row, Deserialize)]
 struct Group {
-    in_group: String,
+    key: String,
     total_count: u64,
     unique_users: u64,
 }
@@ -52,14 +52,14 @@ async fn groups(
     group_by: GroupBy,
 ) -> Result<Vec<MetricsGroup>, QueryError> {
     let key = expression(group_by);
-    let order = if group_by.is_time() { "in_group" } else { "total_count DESC, in_group" };
+    let order = if group_by.is_time() { "key" } else { "total_count DESC, key" };
     let sql = format!(
-        "SELECT toString({key}) AS in_group, count() AS total_count, uniqExact(visitor) AS unique_users
+        "SELECT toString({key}) AS key, count() AS total_count, uniqExact(visitor) AS unique_users
          FROM events WHERE {COUNTED} GROUP BY {key} ORDER BY {order} LIMIT {{limit:UInt64}}"
     );
     let groups = bind(connection.query(&sql), project_id, query).param("limit", query.limit as u64);
     let groups = connection.within(groups.fetch_all::<Group>()).await.map_err(read_error)?;
-    let group = |Group { in_group: key, total_count, unique_users }| {
+    let group = |Group { key, total_count, unique_users }| {
         let key = match key.parse::<i64>() {
             Ok(seconds) if group_by.is_time() => GroupKey::Time(Hour::from_index(seconds / 3_600)),
             _ => GroupKey::Value(key),
