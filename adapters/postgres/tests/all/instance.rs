@@ -60,7 +60,7 @@ impl Instance {
     pub fn stop(&self, how: Stop) {
         match how {
             Stop::Fast => {
-                run(self.program("pg_ctl").args(["stop", "-w", "-m", "fast", "-D"]).arg(self.data()))
+                run(self.program("pg_ctl").args(["stop", "-w", "-m", "fast", "-D"]).arg(self.data()));
             }
             Stop::Kill => self.kill(),
         }

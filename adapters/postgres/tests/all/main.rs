@@ -13,11 +13,21 @@ mod statements;
 use std::future::Future;
 use std::time::Duration;
 
-use gosight_application::ports::{Effect, PortError};
+use gosight_application::ports::{Effect, Health, HealthCheck, PortError};
 
 /// Waits for something that has to happen sooner or later.
 async fn in_time<T>(what: impl Future<Output = T>) -> T {
-    tokio::time::timeout(Duration::from_secs(60), what).await.expect("in time")
+    tokio::time::timeout(Duration::from_mins(1), what).await.expect("in time")
+}
+
+/// Waits until a part says that it is up. On a busy machine one look may come too late.
+async fn until_up(part: &dyn HealthCheck) {
+    in_time(async {
+        while part.check().await != Health::Up {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
 }
 
 /// What a transient failure may have done.

@@ -5,7 +5,7 @@ use gosight_domain::replay::ContentHash;
 use gosight_s3::{S3Config, S3ReplayArchive};
 
 use crate::place::{Place, raw_bucket, server_config, unique};
-use crate::{fatal_text, in_time};
+use crate::{fatal_text, in_time, until_up};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_missing_bucket_is_named_with_what_to_do() {
@@ -40,7 +40,7 @@ async fn a_bucket_is_made_once_by_all_who_start() {
         .collect();
     for start in starts {
         let archive = in_time(start).await.unwrap().expect("connected");
-        assert_eq!(archive.check().await, Health::Up);
+        until_up(&archive).await;
     }
     raw_bucket(&config).delete().await.unwrap();
 }

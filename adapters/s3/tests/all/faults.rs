@@ -9,7 +9,7 @@ use gosight_s3::{S3Config, S3ReplayArchive, S3RetryConfig};
 
 use crate::place::Place;
 use crate::proxy::{Act, Proxy};
-use crate::{fatal_text, in_time, transient_effect};
+use crate::{fatal_text, in_time, transient_effect, until_up};
 
 /// An archive behind a proxy, with one straight to the store beside it.
 struct Setup {
@@ -156,17 +156,17 @@ async fn half_a_download_is_never_given_out() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_silent_store_is_given_up_and_asked_again() {
     let setup = setup(1).await;
-    let (once, twice) = (setup.impatient(1), setup.impatient(2));
+    let (once, often) = (setup.impatient(1), setup.impatient(10));
     setup.proxy.will(&[Act::Silence]);
     assert_eq!(transient_effect(put(&once, object(1)).await), Effect::Unknown);
     setup.proxy.will(&[Act::Silence]);
     assert_eq!(transient_effect(in_time(once.get("p/s.gz", None)).await), Effect::None);
     setup.proxy.will(&[Act::Silence]);
-    assert_eq!(in_time(twice.list("", None, 10)).await.unwrap(), []);
+    assert_eq!(in_time(often.list("", None, 10)).await.unwrap(), []);
 
     setup.proxy.will(&[Act::Silence]);
     assert!(matches!(in_time(setup.archive.check()).await, Health::Down(_)));
-    assert_eq!(setup.archive.check().await, Health::Up);
+    until_up(&setup.archive).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,5 +1,6 @@
 //! What is special about objects of S3: headers, hashes, keys.
 
+use base64::Engine as _;
 use bytes::Bytes;
 use gosight_application::ports::{ReplayArchive, ReplayArchiveError};
 use gosight_domain::replay::ContentHash;
@@ -63,6 +64,24 @@ async fn an_object_that_was_changed_behind_the_archive_is_not_given_out() {
     changed.unwrap().execute().await.unwrap();
     let text = fatal_text(archive.get("p/s", None).await);
     assert!(text.contains("damaged"), "{text}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_hash_that_the_store_contradicts_is_not_vouched_for() {
+    let place = Place::new();
+    let archive = place.archive().await;
+    let checksum = base64::engine::general_purpose::STANDARD.encode(ContentHash::of(b"other bytes").0);
+    let changed = raw_bucket(&place.config())
+        .put_object_builder(place.key("p/s"), b"other bytes")
+        .with_header("x-amz-checksum-sha256", checksum)
+        .unwrap()
+        .with_metadata("sha256", ContentHash::of(b"the bytes").to_string())
+        .unwrap()
+        .execute()
+        .await;
+    changed.unwrap();
+    let text = fatal_text(archive.stat("p/s").await);
+    assert!(text.contains(&ContentHash::of(b"other bytes").to_string()), "{text}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
