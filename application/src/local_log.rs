@@ -15,7 +15,8 @@ use tokio::sync::Notify;
 use tokio::time::{Instant, timeout_at};
 
 use crate::ports::{
-    AssignmentChange, EventSource, PartitionSource, PollLimits, PolledBatch, PolledRecord, SourceError,
+    AssignmentChange, EventSource, LogEnds, PartitionSource, PollLimits, PolledBatch, PolledRecord,
+    SourceError,
 };
 
 /// The partition of a record, by its key alone: 64-bit FNV-1a (<http://www.isthe.com/chongo/tech/comp/fnv/>), the same
@@ -97,11 +98,22 @@ impl<L: LocalLog> LocalSource<L> {
 }
 
 #[async_trait]
-impl<L: LocalLog> EventSource for LocalSource<L> {
+impl<L: LocalLog> LogEnds for LocalSource<L> {
     fn log(&self) -> &Arc<str> {
         &self.log
     }
 
+    async fn end_offsets(&self) -> Result<Vec<(u32, u64)>, SourceError> {
+        let mut ends = Vec::new();
+        for partition in 0..self.storage.partitions() {
+            ends.push((partition, self.storage.bounds(&self.log, partition).await?.end));
+        }
+        Ok(ends)
+    }
+}
+
+#[async_trait]
+impl<L: LocalLog> EventSource for LocalSource<L> {
     async fn next_change(&self) -> Result<Option<AssignmentChange>, SourceError> {
         let lease = loop {
             let released = self.groups.0.released.notified();
@@ -118,14 +130,6 @@ impl<L: LocalLog> EventSource for LocalSource<L> {
             next: committed.unwrap_or(bounds.start),
             lease,
         }))))
-    }
-
-    async fn end_offsets(&self) -> Result<Vec<(u32, u64)>, SourceError> {
-        let mut ends = Vec::new();
-        for partition in 0..self.storage.partitions() {
-            ends.push((partition, self.storage.bounds(&self.log, partition).await?.end));
-        }
-        Ok(ends)
     }
 }
 

@@ -38,7 +38,8 @@ pub use event_query::{
 };
 pub use event_sink::{EventSink, RefusedEvent, RefusedEvents, SinkError};
 pub use event_source::{
-    AssignmentChange, EventSource, PartitionSource, PollLimits, PolledBatch, PolledRecord, SourceError,
+    AssignmentChange, EventSource, LogEnds, PartitionSource, PollLimits, PolledBatch, PolledRecord,
+    SourceError,
 };
 pub use health::{Health, HealthCheck};
 pub use keys::{KeyError, KeyStore, KeyStoreError, KeyUsage, KeyValidator};

@@ -13,7 +13,7 @@ pub use ledger::{LedgerReport, LogCoverage, PartitionReport};
 pub use replay::{ReplayEvent, ReplayEvents, ReplayManifest, ReplayReadError, TimeRange};
 
 use crate::ports::{
-    AggregateStore, EventCursor, EventQuery, EventSource, LedgerQuery, Metrics, MetricsQuery, QueryError,
+    AggregateStore, EventCursor, EventQuery, LedgerQuery, LogEnds, Metrics, MetricsQuery, QueryError,
     ReplayStore, SessionDetail, SessionQuery, SessionSummary, WindowQuery,
 };
 
@@ -32,7 +32,7 @@ pub struct QueryPorts {
     /// Replay chunks.
     pub replays: Arc<dyn ReplayStore>,
     /// The logs that the ledger is about, to know what is in flight.
-    pub logs: Vec<Arc<dyn EventSource>>,
+    pub logs: Vec<Arc<dyn LogEnds>>,
 }
 
 /// The query use case. Every answer is for the project of the [`Scoped`] proof that the caller holds, and bounded.

@@ -22,7 +22,7 @@ mod topics;
 pub use config::{ConfigError, KafkaConfig};
 pub use dead_letters::KafkaDeadLetters;
 pub use log::KafkaLog;
-pub use source::KafkaSource;
+pub use source::{KafkaLogEnds, KafkaSource};
 pub use topics::{Ensured, TopicError, TopicFault, ensure_topics};
 
 /// The adapter's name in errors.

@@ -9,7 +9,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use gosight_application::ports::{AssignmentChange, EventSource, PortError, SourceError};
+use gosight_application::ports::{AssignmentChange, EventSource, LogEnds, PortError, SourceError};
 use rdkafka::config::FromClientConfigAndContext;
 use rdkafka::consumer::{Consumer, StreamConsumer};
 use tokio::sync::{Mutex, mpsc};
@@ -83,13 +83,57 @@ impl fmt::Debug for KafkaSource {
 }
 
 #[async_trait]
-impl EventSource for KafkaSource {
+impl LogEnds for KafkaSource {
     fn log(&self) -> &Arc<str> {
         &self.log
     }
 
+    async fn end_offsets(&self) -> Result<Vec<(u32, u64)>, SourceError> {
+        self.lookup.ends().await
+    }
+}
+
+#[async_trait]
+impl EventSource for KafkaSource {
     async fn next_change(&self) -> Result<Option<AssignmentChange>, SourceError> {
         self.changes.lock().await.recv().await.transpose()
+    }
+}
+
+/// How far a log goes, for those who do not read it: joins no group and takes no partition.
+pub struct KafkaLogEnds {
+    log: Arc<str>,
+    lookup: Lookup,
+    _consumer: Arc<GroupConsumer>,
+}
+
+impl KafkaLogEnds {
+    /// Connects to ask about the log called `log`. Has to be called inside a Tokio runtime.
+    ///
+    /// # Errors
+    /// `Fatal` when no topic is configured for the log, or when the client library refuses the settings.
+    pub fn connect(config: &KafkaConfig, log: &str) -> Result<Self, SourceError> {
+        let topic = config.topic(log).ok_or_else(|| Failure::NoTopic(log.to_owned()).fatal())?;
+        let (context, _) = GroupContext::new();
+        let settings = client::consumer(config, "gosight-observer");
+        let consumer = GroupConsumer::from_config_and_context(&settings, context)
+            .map_err(|error| PortError::fatal(ADAPTER, error))?;
+        let consumer = Arc::new(consumer);
+        let lookup = Lookup::new(&consumer, topic.name, config.request_timeout);
+        Ok(Self { log: log.into(), lookup, _consumer: consumer })
+    }
+}
+
+impl fmt::Debug for KafkaLogEnds {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("KafkaLogEnds").field("log", &self.log).finish_non_exhaustive()
+    }
+}
+
+#[async_trait]
+impl LogEnds for KafkaLogEnds {
+    fn log(&self) -> &Arc<str> {
+        &self.log
     }
 
     async fn end_offsets(&self) -> Result<Vec<(u32, u64)>, SourceError> {

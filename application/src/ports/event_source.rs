@@ -56,6 +56,16 @@ pub enum AssignmentChange {
     },
 }
 
+/// Tells how far a log goes, to those who read it and to those who only want to know what is in flight.
+#[async_trait]
+pub trait LogEnds: fmt::Debug + Send + Sync {
+    /// Name of the log.
+    fn log(&self) -> &Arc<str>;
+
+    /// The offset after the last record of each partition, by partition.
+    async fn end_offsets(&self) -> Result<Vec<(u32, u64)>, SourceError>;
+}
+
 /// One log as read by one consumer group.
 ///
 /// # Contract
@@ -63,15 +73,9 @@ pub enum AssignmentChange {
 /// 2. A consumer that starts without a committed offset starts at the earliest record.
 /// 3. At any time at most one consumer of the group is assigned a partition, up to the deadline of a revocation.
 #[async_trait]
-pub trait EventSource: fmt::Debug + Send + Sync {
-    /// Name of the log.
-    fn log(&self) -> &Arc<str>;
-
+pub trait EventSource: LogEnds {
     /// Waits for the next change of assignment; `None` once the source is closed.
     async fn next_change(&self) -> Result<Option<AssignmentChange>, SourceError>;
-
-    /// The offset after the last record of each partition, by partition.
-    async fn end_offsets(&self) -> Result<Vec<(u32, u64)>, SourceError>;
 }
 
 /// One partition of a log, read by one consumer.

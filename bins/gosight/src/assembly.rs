@@ -5,7 +5,7 @@ use std::sync::Arc;
 use gosight_application::access::Access;
 use gosight_application::decorators::{CachedKeys, FanOut};
 use gosight_application::ingest::{Ingest, IngestPorts};
-use gosight_application::ports::{Clock, EventSink, EventSource, HealthCheck};
+use gosight_application::ports::{Clock, EventSink, EventSource, HealthCheck, LogEnds};
 use gosight_application::process::LogConsumer;
 use gosight_application::query::{Query, QueryPorts};
 use gosight_application::{LogSink, Telemetry, logs};
@@ -46,7 +46,6 @@ pub(crate) async fn assemble(
     clock: Arc<dyn Clock>,
     extra_sinks: Vec<Arc<dyn EventSink>>,
 ) -> Result<Parts, StartError> {
-    config.validate()?;
     let metrics = Metrics::new().map_err(|error| StartError::Internal(error.into()))?;
     let telemetry = Telemetry::new(metrics.recorder());
     let data_dir = DataDir::open(&config.data_dir)?;
@@ -80,7 +79,7 @@ pub(crate) async fn assemble(
         ledger: store.clone(),
         aggregates: store.clone(),
         replays: store.clone(),
-        logs: sources.clone(),
+        logs: sources.iter().map(|source| -> Arc<dyn LogEnds> { source.clone() }).collect(),
     });
     let ports = ProcessingPorts {
         sources: sources.clone(),

@@ -7,11 +7,11 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use gosight_application::ports::{
-    AggregateStore, AggregateStoreError, AssignmentChange, ChunkId, ClientContext, Clock, ContextEnricher,
-    EventCursor, EventQuery, EventSink, EventSource, Health, HealthCheck, KeyError, KeyValidator,
-    LedgerBalance, LedgerQuery, LogError, Metrics, MetricsQuery, PartitionCoverage, PortError, PutVerdict,
-    QueryError, RateDecision, RateLimiter, RateLimiterError, Record, RecordLog, RefusedEvents, ReplayStore,
-    ReplayStoreError, SessionDetail, SessionQuery, SessionSummary, SinkError, SourceError, WindowQuery,
+    AggregateStore, AggregateStoreError, ChunkId, ClientContext, Clock, ContextEnricher, EventCursor,
+    EventQuery, EventSink, Health, HealthCheck, KeyError, KeyValidator, LedgerBalance, LedgerQuery, LogEnds,
+    LogError, Metrics, MetricsQuery, PartitionCoverage, PortError, PutVerdict, QueryError, RateDecision,
+    RateLimiter, RateLimiterError, Record, RecordLog, RefusedEvents, ReplayStore, ReplayStoreError,
+    SessionDetail, SessionQuery, SessionSummary, SinkError, SourceError, WindowQuery,
 };
 use gosight_domain::aggregate::{AggregateKey, AggregateValue};
 use gosight_domain::key::{Grant, KeyRefusal, PresentedKey, Scope};
@@ -280,13 +280,9 @@ pub(super) struct LogEnd {
 }
 
 #[async_trait]
-impl EventSource for LogEnd {
+impl LogEnds for LogEnd {
     fn log(&self) -> &Arc<str> {
         &self.name
-    }
-
-    async fn next_change(&self) -> Result<Option<AssignmentChange>, SourceError> {
-        Ok(None)
     }
 
     async fn end_offsets(&self) -> Result<Vec<(u32, u64)>, SourceError> {

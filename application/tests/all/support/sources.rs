@@ -3,7 +3,7 @@ use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use gosight_application::ports::{
-    AssignmentChange, EventSource, PartitionSource, PollLimits, PolledBatch, SourceError,
+    AssignmentChange, EventSource, LogEnds, PartitionSource, PollLimits, PolledBatch, SourceError,
 };
 use gosight_conformance::factory::LOG;
 use gosight_memory::MemoryLog;
@@ -52,17 +52,20 @@ impl Script {
 }
 
 #[async_trait]
-impl EventSource for ScriptedSource {
+impl LogEnds for ScriptedSource {
     fn log(&self) -> &Arc<str> {
         &self.log
     }
 
-    async fn next_change(&self) -> Result<Option<AssignmentChange>, SourceError> {
-        self.changes.lock().await.recv().await.transpose()
-    }
-
     async fn end_offsets(&self) -> Result<Vec<(u32, u64)>, SourceError> {
         Ok(Vec::new())
+    }
+}
+
+#[async_trait]
+impl EventSource for ScriptedSource {
+    async fn next_change(&self) -> Result<Option<AssignmentChange>, SourceError> {
+        self.changes.lock().await.recv().await.transpose()
     }
 }
 
