@@ -66,8 +66,8 @@ impl All {
         until("sessions are saved", async || self.save().await.is_ok()).await;
         until("events are claimed", async || self.claim().await.is_ok()).await;
         until("tokens are taken", async || self.take().await.is_ok()).await;
-        assert!(self.load().await.unwrap());
-        assert_eq!(self.redis.check().await, Health::Up);
+        until("sessions are loaded", async || self.load().await.is_ok_and(|known| known)).await;
+        until("all is well", async || self.redis.check().await == Health::Up).await;
     }
 }
 

@@ -70,7 +70,8 @@ async fn answers_of_one_process_serve_the_others() {
 
 #[tokio::test]
 async fn a_failure_is_no_answer() {
-    let config = shared_config();
+    let server = Server::forgetful();
+    let config = server.config();
     let (cache, asked) = cache(&config);
     for _ in 0..3 {
         assert_eq!(ask(&cache, AWAY).await, Err(None));
@@ -81,8 +82,9 @@ async fn a_failure_is_no_answer() {
 
 #[tokio::test]
 async fn no_key_is_stored_and_answers_leave() {
+    let server = Server::forgetful();
     let life = Duration::from_secs(40);
-    let config = RedisConfig { key_life: life, refused_key_life: life / 2, ..shared_config() };
+    let config = RedisConfig { key_life: life, refused_key_life: life / 2, ..server.config() };
     let (cache, _) = cache(&config);
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     for (key, most_ms) in [(GOOD, 40_000), (REVOKED, 20_000)] {
@@ -101,7 +103,8 @@ async fn no_key_is_stored_and_answers_leave() {
 
 #[tokio::test]
 async fn what_cannot_be_read_is_asked_again() {
-    let config = shared_config();
+    let server = Server::forgetful();
+    let config = server.config();
     let (cache, asked) = cache(&config);
     assert_eq!(ask(&cache, GOOD).await, Ok(grant()));
     let [place] = keys(&config).await.try_into().unwrap();

@@ -7,7 +7,7 @@ use gosight_application::ports::{RateDecision, RateLimiter};
 use gosight_conformance::factory::project;
 use gosight_redis::{RateLimits, Redis, RedisConfig, RedisRateLimiter};
 
-use crate::harness::{keys, raw, shared_config};
+use crate::harness::{raw, shared_config};
 
 fn limiter(config: &RedisConfig, events_per_second: u32, burst: u32) -> RedisRateLimiter {
     let limit = |n| NonZeroU32::new(n).unwrap();
@@ -47,7 +47,7 @@ async fn many_callers_get_the_burst_and_no_more() {
 async fn a_bucket_is_kept_until_it_is_full_again() {
     let config = shared_config();
     assert!(allowed(&limiter(&config, 10, 1_000), 500).await);
-    let [key] = keys(&config).await.try_into().unwrap();
+    let key = format!("{}rate:p", config.prefix);
     let life: u64 = cmd("PTTL").arg(key).query_async(&mut raw(&config).await).await.unwrap();
     assert!(life > 0 && life <= 50_002, "{life}");
 }

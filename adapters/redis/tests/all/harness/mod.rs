@@ -7,7 +7,7 @@ mod stored;
 use std::time::Duration;
 
 use deadpool_redis::redis::aio::MultiplexedConnection;
-use deadpool_redis::redis::{Client, cmd};
+use deadpool_redis::redis::{AsyncConnectionConfig, Client, cmd};
 use gosight_application::ports::{Effect, PortError};
 use gosight_domain::ledger::BatchSpan;
 use gosight_redis::{Redis, RedisConfig};
@@ -29,6 +29,9 @@ pub fn shared_config() -> RedisConfig {
         prefix: format!("{}:", unique("test")),
         // Several suites run at once, on few cores.
         request_timeout: Duration::from_secs(5),
+        // What tests leave behind on a server that lives long.
+        session_ttl: Duration::from_mins(10),
+        dedup_window: Duration::from_hours(2),
         ..RedisConfig::default()
     }
 }
@@ -40,13 +43,15 @@ pub fn shared_redis() -> Redis {
 /// A connection beside the adapters', to look and to meddle.
 pub async fn raw(config: &RedisConfig) -> MultiplexedConnection {
     let client = Client::open(config.url.reveal()).unwrap();
-    client.get_multiplexed_async_connection().await.unwrap()
+    let patience = Some(Duration::from_secs(30));
+    let settings =
+        AsyncConnectionConfig::new().set_connection_timeout(patience).set_response_timeout(patience);
+    client.get_multiplexed_async_connection_with_config(&settings).await.unwrap()
 }
 
-/// Every key of the prefix.
+/// Every key of a server of the test's own; the shared one has too many.
 pub async fn keys(config: &RedisConfig) -> Vec<Vec<u8>> {
-    let pattern = format!("{}*", config.prefix);
-    cmd("KEYS").arg(pattern).query_async(&mut raw(config).await).await.unwrap()
+    cmd("KEYS").arg("*").query_async(&mut raw(config).await).await.unwrap()
 }
 
 /// Waits until `is_so`; it has to be so before long.
