@@ -30,7 +30,7 @@ pub use config::{ConfigError, HttpConfig};
 pub use error::{CODES, ErrorCode};
 pub use openapi::openapi;
 pub use router::router;
-pub use server::{BindError, HttpServer};
+pub use server::{BindError, BoundPort, HttpServer};
 pub use state::{HttpPorts, ProcessorInfo};
 
 #[cfg(test)]

@@ -30,6 +30,43 @@ pub enum BindError {
     },
 }
 
+/// A port that is bound, with the settings of the server that is to listen on it.
+///
+/// To bind first and make the server after lets a start fail for a taken port before it does anything else.
+#[derive(Debug)]
+pub struct BoundPort {
+    config: HttpConfig,
+    listener: StdListener,
+    local_addr: SocketAddr,
+}
+
+impl BoundPort {
+    /// Checks `config` and binds its port. Connections wait from here on.
+    ///
+    /// # Errors
+    /// [`BindError`] when a setting is bad or the address is taken.
+    pub fn bind(config: HttpConfig) -> Result<Self, BindError> {
+        config.validate()?;
+        let address = config.listen;
+        let bind = || -> io::Result<_> {
+            let listener = StdListener::bind(address)?;
+            listener.set_nonblocking(true)?;
+            let local_addr = listener.local_addr()?;
+            Ok((listener, local_addr))
+        };
+        let (listener, local_addr) = bind().map_err(|source| BindError::Address { address, source })?;
+        Ok(Self { config, listener, local_addr })
+    }
+
+    /// The server on this port.
+    pub fn server(self, ports: HttpPorts) -> HttpServer {
+        let Self { config, listener, local_addr } = self;
+        let app = App::new(config, &ports);
+        let router = routes(&app, ports);
+        HttpServer { listener, local_addr, router, app }
+    }
+}
+
 /// An HTTP server with its port bound.
 ///
 /// ```no_run
@@ -61,18 +98,7 @@ impl HttpServer {
     /// # Errors
     /// [`BindError`] when a setting is bad or the address is taken.
     pub fn bind(config: HttpConfig, ports: HttpPorts) -> Result<Self, BindError> {
-        config.validate()?;
-        let address = config.listen;
-        let bind = || -> io::Result<_> {
-            let listener = StdListener::bind(address)?;
-            listener.set_nonblocking(true)?;
-            let local_addr = listener.local_addr()?;
-            Ok((listener, local_addr))
-        };
-        let (listener, local_addr) = bind().map_err(|source| BindError::Address { address, source })?;
-        let app = App::new(config, &ports);
-        let router = routes(&app, ports);
-        Ok(Self { listener, local_addr, router, app })
+        Ok(BoundPort::bind(config)?.server(ports))
     }
 
     /// The address that the server listens on.

@@ -8,15 +8,15 @@ use gosight_application::ports::{BoxError, Clock, EventSink, SystemClock};
 use gosight_application::process::ProcessError;
 use gosight_application::query::Query;
 use gosight_embedded::{DataDir, DataDirError, EmbeddedAccounts, EmbeddedLog, EmbeddedStore};
-use gosight_http::{BindError, HttpServer};
+use gosight_http::{BindError, BoundPort, HttpServer};
 use gosight_runtime::chores;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::assembly::{Parts, assemble};
-use crate::bootstrap::{BootstrapError, BootstrapKeys, NewKeys, bootstrap};
 use crate::config::{Config, InvalidSetting};
 use crate::maintenance;
+use gosight_runtime::bootstrap::{BootstrapError, BootstrapKeys, NewKeys, bootstrap};
 
 /// Why an instance did not start.
 #[derive(Debug, thiserror::Error)]
@@ -102,18 +102,17 @@ impl GosightBuilder {
         Self { serve_http: false, ..self }
     }
 
-    /// Opens the storage, binds the port, and starts to work.
+    /// Binds the port, opens the storage, and starts to work.
     ///
     /// # Errors
     /// [`StartError`].
     pub async fn start(self) -> Result<Gosight, StartError> {
+        self.config.validate()?;
+        let port = self.serve_http.then(|| BoundPort::bind(self.config.http.clone())).transpose()?;
         let parts = assemble(&self.config, self.clock, self.sinks).await?;
+        let server = port.map(|port| port.server(parts.http.clone()));
+        // Last of all that can fail: the keys that it makes are shown once.
         let new_keys = bootstrap(&parts.accounts, &*parts.clock, &self.keys).await?;
-        let server = if self.serve_http {
-            Some(HttpServer::bind(self.config.http.clone(), parts.http.clone())?)
-        } else {
-            None
-        };
         Ok(Gosight::run(parts, server, new_keys))
     }
 }

@@ -22,11 +22,12 @@ pub struct ServerBuilder {
     args: Vec<String>,
     env: BTreeMap<String, String>,
     chosen_keys: bool,
+    listen: String,
 }
 
 impl Default for ServerBuilder {
     fn default() -> Self {
-        Self { args: Vec::new(), env: BTreeMap::new(), chosen_keys: true }
+        Self { args: Vec::new(), env: BTreeMap::new(), chosen_keys: true, listen: "127.0.0.1:0".to_owned() }
     }
 }
 
@@ -43,6 +44,12 @@ impl ServerBuilder {
     pub fn env(mut self, name: &str, value: impl Into<String>) -> Self {
         self.env.insert(name.to_owned(), value.into());
         self
+    }
+
+    /// Listens on this address instead of a free port.
+    #[must_use]
+    pub fn listen(self, address: &str) -> Self {
+        Self { listen: address.to_owned(), ..self }
     }
 
     /// Lets the first start make its own keys.
@@ -98,7 +105,7 @@ impl ServerBuilder {
     fn command(&self, dir: &Path) -> Command {
         let mut command = Command::new(gosight());
         command
-            .args(["serve", "--http", "127.0.0.1:0", "--data-dir"])
+            .args(["serve", "--http", &self.listen, "--data-dir"])
             .arg(dir)
             .args(&self.args)
             .stdout(Stdio::piped())

@@ -1,4 +1,5 @@
 use std::net::SocketAddr;
+use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::Context;
@@ -61,7 +62,7 @@ impl ServeArgs {
         let data_dir = config.data_dir.clone();
         let mut gosight = Gosight::builder().config(config).bootstrap_keys(keys).start().await?;
         tracing::info!(version = env!("CARGO_PKG_VERSION"), data_dir = %data_dir.display(), "started");
-        announce(&gosight)?;
+        announce(&gosight, &data_dir)?;
         let failure: Option<RunError> = tokio::select! {
             () = shutdown.cancelled() => None,
             error = gosight.failed() => Some(error),
@@ -75,13 +76,16 @@ impl ServeArgs {
     }
 }
 
-fn announce(gosight: &Gosight) -> anyhow::Result<()> {
+fn announce(gosight: &Gosight, data_dir: &Path) -> anyhow::Result<()> {
     let Some(address) = gosight.local_addr() else { return Ok(()) };
     let url = format!("http://{address}");
     output::line(format!("gosight listens on {url}"))?;
     match gosight.new_keys() {
         Some(keys) => output::line(first_start(&url, keys)),
-        None => Ok(()),
+        None => output::line(format!(
+            "requests are described at {url}/swagger/; a new key is made by `gosight keys create --scope ingest --data-dir {}`",
+            data_dir.display()
+        )),
     }
 }
 

@@ -30,7 +30,27 @@ async fn the_first_start_shows_keys_once_and_a_line_that_works() {
     let server = server.restart_as(ServerBuilder::default().with_new_keys());
     let reader = Api::new(server.url(), Some(&shown_key(&shown, "read")));
     assert_eq!(reader.total_count().await, 1, "the key and the event are there after a restart");
-    assert!(!server.output().contains("gs_live_"), "keys are shown once");
+    let text =
+        wait_for("the hint", async || Some(server.output()).filter(|text| text.contains("/swagger/"))).await;
+    assert!(
+        !text.contains("gs_live_") && text.contains("gosight keys create"),
+        "keys are shown once: {text}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_first_start_that_finds_its_port_taken_makes_no_keys() {
+    let dir = tempfile::tempdir().unwrap();
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    let builder = ServerBuilder::default().with_new_keys();
+    let error = builder.clone().listen(&address).try_start_in(dir.path());
+    assert!(error.unwrap_err().contains(&format!("cannot listen on {address}")));
+    let server = builder.start_in(dir.path());
+    let text =
+        wait_for("the keys", async || Some(server.output()).filter(|text| text.contains("/swagger/"))).await;
+    let reader = Api::new(server.url(), Some(&shown_key(&text, "read")));
+    assert_eq!(reader.total_count().await, 0, "the next start shows keys that work");
 }
 
 #[tokio::test(flavor = "multi_thread")]
