@@ -12,12 +12,11 @@
 //! ```
 
 mod assembly;
-mod bootstrap;
 pub mod cli;
 pub mod config;
 mod maintenance;
 mod running;
 
-pub use bootstrap::{BootstrapKeys, NewKeys};
 pub use config::Config;
+pub use gosight_runtime::bootstrap::{BootstrapKeys, NewKeys};
 pub use running::{Gosight, GosightBuilder, RunError, StartError};

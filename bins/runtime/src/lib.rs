@@ -1,5 +1,6 @@
 //! What all binaries of gosight share: configuration, logs, metrics, signals.
 
+pub mod bootstrap;
 pub mod chores;
 pub mod config;
 mod logs;

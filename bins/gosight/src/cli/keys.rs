@@ -11,7 +11,7 @@ use gosight_embedded::EmbeddedAccounts;
 use uuid::Uuid;
 
 use super::{ConfigArgs, output};
-use crate::bootstrap::{api_key, random_key};
+use gosight_runtime::bootstrap::{api_key, random_key};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum KeysCommand {

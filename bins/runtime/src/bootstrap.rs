@@ -30,7 +30,7 @@ pub struct NewKeys {
 }
 
 /// Id of the project that the first start makes.
-pub(crate) const DEFAULT_PROJECT: &str = "default";
+pub const DEFAULT_PROJECT: &str = "default";
 
 /// Why the first project could not be made.
 #[derive(Debug, thiserror::Error)]
@@ -52,14 +52,14 @@ pub enum BootstrapError {
 }
 
 /// A key of 192 random bits.
-pub(crate) fn random_key(test: bool) -> PresentedKey {
+pub fn random_key(test: bool) -> PresentedKey {
     let mut random = [0; 24];
     rand::rng().fill_bytes(&mut random);
     PresentedKey::from_random(random, test)
 }
 
 /// What is stored of `key`.
-pub(crate) fn api_key(
+pub fn api_key(
     key: &PresentedKey,
     project_id: ProjectId,
     name: &str,
@@ -83,7 +83,10 @@ pub(crate) fn api_key(
 
 /// Makes the project `default`, if there is no project, with the chosen keys or with new ones. Chosen keys are added at
 /// any start. Gives the new keys, if any.
-pub(crate) async fn bootstrap(
+///
+/// # Errors
+/// [`BootstrapError`] for a chosen key that is no good, or a store that fails.
+pub async fn bootstrap(
     store: &dyn KeyStore,
     clock: &dyn Clock,
     chosen: &BootstrapKeys,
