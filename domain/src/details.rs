@@ -6,6 +6,7 @@ use std::fmt;
 use serde::Deserialize;
 use serde::de::{Deserializer, Visitor};
 
+use crate::json::Object;
 use crate::text::check_nul;
 use crate::violation::{Violation, ViolationCode};
 
@@ -184,7 +185,7 @@ struct Click<'a> {
     #[serde(default)]
     y: Number,
     #[serde(default, borrow)]
-    target: Option<Target<'a>>,
+    target: Option<Object<Target<'a>>>,
 }
 
 #[derive(Default, Deserialize)]
@@ -201,7 +202,7 @@ struct Target<'a> {
 
 impl<'a> Click<'a> {
     fn into_details(self) -> Result<Details<'a>, Violation> {
-        let target = self.target.unwrap_or_default();
+        let Object(target) = self.target.unwrap_or_default();
         Ok(Details {
             click_x: fit!(self.x, i16, "payload.x"),
             click_y: fit!(self.y, i16, "payload.y"),
@@ -296,7 +297,7 @@ struct MouseMove {
     #[serde(default)]
     y: Number,
     #[serde(default)]
-    positions: Vec<Position>,
+    positions: Vec<Object<Position>>,
 }
 
 #[derive(Deserialize)]
@@ -313,7 +314,7 @@ impl MouseMove {
     fn into_details<'a>(self) -> Result<Details<'a>, Violation> {
         let alone = Position { x: self.x, y: self.y, offset_ms: Number(None) };
         let mut cursor = Vec::with_capacity(self.positions.len() + 1);
-        for position in self.positions.into_iter().chain([alone]) {
+        for Object(position) in self.positions.into_iter().chain([Object(alone)]) {
             let x = fit!(position.x, i16, "payload.x");
             let y = fit!(position.y, i16, "payload.y");
             let offset_ms = fit!(position.offset_ms, i32, "payload.positions.timeOffset").unwrap_or(0);
@@ -370,6 +371,8 @@ mod tests {
             ("click", r#"{"x":"12"}"#, "payload.x"),
             ("click", r#"{"target":"button"}"#, "payload.target"),
             ("click", r#"{"target":{"tag":1}}"#, "payload.target.tag"),
+            ("click", r##"{"target":["#buy"]}"##, "payload.target"),
+            ("mouse_move", r#"{"positions":[[1,2,-3]]}"#, "payload.positions[0]"),
             ("js_error", r#"{"message":{}}"#, "payload.message"),
             ("web_vitals", r#"{"lcp":[1]}"#, "payload.lcp"),
         ] {

@@ -1,7 +1,9 @@
 //! JSON objects that are kept as the sender wrote them.
 
 use std::fmt;
+use std::marker::PhantomData;
 
+use serde::de::value::MapAccessDeserializer;
 use serde::de::{self, DeserializeSeed, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::Value;
@@ -11,6 +13,30 @@ use crate::violation::{Violation, ViolationCode};
 
 /// Nesting that a JSON object may have: 64 levels, itself included.
 pub const MAX_DEPTH: usize = 64;
+
+/// A JSON object as `T`. A derived `T` alone would also take an array of its fields, in which nobody else would find them.
+#[derive(Debug, Default)]
+pub struct Object<T>(pub T);
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Object<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_map(ObjectVisitor(PhantomData)).map(Self)
+    }
+}
+
+struct ObjectVisitor<T>(PhantomData<T>);
+
+impl<'de, T: Deserialize<'de>> Visitor<'de> for ObjectVisitor<T> {
+    type Value = T;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<T, A::Error> {
+        T::deserialize(MapAccessDeserializer::new(map))
+    }
+}
 
 /// A JSON object in the sender's own text, checked once: well-formed, all text Unicode and without NUL, nested no
 /// deeper than allowed. The empty object takes no memory.

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use sha2::{Digest, Sha256};
 
+use crate::json::Object;
 use crate::text::{ProjectId, SessionId};
 use crate::time::{TimePolicy, Timestamp};
 use crate::violation::{Violation, ViolationCode};
@@ -227,7 +228,8 @@ impl EventReader {
             let reason = format!("has more than the {} entries that are allowed", self.max_events);
             return Err(Violation::new("events", ViolationCode::TooMany, reason));
         }
-        let head: RrwebHead = serde_json::from_str(event.get()).map_err(|_| not_rrweb(index))?;
+        let Object(head): Object<RrwebHead> =
+            serde_json::from_str(event.get()).map_err(|_| not_rrweb(index))?;
         let at = Timestamp::from_epoch(head.timestamp).map_err(|violation| Violation {
             field: format!("events[{index}].timestamp").into(),
             ..violation

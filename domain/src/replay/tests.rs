@@ -42,6 +42,7 @@ fn what_is_no_rrweb_is_refused() {
         (r#"[{"type":"2","timestamp":1795204259580}]"#, "events[0]"),
         (r#"[{"type":2.5,"timestamp":1795204259580}]"#, "events[0]"),
         (r#"[{"type":2}]"#, "events[0]"),
+        ("[[2,1795204259580]]", "events[0]"),
         (r#"[{"type":2,"timestamp":-5}]"#, "events[0].timestamp"),
     ] {
         assert_eq!(validate(events, |_| {}).unwrap_err().field, field, "{events}");

@@ -5,11 +5,9 @@ use std::fmt;
 use std::marker::PhantomData;
 
 use gosight_domain::json::MAX_DEPTH;
+pub(crate) use gosight_domain::json::Object;
 use gosight_domain::{Timestamp, Violation, ViolationCode};
-use serde::de::value::MapAccessDeserializer;
-use serde::de::{
-    self, Deserialize, DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor,
-};
+use serde::de::{self, Deserialize, DeserializeSeed, Deserializer, IgnoredAny, SeqAccess, Visitor};
 use serde_json::error::Category;
 
 use crate::error::{ApiError, Detail, ErrorCode};
@@ -163,30 +161,6 @@ impl<'de> Visitor<'de> for TextsVisitor {
 
     fn visit_unit<E>(self) -> Result<Self::Value, E> {
         Ok(Vec::new())
-    }
-}
-
-/// A JSON object as `T`. A derived `T` alone would also take an array of its fields.
-#[derive(Debug, Default)]
-pub(crate) struct Object<T>(pub T);
-
-impl<'de, T: Deserialize<'de>> Deserialize<'de> for Object<T> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_map(ObjectVisitor(PhantomData)).map(Self)
-    }
-}
-
-struct ObjectVisitor<T>(PhantomData<T>);
-
-impl<'de, T: Deserialize<'de>> Visitor<'de> for ObjectVisitor<T> {
-    type Value = T;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("an object")
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<T, A::Error> {
-        T::deserialize(MapAccessDeserializer::new(map))
     }
 }
 
