@@ -36,9 +36,7 @@ pub(crate) async fn write(service: Service, address: SocketAddr) {
 /// Reads the value, and fails when it is gone.
 pub(crate) async fn check(service: Service, address: SocketAddr) {
     let found = match service {
-        Service::Redis => {
-            redis(address, "GET key").strip_prefix("$4\r\n").unwrap_or_default().trim().to_owned()
-        }
+        Service::Redis => redis(address, "GET key").trim_start_matches("$4").trim().to_owned(),
         Service::Postgres => postgres(address, "SELECT value FROM t"),
         Service::ClickHouse => http(address, "SELECT value FROM t").trim().to_owned(),
         Service::Kafka => read_from_kafka(address),
