@@ -54,7 +54,8 @@ impl Dimension {
     }
 }
 
-fn cut(text: &str, max_chars: usize) -> &str {
+/// The first `max_chars` characters of `text`.
+pub(crate) fn cut(text: &str, max_chars: usize) -> &str {
     if text.len() <= max_chars {
         return text;
     }

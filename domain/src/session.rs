@@ -11,6 +11,7 @@ pub use trail::{CursorStep, Signal, Step, Trail};
 use crate::details::Details;
 use crate::event::{Channel, Device, Event, Geo};
 use crate::identity::EventId;
+use crate::rollup::cut;
 use crate::text::{AnonymousId, CampaignId, ProjectId, SessionId, UserId};
 use crate::time::Timestamp;
 
@@ -60,7 +61,8 @@ struct Seen<T> {
     value: T,
 }
 
-/// A page that was looked at. Page views count before mere events on a page.
+/// A page that was looked at. Page views count before mere events on a page. Long texts are cut: an event has one
+/// address, but a list of sessions has thousands.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 struct Visit {
     is_page_view: bool,
@@ -82,6 +84,9 @@ pub struct SessionPage<'a> {
 }
 
 impl Session {
+    /// Addresses of the entry and exit page longer than this are cut, in characters.
+    pub const MAX_URL_CHARS: usize = 2_048;
+
     /// The fold of one event; `None` when the event has no session.
     pub fn of(event: &Event, details: &Details<'_>) -> Option<Self> {
         let mut session = Self {
@@ -145,9 +150,9 @@ impl Session {
         let visit = Visit {
             is_page_view,
             at,
-            url: event.page.url.clone(),
-            path: event.page.path.clone(),
-            referrer: event.page.referrer.clone(),
+            url: cut(&event.page.url, Session::MAX_URL_CHARS).to_owned(),
+            path: cut(&event.page.path, Trail::MAX_PATH_CHARS).to_owned(),
+            referrer: cut(&event.page.referrer, Session::MAX_URL_CHARS).to_owned(),
         };
         match (is_entry, is_exit) {
             (true, true) => {
@@ -237,6 +242,17 @@ impl Session {
     /// What insights are found in.
     pub fn trail(&self) -> &Trail {
         &self.trail
+    }
+
+    /// Takes the trail out, to be kept apart: it is most of a session, and lists do not show it.
+    pub fn take_trail(&mut self) -> Trail {
+        std::mem::take(&mut self.trail)
+    }
+
+    /// The session with the trail that was [taken](Self::take_trail) out of it.
+    #[must_use]
+    pub fn with_trail(self, trail: Trail) -> Self {
+        Self { trail, ..self }
     }
 }
 

@@ -95,6 +95,63 @@ fn the_trail_keeps_the_earliest_steps_only() {
     assert_eq!(session.trail().steps().last().unwrap().at.as_millis(), START + 999);
 }
 
+/// Bytes of a session as stores keep it.
+fn stored_bytes(session: &Session) -> usize {
+    serde_json::to_vec(session).unwrap().len()
+}
+
+#[test]
+fn a_long_path_is_cut_and_kept_once() {
+    let path = format!("/{}", "ä".repeat(30_000));
+    let clicks: Vec<Event> = (1..=1_000)
+        .map(|n| on_page(&path, Event { payload: object(r#"{"x":1,"y":1}"#), ..event(n, "click", 0) }))
+        .collect();
+    let (first, rest) = clicks.split_at(500);
+    let mut session = fold(first);
+    session.merge(fold(rest));
+
+    let paths: Vec<&SharedPath> = session
+        .trail()
+        .steps()
+        .iter()
+        .filter_map(|step| match &step.signal {
+            Signal::Click { path, .. } => Some(path),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(paths.len(), 1_000);
+    assert_eq!(paths[0].chars().count(), Trail::MAX_PATH_CHARS);
+    assert!(paths.iter().all(|path| Arc::ptr_eq(path, paths[0])));
+    assert_eq!(session.entry_page().unwrap().path, &**paths[0]);
+    let one = stored_bytes(&fold(&clicks[..1]));
+    assert!(stored_bytes(&session) < one + 1_000 * 150, "{one} and {}", stored_bytes(&session));
+}
+
+#[test]
+fn long_addresses_are_cut() {
+    let mut view = event(1, "page_view", 0);
+    view.page = Page { url: "u".repeat(60_000), referrer: "r".repeat(60_000), ..Page::default() };
+    let session = fold(&[view]);
+    let page = session.entry_page().unwrap();
+    assert_eq!((page.url.len(), page.referrer.len()), (Session::MAX_URL_CHARS, Session::MAX_URL_CHARS));
+}
+
+#[test]
+fn a_trail_that_was_taken_out_can_be_put_back() {
+    let whole = fold(&[on_page("/a", event(1, "page_view", 0)), on_page("/a", event(2, "click", 5))]);
+    let mut rest = whole.clone();
+    let trail = rest.take_trail();
+    assert!(rest.trail().steps().is_empty());
+    assert_eq!(rest.with_trail(trail), whole);
+}
+
+#[test]
+fn a_trail_that_names_no_path_of_its_list_is_refused() {
+    let text = serde_json::to_string(fold(&[on_page("/a", event(1, "page_view", 0))]).trail()).unwrap();
+    assert!(serde_json::from_str::<Trail>(&text).is_ok(), "{text}");
+    assert!(serde_json::from_str::<Trail>(&text.replace(r#"["/a"]"#, "[]")).is_err());
+}
+
 fn any_event() -> impl Strategy<Value = Event> {
     let kind = prop_oneof![
         Just(("page_view", "{}")),
@@ -153,6 +210,13 @@ proptest! {
         let right_first = join(a, &join(b, &c));
         prop_assert_eq!(&left_first, &right_first);
         prop_assert_eq!(left_first, fold(&events));
+    }
+
+    #[test]
+    fn a_stored_session_comes_back_as_it_was(events in unique_events()) {
+        let session = fold(&events);
+        let text = serde_json::to_string(&session).unwrap();
+        prop_assert_eq!(serde_json::from_str::<Session>(&text).unwrap(), session);
     }
 
     #[test]

@@ -1,11 +1,16 @@
 //! What a session remembers of its events so that insights come out right whatever order they arrive in.
 
+mod stored;
+
+use std::collections::HashSet;
+
 use serde::{Deserialize, Serialize};
 
 use super::SharedPath;
 use crate::details::Details;
 use crate::event::Event;
 use crate::identity::EventId;
+use crate::rollup::{Dimension, cut};
 use crate::time::Timestamp;
 
 /// The earliest steps of a session in time order, bounded.
@@ -13,14 +18,17 @@ use crate::time::Timestamp;
 /// Keeping the *earliest* of a bounded number is commutative and associative where keeping the latest to arrive is
 /// not: the trail is the same function of the set of events in whatever order they came. Insights after the bound
 /// are not found; counts are not affected.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+///
+/// Paths are cut at [`MAX_PATH_CHARS`](Self::MAX_PATH_CHARS), and equal ones are kept once, also where a trail is
+/// stored: a client decides how long a path is and how often it comes.
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct Trail {
     steps: Vec<Step>,
     cursor: Vec<CursorStep>,
 }
 
 /// One event as far as insights care.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Step {
     /// When it happened.
     pub at: Timestamp,
@@ -31,7 +39,7 @@ pub struct Step {
 }
 
 /// What an event means to the detectors.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq)]
 pub enum Signal {
     /// A click.
     Click {
@@ -84,6 +92,8 @@ impl Trail {
     pub const MAX_STEPS: usize = 1_000;
     /// Most places of the pointer that are remembered.
     pub const MAX_CURSOR_STEPS: usize = 500;
+    /// Paths longer than this are cut, in characters, as in the rollup.
+    pub const MAX_PATH_CHARS: usize = Dimension::MAX_VALUE_CHARS;
 
     /// The steps, earliest first.
     pub fn steps(&self) -> &[Step] {
@@ -96,7 +106,8 @@ impl Trail {
     }
 
     pub(super) fn add(&mut self, event: &Event, details: &Details<'_>) {
-        let step = Step { at: event.timestamp, event_id: event.event_id, signal: Signal::of(event, details) };
+        let signal = Signal::of(event, details, |path| self.shared(path));
+        let step = Step { at: event.timestamp, event_id: event.event_id, signal };
         let at = self.steps.partition_point(|other| other.key() < step.key());
         if at < Self::MAX_STEPS && self.steps.get(at).is_none_or(|other| other.key() != step.key()) {
             self.steps.insert(at, step);
@@ -114,7 +125,16 @@ impl Trail {
         }
     }
 
-    pub(super) fn merge(&mut self, other: Self) {
+    /// `path` as the steps share it.
+    fn shared(&self, path: &str) -> SharedPath {
+        let path = cut(path, Self::MAX_PATH_CHARS);
+        let known =
+            self.steps.iter().rev().filter_map(|step| step.signal.path()).find(|known| ***known == *path);
+        known.map_or_else(|| path.into(), SharedPath::clone)
+    }
+
+    pub(super) fn merge(&mut self, mut other: Self) {
+        share_paths(&self.steps, &mut other.steps);
         let mine = std::mem::take(&mut self.steps);
         self.steps = merged(mine, other.steps, Self::MAX_STEPS, Step::key);
         let mine = std::mem::take(&mut self.cursor);
@@ -139,6 +159,16 @@ fn merged<T, K: Ord>(mine: Vec<T>, theirs: Vec<T>, max: usize, key: impl Fn(&T) 
     all
 }
 
+/// Lets `others` have the paths of `steps` where they are equal.
+fn share_paths(steps: &[Step], others: &mut [Step]) {
+    let paths: HashSet<SharedPath> = steps.iter().filter_map(|step| step.signal.path().cloned()).collect();
+    for path in others.iter_mut().filter_map(|step| step.signal.path_mut()) {
+        if let Some(known) = paths.get(path) {
+            *path = known.clone();
+        }
+    }
+}
+
 impl Step {
     fn key(&self) -> (Timestamp, EventId) {
         (self.at, self.event_id)
@@ -146,8 +176,8 @@ impl Step {
 }
 
 impl Signal {
-    fn of(event: &Event, details: &Details<'_>) -> Self {
-        let path = || SharedPath::from(event.page.path.as_str());
+    fn of(event: &Event, details: &Details<'_>, shared: impl Fn(&str) -> SharedPath) -> Self {
+        let path = || shared(&event.page.path);
         match event.event_type.as_str() {
             "click" => Self::Click {
                 place: details.click_x.zip(details.click_y),
@@ -158,6 +188,20 @@ impl Signal {
             "page_view" => Self::PageView { path: path() },
             "web_vitals" => Self::Vitals { lcp_ms: details.lcp_ms, ttfb_ms: details.ttfb_ms, path: path() },
             _ => Self::Other,
+        }
+    }
+
+    fn path(&self) -> Option<&SharedPath> {
+        match self {
+            Self::Click { path, .. } | Self::PageView { path } | Self::Vitals { path, .. } => Some(path),
+            Self::Error | Self::Other => None,
+        }
+    }
+
+    fn path_mut(&mut self) -> Option<&mut SharedPath> {
+        match self {
+            Self::Click { path, .. } | Self::PageView { path } | Self::Vitals { path, .. } => Some(path),
+            Self::Error | Self::Other => None,
         }
     }
 }
