@@ -1,0 +1,73 @@
+//! The settings of all distributed binaries, and their checks.
+
+use gosight_application::ingest::IngestRules;
+use gosight_clickhouse::ClickHouseConfig;
+use gosight_domain::insight::InsightThresholds;
+use gosight_enrich::EnrichConfig;
+use gosight_http::HttpConfig;
+use gosight_kafka::KafkaConfig;
+use gosight_postgres::PostgresConfig;
+use gosight_redis::RedisConfig;
+use gosight_runtime::LogsConfig;
+use gosight_runtime::settings::{
+    EventSettings, InvalidSetting, KeySettings, ProcessSettings, RateLimitSettings, ReplaySettings,
+    ingest_rules,
+};
+use serde::{Deserialize, Serialize};
+
+/// All settings. Each binary uses those of what it does.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Config {
+    /// The HTTP surface; processors answer `/health`, `/ready` and `/metrics` there.
+    pub http: HttpConfig,
+    /// What events may be.
+    pub events: EventSettings,
+    /// What replay chunks may be.
+    pub replay: ReplaySettings,
+    /// How much a project may send, over all ingestors together.
+    pub rate_limit: RateLimitSettings,
+    /// How keys are checked.
+    pub keys: KeySettings,
+    /// What user agents and addresses mean.
+    pub enrich: EnrichConfig,
+    /// The event log.
+    pub kafka: KafkaConfig,
+    /// The analytics store.
+    pub clickhouse: ClickHouseConfig,
+    /// Live state.
+    pub redis: RedisConfig,
+    /// Projects, keys and profiles.
+    pub postgres: PostgresConfig,
+    /// How the log is processed.
+    pub process: ProcessSettings,
+    /// When sessions show insights.
+    pub insights: InsightThresholds,
+    /// The process's own logs.
+    pub logs: LogsConfig,
+}
+
+impl Config {
+    /// Checks everything that can be checked without touching anything.
+    ///
+    /// # Errors
+    /// [`InvalidSetting`] for the first that cannot work.
+    pub fn validate(&self) -> Result<(), InvalidSetting> {
+        let of = |section: &str, key: &str, reason: String| {
+            InvalidSetting::new(format!("{section}.{key}"), reason)
+        };
+        self.http.validate().map_err(|error| of("http", &error.key, error.reason))?;
+        self.events.validate()?;
+        self.replay.validate()?;
+        self.rate_limit.limits()?;
+        self.process.validate()?;
+        self.kafka.validate().map_err(|error| of("kafka", &error.key, error.reason))?;
+        self.clickhouse.validate().map_err(|error| of("clickhouse", error.key, error.reason))?;
+        self.redis.validate().map_err(|error| of("redis", error.key, error.reason))?;
+        self.postgres.validate().map_err(|error| of("postgres", error.key, error.reason))
+    }
+
+    pub(crate) fn ingest_rules(&self) -> IngestRules {
+        ingest_rules(&self.events, &self.replay, self.kafka.max_record)
+    }
+}

@@ -1,0 +1,147 @@
+//! Adapters from settings.
+
+use std::sync::Arc;
+
+use gosight_application::backoff::Backoff;
+use gosight_application::decorators::CachedKeys;
+use gosight_application::ports::{
+    Clock, DeadLetters, HealthCheck, LogEnds, PortError, RateLimiter, SystemClock,
+};
+use gosight_application::{Telemetry, logs};
+use gosight_clickhouse::ClickHouseStore;
+use gosight_kafka::{KafkaDeadLetters, KafkaLog, KafkaLogEnds, TopicError, ensure_topics};
+use gosight_memory::MemoryRateLimiter;
+use gosight_postgres::PostgresAccounts;
+use gosight_redis::{Redis, RedisDeduplicator, RedisRateLimiter, RedisSessionCache};
+use gosight_runtime::Metrics;
+use tokio_util::sync::CancellationToken;
+
+use crate::config::Config;
+use crate::limiter::SharedOrOwn;
+use crate::node::NodeError;
+
+/// What every process has.
+pub(crate) struct Parts {
+    pub accounts: Arc<PostgresAccounts>,
+    pub keys: Arc<CachedKeys>,
+    pub clock: Arc<dyn Clock>,
+    pub metrics: Metrics,
+    pub telemetry: Telemetry,
+    /// What readiness depends on.
+    pub health: Vec<Arc<dyn HealthCheck>>,
+}
+
+impl Parts {
+    pub async fn open(config: &Config, stop: &CancellationToken) -> Result<Self, NodeError> {
+        let metrics = Metrics::new().map_err(|error| NodeError::Internal(error.into()))?;
+        let telemetry = Telemetry::new(metrics.recorder());
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        let accounts = Arc::new(
+            patiently(stop, "PostgreSQL", async || PostgresAccounts::connect(&config.postgres).await).await?,
+        );
+        let keys = Arc::new(CachedKeys::new(
+            accounts.clone(),
+            clock.clone(),
+            config.keys.cache(),
+            telemetry.clone(),
+        ));
+        let health: Vec<Arc<dyn HealthCheck>> = vec![accounts.clone()];
+        Ok(Self { accounts, keys, clock, metrics, telemetry, health })
+    }
+
+    /// The log to write to, once its topics are there and sound.
+    pub async fn log(
+        &mut self,
+        config: &Config,
+        stop: &CancellationToken,
+    ) -> Result<Arc<KafkaLog>, NodeError> {
+        let log = Arc::new(KafkaLog::new(&config.kafka)?);
+        patiently(stop, "Kafka", async || match ensure_topics(&config.kafka).await {
+            Ok(ensured) => {
+                if !ensured.created.is_empty() {
+                    tracing::info!(topics = ?ensured.created, "topics were made");
+                }
+                Ok(())
+            }
+            Err(TopicError::Port(error)) => Err(error),
+            Err(other) => Err(PortError::fatal("kafka", other)),
+        })
+        .await?;
+        self.health.push(log.clone());
+        Ok(log)
+    }
+
+    /// The analytics store as processors write it.
+    pub async fn store(
+        &mut self,
+        config: &Config,
+        redis: Option<&Redis>,
+        dead_letters: Arc<dyn DeadLetters>,
+        stop: &CancellationToken,
+    ) -> Result<Arc<ClickHouseStore>, NodeError> {
+        let store = patiently(stop, "ClickHouse", async || {
+            let cache = redis.map(|redis| -> Arc<dyn gosight_application::ports::SessionCache> {
+                Arc::new(RedisSessionCache::new(redis.clone()))
+            });
+            ClickHouseStore::connect(&config.clickhouse, cache, dead_letters.clone(), config.insights.clone())
+                .await
+        })
+        .await?;
+        let store = Arc::new(store);
+        self.health.push(store.clone());
+        Ok(store)
+    }
+
+    /// The limit at the door.
+    pub fn limiter(&self, config: &Config, redis: &Redis) -> Result<Arc<dyn RateLimiter>, NodeError> {
+        let limits = config.rate_limit.limits()?;
+        let shared =
+            gosight_redis::RateLimits { events_per_second: limits.events_per_second, burst: limits.burst };
+        let shared = Arc::new(RedisRateLimiter::new(redis.clone(), shared));
+        Ok(Arc::new(SharedOrOwn::new(shared, Arc::new(MemoryRateLimiter::new(limits)))))
+    }
+}
+
+/// Live state.
+pub(crate) fn redis(config: &Config) -> Result<Redis, NodeError> {
+    Redis::new(&config.redis).map_err(|error| NodeError::Port(PortError::fatal("redis", error)))
+}
+
+/// Marks of events, in front of the store that knows them all.
+pub(crate) fn deduplicator(redis: &Redis, store: &Arc<ClickHouseStore>) -> Arc<RedisDeduplicator> {
+    Arc::new(RedisDeduplicator::new(redis.clone(), store.clone()))
+}
+
+/// Records that were put aside.
+pub(crate) fn dead_letters(config: &Config, log: &KafkaLog) -> Result<Arc<KafkaDeadLetters>, NodeError> {
+    Ok(Arc::new(KafkaDeadLetters::new(&config.kafka, log)?))
+}
+
+/// How far the processed logs go.
+pub(crate) fn log_ends(config: &Config) -> Result<Vec<Arc<dyn LogEnds>>, NodeError> {
+    let ends = [logs::EVENTS, logs::REPLAY].map(|log| KafkaLogEnds::connect(&config.kafka, log));
+    ends.into_iter().map(|ends| -> Result<Arc<dyn LogEnds>, NodeError> { Ok(Arc::new(ends?)) }).collect()
+}
+
+/// Waits for a server that is not there yet: processes and servers start in any order.
+async fn patiently<T>(
+    stop: &CancellationToken,
+    server: &'static str,
+    open: impl AsyncFn() -> Result<T, PortError>,
+) -> Result<T, NodeError> {
+    let mut backoff = Backoff::new(gosight_application::backoff::BackoffPolicy::default());
+    loop {
+        match open().await {
+            Ok(opened) => return Ok(opened),
+            Err(error) if error.is_transient() => {
+                let wait = backoff.next_wait(error.retry_after());
+                tracing::warn!(server, %error, ?wait, "not there yet, trying again");
+                tokio::select! {
+                    () = stop.cancelled() => return Err(NodeError::Stopped),
+                    () = tokio::time::sleep(wait) => {}
+                }
+            }
+            Err(error) => return Err(error.into()),
+        }
+    }
+}
