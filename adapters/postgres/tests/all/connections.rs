@@ -6,10 +6,10 @@ use gosight_application::ports::{Effect, Health, HealthCheck, KeyStore, KeyUsage
 use gosight_conformance::factory::NOON;
 use gosight_conformance::key_store::{key, presented};
 use gosight_postgres::{PostgresAccounts, PostgresConfig};
+use gosight_services::{Proxy, Service};
 use sqlx::{Connection, PgConnection};
 
 use crate::database::Database;
-use crate::proxy::Proxy;
 use crate::{fatal_text, in_time, transient_effect, until_up};
 
 fn usage() -> KeyUsage {
@@ -49,6 +49,14 @@ async fn with_locked_key(database: &Database, config: &PostgresConfig) -> (Postg
     sqlx::query("BEGIN").execute(&mut holder).await.unwrap();
     sqlx::query("SELECT 1 FROM api_keys FOR UPDATE").execute(&mut holder).await.unwrap();
     (PostgresAccounts::open(config).unwrap(), holder)
+}
+
+/// A proxy before the shared server, and the URL of the database through it.
+fn behind_proxy(database: &Database) -> (Proxy, String) {
+    let server = Service::Postgres.address();
+    let proxy = Proxy::to(server);
+    let url = database.url().replace(&server.to_string(), &proxy.address().to_string());
+    (proxy, url)
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -123,9 +131,7 @@ async fn calls_that_are_given_up_leave_working_connections_behind() {
 async fn a_server_that_does_not_answer_is_transient_and_others_take_its_connections_place() {
     let database = Database::create().await;
     database.accounts().await.create_key(&key(1)).await.unwrap();
-    let server = gosight_services::Service::Postgres.address();
-    let proxy = Proxy::start(server).await;
-    let url = database.url().replace(&server.to_string(), &proxy.address.to_string());
+    let (proxy, url) = behind_proxy(&database);
     let config = PostgresConfig {
         url: url.into(),
         max_connections: 2,
@@ -136,22 +142,34 @@ async fn a_server_that_does_not_answer_is_transient_and_others_take_its_connecti
     assert_eq!(request_count(&accounts).await, 0);
     until_up(&accounts).await;
 
-    proxy.block();
+    proxy.pause(true);
     assert_eq!(transient_effect(in_time(accounts.find_key(&key(1).hash)).await), Effect::None);
     assert_eq!(transient_effect(in_time(accounts.record_usage(&[usage()])).await), Effect::None);
     assert!(matches!(in_time(accounts.check()).await, Health::Down(_)));
 
-    proxy.unblock();
+    proxy.pause(false);
     assert_eq!(in_time(request_count(&accounts)).await, 0);
     until_up(&accounts).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn connections_that_were_cut_are_replaced_without_anyone_noticing() {
+    let database = Database::create().await;
+    database.accounts().await.create_key(&key(1)).await.unwrap();
+    let (proxy, url) = behind_proxy(&database);
+    let config = PostgresConfig { url: url.into(), ..database.config() };
+    let accounts = PostgresAccounts::open(&config).unwrap();
+    for _ in 0..5 {
+        accounts.record_usage(&[usage()]).await.unwrap();
+        proxy.cut();
+    }
+    assert_eq!(request_count(&accounts).await, 5);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_answer_that_never_comes_leaves_the_outcome_unknown() {
     let database = Database::create().await;
-    let server = gosight_services::Service::Postgres.address();
-    let proxy = Proxy::start(server).await;
-    let url = database.url().replace(&server.to_string(), &proxy.address.to_string());
+    let (proxy, url) = behind_proxy(&database);
     let config = PostgresConfig { statement_timeout: Duration::from_secs(5), ..database.config() };
     let (_, mut holder) = with_locked_key(&database, &config).await;
     let accounts = PostgresAccounts::open(&PostgresConfig { url: url.into(), ..config }).unwrap();
@@ -159,10 +177,10 @@ async fn an_answer_that_never_comes_leaves_the_outcome_unknown() {
     let recording = tokio::spawn(async move { other.record_usage(&[usage()]).await });
     // The server has the statement; its answer is lost on the way.
     blocked_process(&mut holder).await;
-    proxy.block();
+    proxy.pause(true);
     holder.close().await.unwrap();
     assert_eq!(transient_effect(in_time(recording).await.unwrap()), Effect::Unknown);
-    proxy.unblock();
+    proxy.pause(false);
     // It was done all the same.
     assert_eq!(in_time(request_count(&accounts)).await, 1);
 }

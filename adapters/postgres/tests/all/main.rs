@@ -4,9 +4,7 @@
 mod conformance;
 mod connections;
 mod database;
-mod instance;
 mod outages;
-mod proxy;
 mod schema;
 mod statements;
 

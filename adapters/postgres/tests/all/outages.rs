@@ -12,15 +12,15 @@ use gosight_conformance::factory::{object, project};
 use gosight_conformance::key_store::{key, presented};
 use gosight_domain::profile::ProfileKind;
 use gosight_postgres::{PostgresAccounts, PostgresConfig};
+use gosight_services::{Instance, Service};
 use sqlx::{Connection, PgConnection};
 
 use crate::conformance::AtNoon;
-use crate::instance::{Instance, Stop};
 use crate::{in_time, transient_effect, until_up};
 
 fn config(instance: &Instance) -> PostgresConfig {
     PostgresConfig {
-        url: instance.url("gosight", "postgres").into(),
+        url: instance.url().into(),
         acquire_timeout: Duration::from_secs(2),
         ..PostgresConfig::default()
     }
@@ -28,51 +28,59 @@ fn config(instance: &Instance) -> PostgresConfig {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_stopped_server_is_transient_and_all_goes_on_when_it_is_back() {
-    let instance = Instance::start_new();
+    let instance = Instance::start(Service::Postgres);
     let accounts = Arc::new(PostgresAccounts::connect(&config(&instance)).await.unwrap());
     accounts.create_key(&key(1)).await.unwrap();
     let no_cache = KeyCacheConfig { life: Duration::ZERO, capacity: 0 };
     let validator = CachedKeys::new(accounts.clone(), Arc::new(AtNoon), no_cache, Telemetry::default());
     validator.validate(&presented(1)).await.unwrap();
 
-    for how in [Stop::Fast, Stop::Kill] {
-        instance.stop(how);
+    for how in ["stopped", "killed"] {
+        if how == "stopped" {
+            instance.stop();
+        } else {
+            instance.kill();
+        }
         for n in [1, 2] {
             let refused = in_time(validator.validate(&presented(n))).await.unwrap_err();
-            assert!(matches!(refused, PortError::Transient { .. }), "{how:?}: {refused}");
+            assert!(matches!(refused, PortError::Transient { .. }), "{how}: {refused}");
         }
-        assert_eq!(transient_effect(in_time(accounts.create_key(&key(3))).await), Effect::None, "{how:?}");
+        assert_eq!(transient_effect(in_time(accounts.create_key(&key(3))).await), Effect::None, "{how}");
         let profiles = [("u".to_owned(), object("{}"))];
         let put = in_time(accounts.put(&project("p"), ProfileKind::User, &profiles)).await;
-        assert_eq!(transient_effect(put), Effect::None, "{how:?}");
-        assert!(matches!(in_time(accounts.check()).await, Health::Down(_)), "{how:?}");
+        assert_eq!(transient_effect(put), Effect::None, "{how}");
+        assert!(matches!(in_time(accounts.check()).await, Health::Down(_)), "{how}");
 
-        instance.start();
+        instance.start_again();
         in_time(validator.validate(&presented(1))).await.expect("as before");
         let unknown = in_time(validator.validate(&presented(2))).await.unwrap_err();
-        assert!(matches!(unknown, PortError::Rejected { .. }), "{how:?}: {unknown}");
+        assert!(matches!(unknown, PortError::Rejected { .. }), "{how}: {unknown}");
         until_up(&*accounts).await;
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn accounts_can_be_opened_while_the_server_is_away() {
-    let instance = Instance::start_new();
+    let instance = Instance::start(Service::Postgres);
     gosight_postgres::migrate(&config(&instance)).await.unwrap();
-    instance.stop(Stop::Fast);
+    instance.stop();
     let accounts = PostgresAccounts::open(&config(&instance)).unwrap();
     assert_eq!(transient_effect(in_time(accounts.list_projects()).await), Effect::None);
     transient_effect(in_time(PostgresAccounts::connect(&config(&instance))).await);
-    instance.start();
+    instance.start_again();
     assert_eq!(in_time(accounts.list_projects()).await.unwrap(), []);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_server_without_a_connection_to_spare_is_transient() {
-    let instance = Instance::start_new();
-    let mut admin = PgConnection::connect(&instance.url("gosight", "postgres")).await.unwrap();
-    sqlx::query("CREATE ROLE many LOGIN CONNECTION LIMIT 0").execute(&mut admin).await.unwrap();
-    let config = PostgresConfig { url: instance.url("many", "postgres").into(), ..config(&instance) };
+    let instance = Instance::start(Service::Postgres);
+    let mut admin = PgConnection::connect(&instance.url()).await.unwrap();
+    sqlx::query("CREATE ROLE many LOGIN PASSWORD 'many' CONNECTION LIMIT 0")
+        .execute(&mut admin)
+        .await
+        .unwrap();
+    let url = instance.url().replace("gosight:gosight@", "many:many@");
+    let config = PostgresConfig { url: url.into(), ..config(&instance) };
     let accounts = PostgresAccounts::open(&config).unwrap();
     assert_eq!(transient_effect(in_time(accounts.list_projects()).await), Effect::None);
     admin.close().await.unwrap();

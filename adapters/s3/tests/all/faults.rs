@@ -6,8 +6,9 @@ use bytes::Bytes;
 use gosight_application::ports::{Effect, Health, HealthCheck, ReplayArchive};
 use gosight_domain::replay::ContentHash;
 use gosight_s3::{S3Config, S3ReplayArchive, S3RetryConfig};
+use gosight_services::{Instance, Service};
 
-use crate::place::Place;
+use crate::place::{Place, server_config};
 use crate::proxy::{Act, Proxy};
 use crate::{fatal_text, in_time, transient_effect, until_up};
 
@@ -191,4 +192,25 @@ async fn a_listing_goes_on_over_pages_that_fail() {
     }
     setup.proxy.will(&[Act::Answer(503, "SlowDown"), Act::Hangup]);
     assert_eq!(setup.archive.list("p/", None, 10).await.unwrap().len(), 5);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_put_survives_a_kill_and_all_goes_on_after_it() {
+    let instance = Instance::start(Service::S3);
+    let config = S3Config {
+        endpoint: instance.s3_access().endpoint,
+        create_bucket: true,
+        retry: S3RetryConfig { attempts: 1, ..server_config().retry },
+        ..server_config()
+    };
+    let archive = S3ReplayArchive::connect(&config).await.unwrap();
+    for n in 1..=2 {
+        put(&archive, object(n)).await.unwrap();
+        instance.kill();
+        assert_eq!(transient_effect(put(&archive, object(9)).await), Effect::None);
+        assert_eq!(transient_effect(in_time(archive.get("p/s.gz", None)).await), Effect::None);
+        instance.start_again();
+        until_up(&archive).await;
+        assert_eq!(archive.get("p/s.gz", None).await.unwrap(), Some(object(n)));
+    }
 }
