@@ -10,7 +10,9 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use gosight_application::ports::{DeadLetter, DeadLetters, DeadLettersError, LogError, LogPosition, PortError};
+use gosight_application::ports::{
+    DeadLetter, DeadLetters, DeadLettersError, LogError, LogPosition, PortError,
+};
 use rdkafka::Message;
 use rdkafka::message::BorrowedMessage;
 
@@ -53,7 +55,8 @@ impl KafkaDeadLetters {
     }
 
     async fn send(&self, letters: &[Outgoing<'_>]) -> Result<(), DeadLettersError> {
-        let sent = self.log.producer().deliver(&self.topic.name, letters, self.config.max_message_bytes()).await;
+        let sent =
+            self.log.producer().deliver(&self.topic.name, letters, self.config.max_message_bytes()).await;
         sent.map_err(|error: LogError| match error {
             PortError::Transient { adapter, effect, retry_after, source } => {
                 PortError::Transient { adapter, effect, retry_after, source }
@@ -140,14 +143,10 @@ impl fmt::Debug for KafkaDeadLetters {
 #[async_trait]
 impl DeadLetters for KafkaDeadLetters {
     async fn put(&self, letters: &[DeadLetter]) -> Result<(), DeadLettersError> {
-        let encoded: Vec<(String, Vec<u8>)> = letters
-            .iter()
-            .map(|letter| (letter.position.to_string(), letter::encode(letter)))
-            .collect();
-        let outgoing: Vec<Outgoing<'_>> = encoded
-            .iter()
-            .map(|(key, value)| Outgoing { key: key.as_bytes(), value: Some(value) })
-            .collect();
+        let encoded: Vec<(String, Vec<u8>)> =
+            letters.iter().map(|letter| (letter.position.to_string(), letter::encode(letter))).collect();
+        let outgoing: Vec<Outgoing<'_>> =
+            encoded.iter().map(|(key, value)| Outgoing { key: key.as_bytes(), value: Some(value) }).collect();
         self.send(&outgoing).await
     }
 

@@ -67,10 +67,8 @@ impl fmt::Debug for KafkaLog {
 impl RecordLog for KafkaLog {
     async fn append(&self, log: &str, records: Vec<Record>) -> Result<(), LogError> {
         let topic = self.topic(log)?;
-        let outgoing: Vec<Outgoing<'_>> = records
-            .iter()
-            .map(|record| Outgoing { key: &record.key, value: Some(&record.value) })
-            .collect();
+        let outgoing: Vec<Outgoing<'_>> =
+            records.iter().map(|record| Outgoing { key: &record.key, value: Some(&record.value) }).collect();
         self.producer.deliver(&topic.name, &outgoing, self.config.max_record.as_u64()).await
     }
 }

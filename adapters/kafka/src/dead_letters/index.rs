@@ -111,7 +111,8 @@ mod tests {
 
     #[test]
     fn the_first_since_the_last_removal_counts() {
-        let notes = [(5, Some(0)), (5, Some(1)), (7, Some(2)), (7, None), (7, Some(4)), (8, Some(5)), (8, None)];
+        let notes =
+            [(5, Some(0)), (5, Some(1)), (7, Some(2)), (7, None), (7, Some(4)), (8, Some(5)), (8, None)];
         assert_eq!(offsets(index(None, 10, &notes)), (vec![(5, 0), (7, 4)], None));
     }
 

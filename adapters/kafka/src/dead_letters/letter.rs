@@ -51,8 +51,11 @@ fn cut(text: &str) -> &str {
 pub(super) fn decode(message: &BorrowedMessage<'_>) -> Result<DeadLetter, Failure> {
     let Place { partition, offset } = Place::of(message);
     let key = message.key().unwrap_or_default();
-    decode_parts(key, message.payload().unwrap_or_default())
-        .map_err(|reason| Failure::BadLetter { partition, offset, reason })
+    decode_parts(key, message.payload().unwrap_or_default()).map_err(|reason| Failure::BadLetter {
+        partition,
+        offset,
+        reason,
+    })
 }
 
 fn decode_parts(key: &[u8], value: &[u8]) -> Result<DeadLetter, String> {
@@ -98,7 +101,8 @@ mod tests {
 
     #[test]
     fn a_letter_keeps_its_form() {
-        let header = r#"{"v":1,"project_id":"shop","reason":"not_json","detail":"line 1\nline 2","at":1700000000000}"#;
+        let header =
+            r#"{"v":1,"project_id":"shop","reason":"not_json","detail":"line 1\nline 2","at":1700000000000}"#;
         let expected = [header.as_bytes(), b"\n\0{\n\xff"].concat();
         assert_eq!(encode(&letter()), expected);
         assert_eq!(decode_parts(b"a/log/3/7", &expected), Ok(letter()));

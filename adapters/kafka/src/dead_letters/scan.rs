@@ -108,8 +108,7 @@ fn bounds(reader: &Reader, topic: &str, timeout: Duration) -> Result<Vec<Range>,
         return Err(read_error(KafkaError::MetadataFetch(error.into())));
     }
     let of_partition = |partition: &rdkafka::metadata::MetadataPartition| {
-        let (first, end) =
-            reader.fetch_watermarks(topic, partition.id(), timeout).map_err(read_error)?;
+        let (first, end) = reader.fetch_watermarks(topic, partition.id(), timeout).map_err(read_error)?;
         Ok(Range { partition: partition.id(), first, end })
     };
     found.partitions().iter().map(of_partition).collect()

@@ -177,8 +177,9 @@ fn seek(
         list.add_partition_offset(topic, partition, offset_of(offset)).map_err(port_error)?;
         let sought = consumer.seek_partitions(list, timeout).map_err(read_error)?;
         let elements = sought.elements();
-        let element =
-            elements.first().ok_or_else(|| Failure::NoPartition { topic: topic.to_owned(), partition }.fatal())?;
+        let element = elements
+            .first()
+            .ok_or_else(|| Failure::NoPartition { topic: topic.to_owned(), partition }.fatal())?;
         match element.error() {
             Ok(()) => return Ok(()),
             // It was assigned a moment ago and does not run yet.

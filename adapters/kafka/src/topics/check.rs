@@ -101,7 +101,8 @@ impl Found {
         let found = usize::try_from(self.number(SETTING)?).unwrap_or(0);
         let copies = self.fewest_copies();
         if copies > 1 && found < 2 {
-            let reason = format!("{found} of {copies} copies acknowledges alone and may be lost alone; set it to 2");
+            let reason =
+                format!("{found} of {copies} copies acknowledges alone and may be lost alone; set it to 2");
             return Some(error(topic, SETTING, reason));
         }
         if found > copies {
@@ -109,7 +110,8 @@ impl Found {
             return Some(error(topic, SETTING, reason));
         }
         (copies > 1 && found == copies).then(|| {
-            let reason = format!("all {copies} copies are needed: nothing can be written while a broker is away");
+            let reason =
+                format!("all {copies} copies are needed: nothing can be written while a broker is away");
             warning(topic, SETTING, reason)
         })
     }
@@ -118,7 +120,8 @@ impl Found {
         const SETTING: &str = "unclean.leader.election.enable";
         let is_on = self.settings.get(SETTING).is_some_and(|value| value == "true");
         (is_on && self.fewest_copies() > 1).then(|| {
-            let reason = "a copy that lacks acknowledged records may become the leader; set it to false".to_owned();
+            let reason =
+                "a copy that lacks acknowledged records may become the leader; set it to false".to_owned();
             error(topic, SETTING, reason)
         })
     }
@@ -128,8 +131,12 @@ impl Found {
         let found = self.settings.get(SETTING)?;
         (found != topic.cleanup.as_str()).then(|| {
             let reason = match topic.cleanup {
-                Cleanup::Compact => format!("is {found}: dead letters would be removed by age; set it to compact"),
-                Cleanup::Delete => format!("is {found}: records with an equal key would be removed; set it to delete"),
+                Cleanup::Compact => {
+                    format!("is {found}: dead letters would be removed by age; set it to compact")
+                }
+                Cleanup::Delete => {
+                    format!("is {found}: records with an equal key would be removed; set it to delete")
+                }
             };
             error(topic, SETTING, reason)
         })
@@ -212,7 +219,8 @@ mod tests {
             assert_eq!(faults(logs::EVENTS, 3, &found), [(setting, false)], "{setting} {value}");
         }
         assert_eq!(faults(logs::EVENTS, 3, &found(20, 3, &[("retention.ms", "-1")])), []);
-        let one_copy = found(20, 1, &[("min.insync.replicas", "1"), ("unclean.leader.election.enable", "true")]);
+        let one_copy =
+            found(20, 1, &[("min.insync.replicas", "1"), ("unclean.leader.election.enable", "true")]);
         assert_eq!(faults(logs::EVENTS, 1, &one_copy), [("replication_factor", false)]);
     }
 

@@ -1,132 +1,14 @@
 //! Several consumers of one group: partitions move between them, and nothing is lost or read twice.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::fmt;
-use std::sync::{Arc, Mutex};
+use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
-use async_trait::async_trait;
-use gosight_application::Telemetry;
-use gosight_application::backoff::BackoffPolicy;
-use gosight_application::ports::{
-    AssignmentChange, BatchStore, CommitError, Committed, EventSource, Nothing, PolledBatch, PortError,
-    ProcessedBatch, SystemClock,
-};
-use gosight_application::process::{
-    BatchHandler, ConsumerConfig, HandlerError, LogConsumer, ProcessError, ProcessStatus, Refusals,
-};
-use gosight_domain::ledger::LedgerRow;
-use tokio::sync::watch;
-use tokio::task::JoinHandle;
+use gosight_application::ports::{AssignmentChange, EventSource, LogEnds};
 use tokio_util::sync::CancellationToken;
 
-use crate::harness::{
-    LIMITS, LOG, PATIENCE, Topics, append_numbers, assigned, next_change, poll, read_to, shared, text,
-};
-
-/// Everything that was stored, with the ledger that says from where.
-#[derive(Debug)]
-struct Store {
-    ledger: Mutex<Ledger>,
-    stored: watch::Sender<usize>,
-}
-
-#[derive(Debug, Default)]
-struct Ledger {
-    ends: BTreeMap<u32, u64>,
-    values: Vec<String>,
-    /// Who stored a batch, in order.
-    consumers: BTreeSet<&'static str>,
-}
-
-impl Store {
-    fn new() -> Arc<Self> {
-        Arc::new(Self { ledger: Mutex::default(), stored: watch::Sender::new(0) })
-    }
-
-    async fn wait_for(&self, holds: impl Fn(&Ledger) -> bool) {
-        let mut stored = self.stored.subscribe();
-        let reached = stored.wait_for(|_| holds(&self.ledger.lock().unwrap()));
-        tokio::time::timeout(PATIENCE, reached).await.expect("stored in time").unwrap();
-    }
-}
-
-/// One consumer's way to the store. The values of a batch travel from the handler to the commit beside the batch.
-struct Member {
-    name: &'static str,
-    store: Arc<Store>,
-    handled: Mutex<BTreeMap<u32, Vec<String>>>,
-}
-
-impl fmt::Debug for Member {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name)
-    }
-}
-
-#[async_trait]
-impl BatchHandler for Member {
-    async fn handle(&self, batch: &PolledBatch, _: &Refusals) -> Result<ProcessedBatch, HandlerError> {
-        let values = batch.records.iter().map(|record| text(&record.value)).collect();
-        self.handled.lock().unwrap().insert(batch.span.partition, values);
-        Ok(ProcessedBatch::empty(LedgerRow::new(batch.span.clone())))
-    }
-}
-
-#[async_trait]
-impl BatchStore for Member {
-    async fn next_offsets(&self, _: &str) -> Result<BTreeMap<u32, u64>, PortError<Nothing>> {
-        Ok(self.store.ledger.lock().unwrap().ends.clone())
-    }
-
-    async fn commit(&self, batch: &ProcessedBatch) -> Result<Committed, CommitError> {
-        let span = &batch.ledger.span;
-        let count = {
-            let mut ledger = self.store.ledger.lock().unwrap();
-            let end = ledger.ends.get(&span.partition).copied().unwrap_or(0);
-            if span.first != end {
-                return Err(PortError::fatal("store", format!("{span} does not join at {end}")));
-            }
-            ledger.ends.insert(span.partition, span.next());
-            ledger.consumers.insert(self.name);
-            let values = self.handled.lock().unwrap().remove(&span.partition).unwrap();
-            ledger.values.extend(values);
-            ledger.values.len()
-        };
-        self.store.stored.send_replace(count);
-        Ok(Committed::Now)
-    }
-}
-
-struct Running {
-    task: JoinHandle<Result<(), ProcessError>>,
-    stop: CancellationToken,
-    status: Arc<ProcessStatus>,
-}
-
-impl Running {
-    fn start(topics: &Topics, name: &'static str, store: &Arc<Store>) -> Self {
-        let member = Arc::new(Member { name, store: store.clone(), handled: Mutex::default() });
-        let status = Arc::new(ProcessStatus::new(name, LOG));
-        let consumer = LogConsumer {
-            source: shared(topics.source("g", LOG)),
-            store: member.clone(),
-            handler: member,
-            clock: Arc::new(SystemClock),
-            status: status.clone(),
-            telemetry: Telemetry::default(),
-            config: ConsumerConfig { limits: LIMITS, backoff: BackoffPolicy::default() },
-        };
-        let stop = CancellationToken::new();
-        let stopped = stop.clone();
-        Self { task: tokio::spawn(async move { consumer.run(stopped).await }), stop, status }
-    }
-
-    async fn stop(self) {
-        self.stop.cancel();
-        tokio::time::timeout(PATIENCE, self.task).await.expect("ends in time").unwrap().unwrap();
-    }
-}
+use crate::harness::{LIMITS, LOG, PATIENCE, Topics, append_numbers, assigned, next_change, poll, read_to};
+use crate::members::{Running, Store};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn members_come_and_go_and_each_record_is_stored_once() {
@@ -154,13 +36,11 @@ async fn members_come_and_go_and_each_record_is_stored_once() {
     second.stop().await;
     // All partitions are the third's now, and go on.
     writing.cancel();
-    let written: u32 = writer.await.unwrap();
-    store.wait_for(|ledger| ledger.values.len() as u32 >= written).await;
+    let written = writer.await.unwrap();
+    store.wait_for(|ledger| ledger.values.len() >= written as usize).await;
     assert_eq!(third.status.partitions().len(), 3);
     third.stop().await;
-    let mut values = store.ledger.lock().unwrap().values.clone();
-    values.sort();
-    assert_eq!(values, (0..written).map(|n| format!("{n:08}")).collect::<Vec<_>>());
+    assert_eq!(store.sorted(), (0..written).map(|n| format!("{n:08}")).collect::<Vec<_>>());
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use bytesize::ByteSize;
 use futures::future::join_all;
 use gosight_application::ports::{
-    AssignmentChange, EventSource, PartitionSource, PollLimits, PolledBatch, Record, RecordLog,
+    AssignmentChange, EventSource, LogEnds, PartitionSource, PollLimits, PolledBatch, Record, RecordLog,
 };
 use gosight_kafka::config::{DEAD_LETTERS, TopicConfig};
 use gosight_kafka::{KafkaConfig, KafkaLog, KafkaSource, ensure_topics};

@@ -6,6 +6,7 @@ mod conformance;
 mod dead_letters;
 mod group;
 mod harness;
+mod members;
 mod outages;
 mod produce;
 mod records;

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use futures::poll;
 use gosight_application::ports::{Effect, LogError, PortError, Record, RecordLog};
+use gosight_kafka::config::TopicConfig;
 use gosight_kafka::{KafkaConfig, KafkaLog};
 
 use crate::harness::{LOG, Topics, record, text};
@@ -11,7 +12,7 @@ use crate::harness::{LOG, Topics, record, text};
 /// A broker that nobody runs.
 fn away(change: impl FnOnce(&mut KafkaConfig)) -> KafkaLog {
     let mut config = KafkaConfig { brokers: vec!["127.0.0.1:1".to_owned()], ..KafkaConfig::default() };
-    config.topics.insert(LOG.to_owned(), Default::default());
+    config.topics.insert(LOG.to_owned(), TopicConfig::default());
     config.produce.delivery_timeout = Duration::from_secs(1);
     change(&mut config);
     KafkaLog::new(&config).unwrap()

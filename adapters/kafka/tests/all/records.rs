@@ -103,7 +103,8 @@ async fn spans_join_over_offsets_without_records() {
         let batch = partition.poll(&one).await.unwrap();
         assert_eq!(batch.span.first, next);
         next = batch.span.next();
-        values.extend(batch.records.iter().map(|record| (record.offset, crate::harness::text(&record.value))));
+        values
+            .extend(batch.records.iter().map(|record| (record.offset, crate::harness::text(&record.value))));
     }
     // Each transaction ends with a marker, which takes an offset.
     assert_eq!(values, [(0, "a".to_owned()), (4, "c".to_owned()), (8, "e".to_owned())]);
