@@ -221,7 +221,11 @@ async fn health_tells_of_a_replica() {
     let server = Server::forgetful();
     server.command("REPLICAOF 127.0.0.1 1").await;
     let all = All::on(&server.config());
-    assert!(matches!(all.redis.check().await, Health::Down(why) if why.contains("replica")));
+    until(
+        "health tells",
+        async || matches!(all.redis.check().await, Health::Down(why) if why.contains("replica")),
+    )
+    .await;
     passing(all.save().await);
     server.command("REPLICAOF NO ONE").await;
     all.recovers().await;
@@ -230,6 +234,10 @@ async fn health_tells_of_a_replica() {
 #[tokio::test]
 async fn health_tells_of_eviction() {
     let server = Server::with(&[("maxmemory", "100mb"), ("maxmemory-policy", "volatile-lru")]);
-    let health = server.redis().check().await;
-    assert!(matches!(&health, Health::Degraded(why) if why.contains("volatile-lru")), "{health:?}");
+    let redis = server.redis();
+    until(
+        "health tells",
+        async || matches!(redis.check().await, Health::Degraded(why) if why.contains("volatile-lru")),
+    )
+    .await;
 }

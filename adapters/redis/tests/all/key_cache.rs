@@ -116,7 +116,8 @@ async fn what_cannot_be_read_is_asked_again() {
 #[tokio::test(flavor = "multi_thread")]
 async fn without_redis_the_validator_is_asked() {
     let server = Server::forgetful();
-    let (cache, asked) = cache(&server.config());
+    let (cache, asked) =
+        cache(&RedisConfig { request_timeout: Duration::from_millis(100), ..server.config() });
     assert_eq!(ask(&cache, GOOD).await, Ok(grant()));
     server.pause();
     assert_eq!(ask(&cache, GOOD).await, Ok(grant()));

@@ -27,11 +27,20 @@ pub fn shared_config() -> RedisConfig {
     RedisConfig {
         url: gosight_services::redis_url().as_str().into(),
         prefix: format!("{}:", unique("test")),
-        // Several suites run at once, on few cores.
-        request_timeout: Duration::from_secs(5),
         // What tests leave behind on a server that lives long.
         session_ttl: Duration::from_mins(10),
         dedup_window: Duration::from_hours(2),
+        ..patient()
+    }
+}
+
+/// Settings for tests of anything but time: many of them run at once, on few cores.
+pub fn patient() -> RedisConfig {
+    let patience = Duration::from_secs(25);
+    RedisConfig {
+        connect_timeout: patience,
+        command_timeout: patience,
+        request_timeout: patience,
         ..RedisConfig::default()
     }
 }
@@ -61,12 +70,12 @@ pub async fn until(what: &str, mut is_so: impl AsyncFnMut() -> bool) {
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
     };
-    tokio::time::timeout(Duration::from_secs(30), seen).await.unwrap_or_else(|_| panic!("never: {what}"));
+    tokio::time::timeout(Duration::from_mins(1), seen).await.unwrap_or_else(|_| panic!("never: {what}"));
 }
 
 /// What `call` gives, which must not hang.
 pub async fn soon<T>(call: impl Future<Output = T>) -> T {
-    tokio::time::timeout(Duration::from_secs(30), call).await.expect("an answer, not a wait without end")
+    tokio::time::timeout(Duration::from_mins(1), call).await.expect("an answer, not a wait without end")
 }
 
 /// Fails unless the error is one that may pass; says what may have happened.

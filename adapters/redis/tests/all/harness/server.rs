@@ -4,7 +4,7 @@ use deadpool_redis::redis::{Value, cmd};
 use gosight_redis::{Redis, RedisConfig};
 use gosight_services::{Instance, Service};
 
-use super::raw;
+use super::{patient, raw};
 
 /// A server of a test's own, to be killed, paused and emptied.
 pub struct Server(Instance);
@@ -46,7 +46,7 @@ impl Server {
     }
 
     pub fn config(&self) -> RedisConfig {
-        RedisConfig { url: self.0.url().as_str().into(), ..RedisConfig::default() }
+        RedisConfig { url: self.0.url().as_str().into(), ..patient() }
     }
 
     pub fn redis(&self) -> Redis {
