@@ -11,6 +11,8 @@ use crate::ADAPTER;
 /// What goes wrong without the client library saying so.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Failure {
+    #[error("the client library refuses its settings: {0}")]
+    Settings(String),
     #[error("no topic is configured for the log {0:?}")]
     NoTopic(String),
     #[error("{records} record(s) of {bytes} bytes wait for their acknowledgement already")]
@@ -111,6 +113,16 @@ fn classify_code(code: Code) -> Class {
     }
 }
 
+/// Why no client could be made. The library quotes the values of settings, and one of them is a password.
+pub(crate) fn settings_error(error: &KafkaError) -> PortError {
+    let reason = match error {
+        KafkaError::ClientConfig(_, _, key, _) => format!("the setting {key} is not accepted"),
+        KafkaError::Nul(_) => "a setting holds a NUL byte".to_owned(),
+        other => other.to_string(),
+    };
+    Failure::Settings(reason).fatal()
+}
+
 /// The error of a port that refuses nothing by itself, or whose refusals are told apart before.
 pub(crate) fn port_error<R: fmt::Debug + fmt::Display>(error: KafkaError) -> PortError<R> {
     match classify(&error) {
@@ -162,6 +174,21 @@ mod tests {
             assert_eq!(classify(&KafkaError::MessageProduction(code)), Class::Lasting, "{code:?}");
         }
         assert_eq!(classify(&KafkaError::ClientCreation("bad".to_owned())), Class::Lasting);
+    }
+
+    #[test]
+    fn a_password_is_not_quoted() {
+        let config = |key: &str, value: &str| {
+            rdkafka::ClientConfig::new().set(key, value).create_native_config().err()
+        };
+        for error in [
+            config("no.such.key", "hunter2"),
+            config("acks", "hunter2"),
+            config("sasl.password", "hunter2\0"),
+        ] {
+            let told = settings_error(&error.unwrap());
+            assert!(!format!("{told} {told:?}").contains("hunter2"), "{told:?}");
+        }
     }
 
     #[test]

@@ -8,7 +8,7 @@ use gosight_application::ports::{Health, HealthCheck, LogError, PortError, Recor
 
 use crate::ADAPTER;
 use crate::config::{KafkaConfig, Topic};
-use crate::error::{Failure, port_error};
+use crate::error::{Failure, port_error, settings_error};
 use crate::producer::{Outgoing, Producer};
 
 /// Logs of records as topics.
@@ -32,7 +32,7 @@ impl KafkaLog {
     /// # Errors
     /// `Fatal` when the client library refuses the settings.
     pub fn new(config: &KafkaConfig) -> Result<Self, PortError> {
-        let producer = Producer::new(config).map_err(|error| PortError::fatal(ADAPTER, error))?;
+        let producer = Producer::new(config).map_err(|error| settings_error(&error))?;
         let asked = config.topic(logs::EVENTS).map_or_else(|| logs::EVENTS.into(), |topic| topic.name.into());
         Ok(Self { producer: Arc::new(producer), config: Arc::new(config.clone()), asked })
     }

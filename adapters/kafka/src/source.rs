@@ -9,15 +9,15 @@ use std::fmt;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use gosight_application::ports::{AssignmentChange, EventSource, LogEnds, PortError, SourceError};
+use gosight_application::ports::{AssignmentChange, EventSource, LogEnds, SourceError};
 use rdkafka::config::FromClientConfigAndContext;
 use rdkafka::consumer::{Consumer, StreamConsumer};
 use tokio::sync::{Mutex, mpsc};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
+use crate::client;
 use crate::config::KafkaConfig;
-use crate::error::{Failure, port_error};
-use crate::{ADAPTER, client};
+use crate::error::{Failure, port_error, settings_error};
 
 use driver::Driver;
 use group::GroupContext;
@@ -53,7 +53,7 @@ impl KafkaSource {
         let (context, rebalances) = GroupContext::new();
         let settings = client::consumer(config, group);
         let consumer = GroupConsumer::from_config_and_context(&settings, context)
-            .map_err(|error| PortError::fatal(ADAPTER, error))?;
+            .map_err(|error| settings_error(&error))?;
         consumer.subscribe(&[&topic.name]).map_err(port_error)?;
         let consumer = Arc::new(consumer);
         let log: Arc<str> = log.into();
@@ -117,7 +117,7 @@ impl KafkaLogEnds {
         let (context, _) = GroupContext::new();
         let settings = client::consumer(config, "gosight-observer");
         let consumer = GroupConsumer::from_config_and_context(&settings, context)
-            .map_err(|error| PortError::fatal(ADAPTER, error))?;
+            .map_err(|error| settings_error(&error))?;
         let consumer = Arc::new(consumer);
         let lookup = Lookup::new(&consumer, topic.name, config.request_timeout);
         Ok(Self { log: log.into(), lookup, _consumer: consumer })

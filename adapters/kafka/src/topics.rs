@@ -17,9 +17,9 @@ pub use check::TopicFault;
 
 use check::Found;
 
+use crate::client;
 use crate::config::{Cleanup, KafkaConfig, Topic};
-use crate::error::{Failure, read_error};
-use crate::{ADAPTER, client};
+use crate::error::{Failure, read_error, settings_error};
 
 /// What [`ensure_topics`] did and saw.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -107,7 +107,7 @@ struct Admin {
 impl Admin {
     fn new(config: &KafkaConfig) -> Result<Self, PortError> {
         let client = AdminClient::from_config_and_context(&client::common(config), client::Told)
-            .map_err(|error| PortError::fatal(ADAPTER, error))?;
+            .map_err(|error| settings_error(&error))?;
         Ok(Self { client: client.into(), timeout: config.request_timeout })
     }
 

@@ -3,7 +3,7 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::Duration;
 
-use gosight_application::ports::{DeadLettersError, PortError};
+use gosight_application::ports::DeadLettersError;
 use rdkafka::Message;
 use rdkafka::config::FromClientConfigAndContext;
 use rdkafka::consumer::{Consumer, ConsumerContext, StreamConsumer};
@@ -11,9 +11,9 @@ use rdkafka::error::KafkaError;
 use rdkafka::message::BorrowedMessage;
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 
+use crate::client;
 use crate::config::{KafkaConfig, Topic};
-use crate::error::{Class, Failure, classify, port_error, read_error};
-use crate::{ADAPTER, client};
+use crate::error::{Class, Failure, classify, port_error, read_error, settings_error};
 
 /// Reads a topic from one offset to another, without a group: nothing is committed.
 pub(super) struct Scan {
@@ -41,7 +41,7 @@ impl Scan {
         // Offsets may have holes at the end; so the end is told.
         settings.set("enable.partition.eof", "true");
         let reader = Reader::from_config_and_context(&settings, client::Told)
-            .map_err(|error| PortError::fatal(ADAPTER, error))?;
+            .map_err(|error| settings_error(&error))?;
         Ok(Self {
             reader: Arc::new(reader),
             topic: topic.name.as_str().into(),
