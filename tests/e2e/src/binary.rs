@@ -5,24 +5,33 @@ use std::sync::OnceLock;
 /// The binary `gosight`, built from the sources as they are, with the points at which tests can kill it.
 pub fn gosight() -> &'static PathBuf {
     static BINARY: OnceLock<PathBuf> = OnceLock::new();
-    BINARY.get_or_init(|| {
-        let cargo = std::env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned());
-        let built = Command::new(cargo)
-            .args(["build", "--quiet", "--package", "gosight", "--features", "failpoints"])
-            .args(["--message-format", "json-render-diagnostics"])
-            .current_dir(env!("CARGO_MANIFEST_DIR"))
-            .output()
-            .expect("cargo runs");
-        assert!(
-            built.status.success(),
-            "gosight does not build:\n{}",
-            String::from_utf8_lossy(&built.stderr)
-        );
-        let messages = String::from_utf8_lossy(&built.stdout);
-        let executable = messages.lines().rev().find_map(|line| {
-            let message: serde_json::Value = serde_json::from_str(line).ok()?;
-            message["executable"].as_str().map(PathBuf::from)
-        });
-        executable.expect("cargo says where the binary is")
-    })
+    BINARY.get_or_init(|| built(&["gosight"]).remove(0))
+}
+
+/// The binaries of `packages`, in the same order, built as [`gosight`] is.
+///
+/// # Panics
+/// When they do not build.
+pub fn built(packages: &[&str]) -> Vec<PathBuf> {
+    let cargo = std::env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned());
+    let mut command = Command::new(cargo);
+    command.args(["build", "--quiet", "--message-format", "json-render-diagnostics"]);
+    for package in packages {
+        command.args(["--package", package, "--features", &format!("{package}/failpoints")]);
+    }
+    let built = command.current_dir(env!("CARGO_MANIFEST_DIR")).output().expect("cargo runs");
+    assert!(built.status.success(), "{packages:?} do not build:\n{}", String::from_utf8_lossy(&built.stderr));
+    let messages = String::from_utf8_lossy(&built.stdout);
+    let messages: Vec<serde_json::Value> =
+        messages.lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
+    let executable = |package: &&str| {
+        let of_package = |message: &&serde_json::Value| {
+            let manifest = message["manifest_path"].as_str().unwrap_or_default();
+            let folder = package.trim_start_matches("gosight-");
+            message["executable"].is_string() && manifest.ends_with(&format!("/{folder}/Cargo.toml"))
+        };
+        let message = messages.iter().rev().find(of_package).expect("cargo says where the binary is");
+        PathBuf::from(message["executable"].as_str().expect("a path"))
+    };
+    packages.iter().map(executable).collect()
 }

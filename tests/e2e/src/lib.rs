@@ -4,11 +4,13 @@
 
 mod api;
 mod binary;
+pub mod load;
 pub mod recordings;
 mod server;
+pub mod truth;
 
 pub use api::{Answer, Api, ledger_sum};
-pub use binary::gosight;
+pub use binary::{built, gosight};
 pub use server::{ADMIN_KEY, INGEST_KEY, READ_KEY, Server, ServerBuilder};
 
 use std::time::Duration;

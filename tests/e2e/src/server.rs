@@ -1,4 +1,5 @@
 use std::collections::BTreeMap;
+use std::fs::File;
 use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -23,11 +24,21 @@ pub struct ServerBuilder {
     env: BTreeMap<String, String>,
     chosen_keys: bool,
     listen: String,
+    has_stderr: bool,
+    /// Soft and hard limit on open files.
+    open_files: Option<(u64, u64)>,
 }
 
 impl Default for ServerBuilder {
     fn default() -> Self {
-        Self { args: Vec::new(), env: BTreeMap::new(), chosen_keys: true, listen: "127.0.0.1:0".to_owned() }
+        Self {
+            args: Vec::new(),
+            env: BTreeMap::new(),
+            chosen_keys: true,
+            listen: "127.0.0.1:0".to_owned(),
+            has_stderr: true,
+            open_files: None,
+        }
     }
 }
 
@@ -50,6 +61,18 @@ impl ServerBuilder {
     #[must_use]
     pub fn listen(self, address: &str) -> Self {
         Self { listen: address.to_owned(), ..self }
+    }
+
+    /// Gives it a standard error that nothing can be written to.
+    #[must_use]
+    pub fn without_stderr(self) -> Self {
+        Self { has_stderr: false, ..self }
+    }
+
+    /// Lets it open so many files, and raise that to so many.
+    #[must_use]
+    pub fn open_files(self, soft: u64, hard: u64) -> Self {
+        Self { open_files: Some((soft, hard)), ..self }
     }
 
     /// Lets the first start make its own keys.
@@ -83,8 +106,9 @@ impl ServerBuilder {
         let mut child = self.command(dir).spawn().expect("gosight runs");
         let output = Output::default();
         let stdout = child.stdout.take().expect("piped");
-        let stderr = child.stderr.take().expect("piped");
-        output.collect(stderr);
+        if let Some(stderr) = child.stderr.take() {
+            output.collect(stderr);
+        }
         output.collect(stdout);
         let started = Instant::now();
         let url = loop {
@@ -103,13 +127,26 @@ impl ServerBuilder {
     }
 
     fn command(&self, dir: &Path) -> Command {
-        let mut command = Command::new(gosight());
+        let mut command = match self.open_files {
+            None => Command::new(gosight()),
+            Some((soft, hard)) => {
+                let mut shell = Command::new("sh");
+                let limits = format!("ulimit -Sn {soft} && ulimit -Hn {hard} && exec \"$0\" \"$@\"");
+                shell.args(["-c", &limits]).arg(gosight());
+                shell
+            }
+        };
+        let stderr = if self.has_stderr {
+            Stdio::piped()
+        } else {
+            File::options().write(true).open("/dev/full").expect("/dev/full").into()
+        };
         command
             .args(["serve", "--http", &self.listen, "--data-dir"])
             .arg(dir)
             .args(&self.args)
             .stdout(Stdio::piped())
-            .stderr(Stdio::piped());
+            .stderr(stderr);
         for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("GOSIGHT_")) {
             command.env_remove(name);
         }

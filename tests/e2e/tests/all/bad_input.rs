@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-use crate::load::now_ms;
+use gosight_e2e::load::now_ms;
 
 const EVENTS: &str = "/v1/events";
 const REPLAY: &str = "/v1/replay";

@@ -6,7 +6,7 @@ use std::process::{Command, Output};
 use gosight_e2e::{ADMIN_KEY, Api, INGEST_KEY, READ_KEY, Server, ServerBuilder, gosight, wait_for};
 use serde_json::json;
 
-use crate::load::{batch, now_ms};
+use gosight_e2e::load::{batch, now_ms};
 
 fn run(args: &[&str], dir: &Path) -> Output {
     Command::new(gosight()).args(args).current_dir(dir).env_remove("GOSIGHT_CONFIG").output().unwrap()

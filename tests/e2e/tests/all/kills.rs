@@ -4,11 +4,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use gosight_e2e::{ADMIN_KEY, Server, ServerBuilder, ledger_sum};
+use gosight_e2e::{ADMIN_KEY, READ_KEY, Server, ServerBuilder, ledger_sum};
 use rand::RngExt;
 use tokio::task::JoinSet;
 
-use crate::load::{LOG, Sent, reconcile, send_until};
+use gosight_e2e::load::{LOG, Sent, reconcile, send_until};
 
 const SENDERS: usize = 6;
 
@@ -44,7 +44,7 @@ async fn killed_at_random_moments_nothing_is_lost_or_counted_twice() {
         collect(senders, &stop, &mut sent).await;
     }
     assert!(sent.acknowledged.len() > 1_000, "only {} events got through", sent.acknowledged.len());
-    reconcile(&server, &sent).await;
+    reconcile(&server.api(READ_KEY), &server.api(ADMIN_KEY), &sent).await;
 }
 
 /// Points between two effects, each of which the server is killed at.
@@ -73,7 +73,7 @@ async fn killed_between_any_two_effects_nothing_is_lost_or_counted_twice() {
         server = server.restart_as(plain.clone());
         collect(senders, &stop, &mut sent).await;
     }
-    reconcile(&server, &sent).await;
+    reconcile(&server.api(READ_KEY), &server.api(ADMIN_KEY), &sent).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -93,11 +93,11 @@ async fn a_damaged_tail_of_the_log_is_cut_said_and_survived() {
     // What was in the tail was processed before; what comes now must not be taken for it.
     let (senders, stop) = traffic(&server, 0, Duration::from_millis(300)).await;
     collect(senders, &stop, &mut sent).await;
-    reconcile(&server, &sent).await;
+    reconcile(&server.api(READ_KEY), &server.api(ADMIN_KEY), &sent).await;
     let ledger = server.api(ADMIN_KEY).processed().await;
     assert!(ledger_sum(&ledger, LOG, "stored") > stored);
     server = server.kill_and_restart();
-    reconcile(&server, &sent).await;
+    reconcile(&server.api(READ_KEY), &server.api(ADMIN_KEY), &sent).await;
 }
 
 /// Flips bits at the end of the log's latest journal, and adds garbage.

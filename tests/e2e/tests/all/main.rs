@@ -5,6 +5,5 @@ mod bad_input;
 mod browser_sessions;
 mod commands;
 mod kills;
-mod load;
 mod serve;
 mod storage;

@@ -3,7 +3,7 @@
 use gosight_e2e::{ADMIN_KEY, Api, INGEST_KEY, READ_KEY, Server, ServerBuilder, wait_for};
 use serde_json::json;
 
-use crate::load::{batch, now_ms};
+use gosight_e2e::load::{batch, now_ms};
 
 /// The key in the line `  name  gs_live_…` of a first start.
 fn shown_key(output: &str, name: &str) -> String {
@@ -134,18 +134,50 @@ async fn numbers_are_there_for_prometheus_and_the_processor_routes_answer() {
         assert!(text.contains(name), "{name} is not in\n{text}");
     }
     assert!(!text.contains(INGEST_KEY));
-    let status = api.get_json("/processor/status").await;
+    let operator = server.api(ADMIN_KEY);
+    let status = operator.get_json("/processor/status").await;
     assert!(status.to_string().contains("gosight.events.raw"), "{status}");
-    let filters = api.get_json("/processor/filters").await;
+    let filters = operator.get_json("/processor/filters").await;
     assert!(filters.to_string().contains("rapid_fire"), "{filters}");
-    assert!(api.get("/processor/enrichment").await.status.is_success());
-    assert!(api.get("/metrics/processor").await.status.is_success());
+    assert!(operator.get("/processor/enrichment").await.status.is_success());
+    assert!(operator.get("/metrics/processor").await.status.is_success());
     let windows = api.get_json("/processor/aggregation?aggregator=system_5m&key=system").await;
     let counted: u64 =
         windows["windows"].as_array().unwrap().iter().map(|w| w["count"].as_u64().unwrap()).sum();
     assert_eq!(counted, 30, "{windows}");
     assert!(api.get_json("/openapi.json").await["paths"]["/v1/events"].is_object());
     assert!(api.get("/swagger/").await.text.contains("swagger"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nobody_hears_the_server_and_it_goes_on() {
+    let server = ServerBuilder::default().env("GOSIGHT_LOGS_FILTER", "trace").without_stderr().start();
+    let (_, body) = batch("s", 3);
+    assert_eq!(server.api(INGEST_KEY).post("/v1/events", body.to_string()).await.status, 200);
+    server.api(ADMIN_KEY).processed().await;
+    assert_eq!(server.api(READ_KEY).total_count().await, 3);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn many_connections_leave_files_for_the_log() {
+    let server = ServerBuilder::default().open_files(600, 600).start();
+    assert!(server.output().contains("max_connections=344"), "{}", server.output());
+    let address = server.url().trim_start_matches("http://").to_owned();
+    let idle: Vec<_> = (0..700).map(|_| std::net::TcpStream::connect(&address).unwrap()).collect();
+    let send = async |session: &str| {
+        let (_, body) = batch(session, 50);
+        let request = server.api(INGEST_KEY).request(reqwest::Method::POST, "/v1/events");
+        Api::try_send(request.header("Content-Type", "application/json").body(body.to_string())).await
+    };
+    // It gets its turn once idle connections are closed for want of a request.
+    let answer = send("s-1").await.unwrap();
+    assert_eq!(answer.status, 200, "{}", answer.text);
+    drop(idle);
+    server.api(ADMIN_KEY).processed().await;
+    assert_eq!(server.api(READ_KEY).total_count().await, 50);
+
+    let server = ServerBuilder::default().open_files(300, 20_000).start();
+    assert!(!server.output().contains("max_connections"), "it takes what it may have: {}", server.output());
 }
 
 #[tokio::test(flavor = "multi_thread")]

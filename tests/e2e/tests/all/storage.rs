@@ -5,7 +5,7 @@ use std::time::Duration;
 use gosight_e2e::{ADMIN_KEY, INGEST_KEY, READ_KEY, Server, ServerBuilder, wait_for};
 use sqlx::{Connection, SqliteConnection};
 
-use crate::load::batch;
+use gosight_e2e::load::batch;
 
 async fn send(server: &Server, sessions: std::ops::Range<usize>) {
     let api = server.api(INGEST_KEY);

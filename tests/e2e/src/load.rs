@@ -2,11 +2,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use gosight_e2e::{ADMIN_KEY, Api, INGEST_KEY, READ_KEY, Server, ledger_sum};
 use reqwest::Method;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
+use crate::{Api, INGEST_KEY, ledger_sum};
+
+/// The log of events.
 pub const LOG: &str = "gosight.events.raw";
 
 /// What was sent, and what of it was acknowledged.
@@ -19,6 +21,7 @@ pub struct Sent {
 }
 
 impl Sent {
+    /// Adds what another sender sent.
     pub fn merge(&mut self, other: Self) {
         self.acknowledged.extend(other.acknowledged);
         self.unknown.extend(other.unknown);
@@ -27,9 +30,10 @@ impl Sent {
     }
 }
 
+/// Now, in epoch ms.
 pub fn now_ms() -> i64 {
-    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
-    i64::try_from(since.as_millis()).unwrap()
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).expect("as written");
+    i64::try_from(since.as_millis()).expect("as written")
 }
 
 /// A batch of `count` events of `session`, and their ids.
@@ -82,9 +86,8 @@ pub async fn send_until(url: &str, session: &str, stop: &std::sync::atomic::Atom
 
 /// Checks that the server has every acknowledged event once, every other at most once, and that raw events, rollup,
 /// session counters and ledger all say so.
-pub async fn reconcile(server: &Server, sent: &Sent) {
-    let api = server.api(READ_KEY);
-    let ledger = server.api(ADMIN_KEY).processed().await;
+pub async fn reconcile(api: &Api, admin: &Api, sent: &Sent) {
+    let ledger = admin.processed().await;
     let sessions: BTreeSet<&String> = sent.acknowledged.values().chain(sent.unknown.values()).collect();
     let mut stored: BTreeMap<Uuid, u32> = BTreeMap::new();
     let mut counted_by_sessions = 0;
@@ -92,14 +95,21 @@ pub async fn reconcile(server: &Server, sent: &Sent) {
         .sessions()
         .await
         .iter()
-        .map(|s| (s["session_id"].as_str().unwrap().to_owned(), s["event_count"].as_u64().unwrap()))
+        .map(|s| {
+            (
+                s["session_id"].as_str().expect("as written").to_owned(),
+                s["event_count"].as_u64().expect("as written"),
+            )
+        })
         .collect();
     for session in sessions {
         let events = api.session_events(session).await;
         assert_eq!(events.len() as u64, counters.get(session).copied().unwrap_or(0), "session {session}");
         counted_by_sessions += events.len() as u64;
         for event in events {
-            *stored.entry(event["event_id"].as_str().unwrap().parse().unwrap()).or_default() += 1;
+            *stored
+                .entry(event["event_id"].as_str().expect("as written").parse().expect("as written"))
+                .or_default() += 1;
         }
     }
     let twice: Vec<_> = stored.iter().filter(|(_, count)| **count > 1).collect();
