@@ -8,8 +8,8 @@ use gosight_application::ports::{BoxError, Clock, EventSink, SystemClock};
 use gosight_application::process::ProcessError;
 use gosight_application::query::Query;
 use gosight_embedded::{DataDir, DataDirError, EmbeddedAccounts, EmbeddedLog, EmbeddedStore};
-use gosight_http::{BindError, BoundPort, HttpServer};
-use gosight_runtime::chores;
+use gosight_http::{BindError, BoundPort, HttpConfig, HttpServer};
+use gosight_runtime::{chores, connections_that_fit};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
@@ -108,12 +108,26 @@ impl GosightBuilder {
     /// [`StartError`].
     pub async fn start(self) -> Result<Gosight, StartError> {
         self.config.validate()?;
-        let port = self.serve_http.then(|| BoundPort::bind(self.config.http.clone())).transpose()?;
+        let port = self.serve_http.then(|| BoundPort::bind(self.http_config())).transpose()?;
         let parts = assemble(&self.config, self.clock, self.sinks).await?;
         let server = port.map(|port| port.server(parts.http.clone()));
         // Last of all that can fail: the keys that it makes are shown once.
         let new_keys = bootstrap(&parts.accounts, &*parts.clock, &self.keys).await?;
         Ok(Gosight::run(parts, server, new_keys))
+    }
+
+    /// The settings of the server, with no more connections than there are files for.
+    fn http_config(&self) -> HttpConfig {
+        let wanted = self.config.http.max_connections;
+        let max_connections = connections_that_fit(wanted);
+        if max_connections < wanted {
+            tracing::warn!(
+                wanted,
+                max_connections,
+                "http.max_connections is more than this process may open; raise its limit on open files"
+            );
+        }
+        HttpConfig { max_connections, ..self.config.http.clone() }
     }
 }
 

@@ -3,12 +3,14 @@
 pub mod bootstrap;
 pub mod chores;
 pub mod config;
+mod files;
 mod logs;
 mod metrics;
 pub mod processing;
 pub mod settings;
 mod shutdown;
 
+pub use files::{connections_that_fit, raise_open_files};
 pub use logs::{LogFormat, LogsConfig, init_logs};
 pub use metrics::Metrics;
 pub use shutdown::stop_on_signals;

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use anyhow::Context;
 use clap::Args;
 use gosight_domain::key::PresentedKey;
-use gosight_runtime::{init_logs, stop_on_signals};
+use gosight_runtime::{init_logs, raise_open_files, stop_on_signals};
 use tokio_util::sync::CancellationToken;
 
 use super::{ConfigArgs, output};
@@ -52,6 +52,7 @@ impl ServeArgs {
             .collect();
         let config = self.config.load(flags)?;
         init_logs(&config.logs).context("logs.filter")?;
+        raise_open_files();
         let shutdown = CancellationToken::new();
         stop_on_signals(shutdown.clone())?;
         let keys = BootstrapKeys {
