@@ -36,7 +36,12 @@ pub enum LogFormat {
 /// [`ParseError`] for a filter that is none.
 pub fn init_logs(config: &LogsConfig) -> Result<(), ParseError> {
     let filter = EnvFilter::builder().parse(&config.filter)?;
-    let logs = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    // Where nothing can be written nobody can be told so: by default the complaint goes to standard error too, and
+    // panics there.
+    let logs = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .log_internal_errors(false)
+        .with_writer(std::io::stderr);
     let started = match config.format {
         LogFormat::Text => logs.with_ansi(std::io::stderr().is_terminal()).with_target(false).try_init(),
         LogFormat::Json => logs.json().flatten_event(true).try_init(),
