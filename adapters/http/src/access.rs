@@ -4,7 +4,7 @@ use axum::extract::{FromRef, FromRequestParts, Path};
 use axum::http::request::Parts;
 use gosight_application::access::Access;
 use gosight_domain::SessionId;
-use gosight_domain::key::{Grant, Read, Scoped};
+use gosight_domain::key::{Admin, Grant, Read, Scoped};
 
 use crate::error::{ApiError, Detail, ErrorCode};
 use crate::key;
@@ -12,6 +12,10 @@ use crate::key;
 /// Proof that the key in the head of the request may read.
 #[derive(Debug)]
 pub(crate) struct Reader(pub Scoped<Read>);
+
+/// Proof that the key in the head of the request may see what is of all projects together.
+#[derive(Debug)]
+pub(crate) struct Operator(#[expect(dead_code, reason = "a proof is held, not read")] pub Scoped<Admin>);
 
 /// Whatever the key in the head of the request allows.
 #[derive(Debug)]
@@ -27,6 +31,19 @@ where
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
         let key = key::in_head(&parts.headers);
         Ok(Self(Access::from_ref(state).require::<Read>(key.as_ref()).await?))
+    }
+}
+
+impl<S> FromRequestParts<S> for Operator
+where
+    S: Send + Sync,
+    Access: FromRef<S>,
+{
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
+        let key = key::in_head(&parts.headers);
+        Ok(Self(Access::from_ref(state).require::<Admin>(key.as_ref()).await?))
     }
 }
 

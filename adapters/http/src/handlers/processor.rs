@@ -1,4 +1,5 @@
-//! `/processor/*` and `/metrics/processor`: what the processors of this process do and have done since they started.
+//! `/processor/*` and `/metrics/processor`: what the processors of this process do and have done since they started,
+//! for all projects together, and so for operators only.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -10,7 +11,7 @@ use gosight_domain::ledger::OutcomeCounts;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::access::Reader;
+use crate::access::Operator;
 use crate::answer;
 use crate::error::{ApiError, ErrorAnswer};
 use crate::query_params::Params;
@@ -136,6 +137,8 @@ const RUNNING: &str = "running";
 const BLOCKED: &str = "blocked";
 
 /// Show what the processors do
+///
+/// For all projects together, so the key needs the scope `admin`.
 #[utoipa::path(
     get, path = "/processor/status", tag = "processor",
     responses(
@@ -146,7 +149,7 @@ const BLOCKED: &str = "blocked";
 )]
 pub(crate) async fn status(
     State(state): State<ProcessorState>,
-    _: Reader,
+    _: Operator,
     params: Params,
 ) -> Result<Response, ApiError> {
     params.finish()?;
@@ -156,6 +159,8 @@ pub(crate) async fn status(
 }
 
 /// Show how profiles are looked up
+///
+/// For all projects together, so the key needs the scope `admin`.
 #[utoipa::path(
     get, path = "/processor/enrichment", tag = "processor",
     responses(
@@ -166,7 +171,7 @@ pub(crate) async fn status(
 )]
 pub(crate) async fn enrichment(
     State(state): State<ProcessorState>,
-    _: Reader,
+    _: Operator,
     params: Params,
 ) -> Result<Response, ApiError> {
     params.finish()?;
@@ -174,6 +179,8 @@ pub(crate) async fn enrichment(
 }
 
 /// Show what the filter rules did
+///
+/// For all projects together, so the key needs the scope `admin`.
 #[utoipa::path(
     get, path = "/processor/filters", tag = "processor",
     responses(
@@ -184,7 +191,7 @@ pub(crate) async fn enrichment(
 )]
 pub(crate) async fn filters(
     State(state): State<ProcessorState>,
-    _: Reader,
+    _: Operator,
     params: Params,
 ) -> Result<Response, ApiError> {
     params.finish()?;
@@ -199,7 +206,8 @@ pub(crate) async fn filters(
 
 /// Show what became of records
 ///
-/// Since the processors started. The ledger has the same for good.
+/// Since the processors started, for all projects together, so the key needs the scope `admin`. The ledger has the same
+/// for good.
 #[utoipa::path(
     get, path = "/metrics/processor", tag = "processor",
     responses(
@@ -210,7 +218,7 @@ pub(crate) async fn filters(
 )]
 pub(crate) async fn metrics(
     State(state): State<ProcessorState>,
-    _: Reader,
+    _: Operator,
     params: Params,
 ) -> Result<Response, ApiError> {
     params.finish()?;

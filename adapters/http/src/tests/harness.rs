@@ -144,6 +144,11 @@ impl Harness {
         self.send(get(uri).body(Body::empty()).unwrap()).await
     }
 
+    /// Asks with a key of scope `admin`.
+    pub(super) async fn get_as_admin(&self, uri: &str) -> Answer {
+        self.send(Request::get(uri).header("X-Project-Key", "admin").body(Body::empty()).unwrap()).await
+    }
+
     pub(super) async fn post(&self, uri: &str, body: impl Into<Body>) -> Answer {
         self.send(post(uri).body(body.into()).unwrap()).await
     }

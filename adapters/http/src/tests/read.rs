@@ -136,7 +136,13 @@ async fn parameters_that_are_none_are_named() {
         "/processor/filters?evnet_name=x",
         "/metrics/processor?evnet_name=x",
     ] {
-        let answer = Harness::new().get(uri).await;
+        let admin = uri.starts_with("/processor/") || uri.starts_with("/metrics/");
+        let harness = Harness::new();
+        let answer = if admin && !uri.contains("aggregation") {
+            harness.get_as_admin(uri).await
+        } else {
+            harness.get(uri).await
+        };
         assert_eq!(answer.error(), (400, "unknown_parameter".to_owned()), "{uri}");
         assert_eq!(answer.json()["error"]["details"][0]["field"], "evnet_name", "{uri}");
     }
@@ -313,21 +319,25 @@ async fn processors_tell_what_they_do() {
     let rules: Vec<_> = serde_json::from_value(json!([{"name": "bots", "action": "block"}])).unwrap();
     let harness = Setup { filters: FilterSet::new(&rules).unwrap(), ..Setup::default() }.build();
     assert_eq!(
-        harness.get("/processor/status").await.json(),
+        harness.get_as_admin("/processor/status").await.json(),
         json!({"status": "running", "consumers": [
             {"log": "gosight.events.raw", "status": "running", "batches": 0, "partitions": []},
         ]})
     );
     let enrichment = json!({"enabled": true, "enriched": 0, "cache_hits": 0, "cache_misses": 0,
                             "cache_hit_ratio": 0.0, "failures": 0});
-    assert_eq!(harness.get("/processor/enrichment").await.json(), enrichment);
+    assert_eq!(harness.get_as_admin("/processor/enrichment").await.json(), enrichment);
     assert_eq!(
-        harness.get("/processor/filters").await.json(),
+        harness.get_as_admin("/processor/filters").await.json(),
         json!({"rules": [{"name": "bots", "evaluated": 0, "matched": 0, "errors": 0}]})
     );
-    let metrics = harness.get("/metrics/processor").await.json();
+    let metrics = harness.get_as_admin("/metrics/processor").await.json();
     assert_eq!(metrics["enrichment"], enrichment);
     assert_eq!(metrics["consumers"][0]["polled"], 0);
+    for uri in ["/processor/status", "/processor/enrichment", "/processor/filters", "/metrics/processor"] {
+        let refused = (403, "insufficient_scope".to_owned());
+        assert_eq!(harness.get(uri).await.error(), refused, "{uri} counts what is of all projects");
+    }
 }
 
 #[tokio::test]
