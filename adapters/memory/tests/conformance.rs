@@ -29,7 +29,7 @@ use gosight_conformance::session_store::SessionStoreFixture;
 use gosight_domain::Event;
 use gosight_memory::{
     ManualClock, MemoryDeadLetters, MemoryKeys, MemoryLog, MemoryProfiles, MemoryRateLimiter,
-    MemorySessionCache, MemoryStore, RateLimits,
+    MemoryReplayArchive, MemorySessionCache, MemoryStore, RateLimits,
 };
 
 mod record_log {
