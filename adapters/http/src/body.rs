@@ -4,10 +4,14 @@ mod budget;
 mod decode;
 mod encoding;
 
+use std::time::Duration;
+
 use axum::body::Body;
 use axum::http::{HeaderMap, header};
 use bytes::{Bytes, BytesMut};
 use http_body_util::BodyExt as _;
+use hyper::body::Frame;
+use tokio::time::Instant;
 
 pub(crate) use budget::{MemoryBudget, Reservation};
 pub(crate) use decode::{DecodeError, decode};
@@ -29,22 +33,36 @@ pub(crate) struct RequestBody {
 /// Content types that are taken: JSON, and what browsers send for it without asking first.
 const MEDIA_TYPES: [&str; 3] = ["application/json", "text/plain", "application/octet-stream"];
 
+/// Whether it is known who sends a body.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Known {
+    /// The head had a key that is good.
+    Yes,
+    /// The key, if any, is in the body.
+    NotYet,
+}
+
 /// Reads the body of a request, decompresses it and checks that it is UTF-8.
 pub(crate) async fn read(
     app: &App,
     headers: &HeaderMap,
     body: Body,
     limits: BodyLimits,
+    known: Known,
 ) -> Result<RequestBody, ApiError> {
     check_media_type(headers)?;
     let declared = Encoding::declared(headers)?;
     check_declared_length(headers, limits.body)?;
     let mut reservation = app.budget.reservation();
-    let reading = collect(body, limits.body, &mut reservation);
+    let mut stranger = (known == Known::NotYet).then(|| app.budget.stranger());
+    let pace = Pace::new(app.config.body_stall_timeout);
+    let reading = collect(body, limits.body, pace, &mut reservation, stranger.as_mut());
     let raw = tokio::time::timeout(app.config.body_timeout, reading).await.map_err(|_| {
         let seconds = app.config.body_timeout.as_secs_f64();
         ApiError::new(ErrorCode::RequestTimeout, format!("the body did not come within {seconds} seconds"))
     })??;
+    // What comes now takes no longer than the machine needs for it.
+    drop(stranger);
     let encoding = declared.or_magic(&raw);
     let whole = decode(encoding, raw, limits.decompressed, &mut reservation)
         .await
@@ -80,16 +98,76 @@ fn check_declared_length(headers: &HeaderMap, limit: usize) -> Result<(), ApiErr
     }
 }
 
-async fn collect(mut body: Body, limit: usize, reservation: &mut Reservation) -> Result<Bytes, ApiError> {
+/// How fast a body has to come: memory is held for what came of it.
+struct Pace {
+    window: Duration,
+    least_bytes: usize,
+    ends: Instant,
+    bytes: usize,
+}
+
+/// Bytes that a body brings in a second, at least.
+const LEAST_BYTES_PER_SECOND: f64 = 1_024.0;
+
+impl Pace {
+    fn new(window: Duration) -> Self {
+        let least_bytes = (window.as_secs_f64() * LEAST_BYTES_PER_SECOND).max(1.0);
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "positive, and saturates"
+        )]
+        let least_bytes = least_bytes as usize;
+        Self { window, least_bytes, ends: Instant::now() + window, bytes: 0 }
+    }
+
+    /// The next frame, unless the body comes too slowly.
+    async fn next(&mut self, body: &mut Body) -> Result<Option<Frame<Bytes>>, ApiError> {
+        loop {
+            let Ok(frame) = tokio::time::timeout_at(self.ends, body.frame()).await else {
+                self.judge()?;
+                continue;
+            };
+            let frame = frame.transpose().map_err(|error| {
+                tracing::debug!(%error, "a body ended early");
+                ApiError::new(ErrorCode::InvalidRequest, "the body ended before it was complete")
+            })?;
+            self.bytes += frame.as_ref().and_then(Frame::data_ref).map_or(0, Bytes::len);
+            return Ok(frame);
+        }
+    }
+
+    /// Looks at the window that has ended, and begins the next.
+    fn judge(&mut self) -> Result<(), ApiError> {
+        if self.bytes < self.least_bytes {
+            let message = format!(
+                "the body comes too slowly: {} bytes in {} seconds",
+                self.bytes,
+                self.window.as_secs_f64()
+            );
+            return Err(ApiError::new(ErrorCode::RequestTimeout, message));
+        }
+        self.bytes = 0;
+        self.ends = Instant::now() + self.window;
+        Ok(())
+    }
+}
+
+async fn collect(
+    mut body: Body,
+    limit: usize,
+    mut pace: Pace,
+    reservation: &mut Reservation,
+    mut stranger: Option<&mut Reservation>,
+) -> Result<Bytes, ApiError> {
     let mut whole = BytesMut::new();
-    while let Some(frame) = body.frame().await {
-        let frame = frame.map_err(|error| {
-            tracing::debug!(%error, "a body ended early");
-            ApiError::new(ErrorCode::InvalidRequest, "the body ended before it was complete")
-        })?;
+    while let Some(frame) = pace.next(&mut body).await? {
         let Ok(data) = frame.into_data() else { continue };
         if data.len() > limit - whole.len() {
             return Err(too_large(limit));
+        }
+        if let Some(stranger) = &mut stranger {
+            stranger.grow(data.len()).await?;
         }
         reservation.grow(data.len()).await?;
         whole.extend_from_slice(&data);

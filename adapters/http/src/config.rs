@@ -28,6 +28,13 @@ pub struct HttpConfig {
     /// Time that a client has to send a whole body.
     #[serde(with = "humantime_serde")]
     pub body_timeout: Duration,
+    /// Time in which a body has to bring at least 1 KiB for each second of it, again and again, until it is whole.
+    #[serde(with = "humantime_serde")]
+    pub body_stall_timeout: Duration,
+    /// Time in which a client has to take something of an answer, again and again, until it has all of it. Also how long
+    /// a connection on HTTP/2 without requests is kept.
+    #[serde(with = "humantime_serde")]
+    pub write_timeout: Duration,
     /// Time that a client has to send the head of a request. Also how long a connection without requests is kept.
     #[serde(with = "humantime_serde")]
     pub header_timeout: Duration,
@@ -61,6 +68,8 @@ impl Default for HttpConfig {
             max_inflight_body_bytes: ByteSize::mib(256),
             overload_wait: Duration::from_secs(1),
             body_timeout: Duration::from_secs(30),
+            body_stall_timeout: Duration::from_secs(5),
+            write_timeout: Duration::from_secs(30),
             header_timeout: Duration::from_secs(10),
             max_header_bytes: ByteSize::kib(64),
             max_connections: 10_000,
@@ -108,6 +117,8 @@ impl HttpConfig {
     fn validate_times(&self) -> Result<(), ConfigError> {
         for (key, time) in [
             ("body_timeout", self.body_timeout),
+            ("body_stall_timeout", self.body_stall_timeout),
+            ("write_timeout", self.write_timeout),
             ("header_timeout", self.header_timeout),
             ("readiness_timeout", self.readiness_timeout),
         ] {

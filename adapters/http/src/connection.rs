@@ -14,8 +14,10 @@ use tokio::net::TcpStream;
 use tokio_util::sync::CancellationToken;
 use tower::Service as _;
 
+use crate::activity::Activity;
 use crate::config::HttpConfig;
 use crate::linger::Linger;
+use crate::stall::Stall;
 
 /// How often a peer on HTTP/2 is asked whether it is still there, and how long it has to answer.
 const PING_INTERVAL: Duration = Duration::from_secs(20);
@@ -28,6 +30,7 @@ pub(crate) struct Connections {
     builder: Arc<Builder<TokioExecutor>>,
     router: Router,
     header_timeout: Duration,
+    write_timeout: Duration,
     /// Cancelled once connections should end as soon as they can.
     draining: CancellationToken,
     /// Cancelled once they must end at once.
@@ -42,7 +45,8 @@ impl Connections {
         kill: CancellationToken,
     ) -> Self {
         let builder = Arc::new(builder(config));
-        Self { builder, router, header_timeout: config.header_timeout, draining, kill }
+        let HttpConfig { header_timeout, write_timeout, .. } = *config;
+        Self { builder, router, header_timeout, write_timeout, draining, kill }
     }
 
     /// Serves one connection to its end.
@@ -58,15 +62,23 @@ impl Connections {
 
     async fn serve_to_end(&self, stream: TcpStream, peer: SocketAddr) {
         let has_request = CancellationToken::new();
+        let activity = Activity::new();
         let service = {
             let (router, has_request) = (self.router.clone(), has_request.clone());
+            let activity = activity.clone();
             hyper::service::service_fn(move |mut request: Request<Incoming>| {
                 has_request.cancel();
+                let open = activity.request(request.version());
                 request.extensions_mut().insert(ConnectInfo(peer));
-                router.clone().call(request)
+                let (mut router, activity) = (router.clone(), activity.clone());
+                async move {
+                    let response = router.call(request).await;
+                    drop(open);
+                    response.map(|response| response.map(|body| activity.watched(body)))
+                }
             })
         };
-        let io = Linger::new(TokioIo::new(stream));
+        let io = Linger::new(Stall::new(TokioIo::new(stream), self.write_timeout));
         let mut connection = pin!(self.builder.serve_connection(io, service));
         // The protocol is found out from the first bytes, for which hyper waits as long as it takes.
         tokio::select! {
@@ -81,8 +93,15 @@ impl Connections {
         tokio::select! {
             result = connection.as_mut() => return ended(result),
             () = self.draining.cancelled() => connection.as_mut().graceful_shutdown(),
+            () = activity.ceased(self.write_timeout) => {
+                tracing::debug!("a connection was closed: nothing happened on it");
+                return;
+            }
         }
-        ended(connection.await);
+        tokio::select! {
+            result = connection.as_mut() => ended(result),
+            () = activity.ceased(self.write_timeout) => {}
+        }
     }
 }
 

@@ -8,6 +8,7 @@
 //! `{"error": {"code", "message", "details"?}}`, and [`CODES`] lists the codes.
 
 mod access;
+mod activity;
 mod answer;
 mod body;
 mod client_ip;
@@ -22,6 +23,7 @@ mod openapi;
 mod query_params;
 mod router;
 mod server;
+mod stall;
 mod state;
 mod times;
 mod wire;

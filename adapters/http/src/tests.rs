@@ -12,3 +12,4 @@ mod replay_ingest;
 mod replay_read;
 mod sdk;
 mod shutdown;
+mod slow_clients;

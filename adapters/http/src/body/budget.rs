@@ -10,8 +10,13 @@ use crate::error::ApiError;
 #[derive(Debug, Clone)]
 pub(crate) struct MemoryBudget {
     bytes: Arc<Semaphore>,
+    /// The part of it that bodies may take while they come in and nobody knows yet whose they are.
+    strangers: Arc<Semaphore>,
     wait: Duration,
 }
+
+/// Bodies of strangers take at most one part in so many, so that they cannot keep out those with a key.
+const STRANGERS_PART: usize = 4;
 
 /// No memory was free in time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -26,7 +31,14 @@ impl From<Overloaded> for ApiError {
 impl MemoryBudget {
     pub(crate) fn new(size: ByteSize, wait: Duration) -> Self {
         let bytes = usize::try_from(size.as_u64()).unwrap_or(usize::MAX).min(Semaphore::MAX_PERMITS);
-        Self { bytes: Arc::new(Semaphore::new(bytes)), wait }
+        let strangers = Arc::new(Semaphore::new(bytes / STRANGERS_PART));
+        Self { bytes: Arc::new(Semaphore::new(bytes)), strangers, wait }
+    }
+
+    /// An empty share of what strangers may take, to be held beside a reservation while a body comes in.
+    pub(crate) fn stranger(&self) -> Reservation {
+        let budget = Self { bytes: self.strangers.clone(), ..self.clone() };
+        Reservation { budget, held: None }
     }
 
     /// An empty share.

@@ -8,7 +8,7 @@ use axum::http::request::Parts;
 use gosight_application::ingest::{ClientFacts, IngestError, IngestReceipt};
 use gosight_domain::key::{Ingest, PresentedKey, Scoped};
 
-use crate::body::{self, RequestBody, Reservation};
+use crate::body::{self, Known, RequestBody, Reservation};
 use crate::client_ip::client_ip;
 use crate::config::BodyLimits;
 use crate::error::{ApiError, Detail};
@@ -49,7 +49,8 @@ impl Incoming {
             Some(key) => Some(app.access.require::<Ingest>(Some(&key)).await?),
             None => None,
         };
-        let RequestBody { text, reservation } = body::read(app, &parts.headers, body, limits).await?;
+        let known = if scope.is_some() { Known::Yes } else { Known::NotYet };
+        let RequestBody { text, reservation } = body::read(app, &parts.headers, body, limits, known).await?;
         let user_agent = parts.headers.get(header::USER_AGENT).and_then(|value| value.to_str().ok());
         let user_agent = user_agent.map(str::to_owned);
         let sender = Sender { scope, ip: ip(app, &parts), user_agent, body_bytes: text.len() };

@@ -249,7 +249,11 @@ async fn the_ledger_shows_as_much_as_the_key_may_see() {
     let setup = || Setup {
         store: Store {
             balances: vec![LedgerBalance { log: "events".into(), hour: NOW.hour(), counts: counts.clone() }],
-            coverage: vec![PartitionCoverage { partition: 0, coverage: Coverage::of([(0, 4), (6, 9)]) }],
+            coverage: vec![PartitionCoverage {
+                partition: 0,
+                coverage: Coverage::of([(0, 4), (6, 9)]),
+                polled: 9,
+            }],
             ..Store::default()
         },
         log_ends: vec![(0, 12), (1, 3)],

@@ -14,7 +14,7 @@ use super::fakes::{NOW, Store, project};
 use super::harness::{Harness, Setup, get};
 
 /// A chunk of events at these offsets, each with `filler` bytes more.
-fn chunk(index: u16, offsets: &[i64], filler: usize) -> (ReplayChunk, Vec<u8>) {
+pub(super) fn chunk(index: u16, offsets: &[i64], filler: usize) -> (ReplayChunk, Vec<u8>) {
     let event = |offset: &i64| {
         let at = NOW.as_millis() + offset;
         format!("{{\"type\":3,\n\"timestamp\":{at},\"data\":\"{}\"}}", "x".repeat(filler))
@@ -36,11 +36,15 @@ fn chunk(index: u16, offsets: &[i64], filler: usize) -> (ReplayChunk, Vec<u8>) {
     (header, gzip(text.as_bytes()))
 }
 
-fn harness(chunks: Vec<(ReplayChunk, Vec<u8>)>) -> Harness {
+pub(super) fn store(chunks: Vec<(ReplayChunk, Vec<u8>)>) -> Store {
     let data: HashMap<u16, Vec<u8>> =
         chunks.iter().map(|(chunk, data)| (chunk.chunk_index, data.clone())).collect();
     let chunks = chunks.into_iter().map(|(chunk, _)| chunk).collect();
-    Setup { store: Store { chunks, data, ..Store::default() }, ..Setup::default() }.build()
+    Store { chunks, data, ..Store::default() }
+}
+
+fn harness(chunks: Vec<(ReplayChunk, Vec<u8>)>) -> Harness {
+    Setup { store: store(chunks), ..Setup::default() }.build()
 }
 
 fn offsets(text: &str) -> Vec<i64> {
@@ -52,7 +56,7 @@ fn lines(text: &str) -> String {
     format!("[{}]", text.lines().collect::<Vec<_>>().join(","))
 }
 
-const EVENTS: &str = "/api/v1/sessions/s/replay/events";
+pub(super) const EVENTS: &str = "/api/v1/sessions/s/replay/events";
 
 #[tokio::test]
 async fn a_manifest_tells_what_there_is() {
