@@ -91,12 +91,22 @@ fn the_application_names_no_technology() {
     assert_only("gosight-application", &[&DOMAIN[..], &APPLICATION[..], &["gosight-domain"]].concat());
 }
 
+/// The one crate that may call C, for tests: it cannot take lints that forbid `unsafe`, and writes the others out.
+const UNSAFE: &str = "gosight-clickhouse-server";
+
 #[test]
 fn every_crate_takes_the_lints_and_the_version_of_the_workspace() {
-    let metadata = metadata();
-    for package in &metadata.packages {
+    let workspace = std::fs::read_to_string(root().join("Cargo.toml")).unwrap();
+    let (_, lints) = workspace.split_once("[workspace.lints.rust]\n").unwrap();
+    let (lints, _) = lints.split_once("[profile").unwrap();
+    let written_out =
+        lints.lines().filter(|line| !line.starts_with('[') && *line != "unsafe_code = \"forbid\"");
+    let written_out: Vec<&str> = written_out.collect();
+    for package in &metadata().packages {
         let manifest = std::fs::read_to_string(&package.manifest_path).unwrap();
-        for line in ["[lints]\nworkspace = true", "version.workspace = true", "license.workspace = true"] {
+        let lints: &[&str] =
+            if package.name.as_str() == UNSAFE { &written_out } else { &["[lints]\nworkspace = true"] };
+        for line in [&["version.workspace = true", "license.workspace = true"], lints].concat() {
             assert!(manifest.contains(line), "{} lacks {line:?}", package.manifest_path);
         }
     }
