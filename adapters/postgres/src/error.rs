@@ -22,11 +22,17 @@ enum Verdict {
 pub(crate) fn connecting(error: sqlx::Error, waited: Duration) -> PortError {
     match verdict(&error) {
         Verdict::Fatal => PortError::fatal(ADAPTER, error),
+        _ if is_bad_certificate(&error) => PortError::fatal(ADAPTER, error),
         _ if matches!(error, sqlx::Error::PoolTimedOut) => {
             PortError::transient(ADAPTER, NoConnection { waited })
         }
         _ => PortError::transient(ADAPTER, error),
     }
+}
+
+/// A server whose certificate is refused: TLS reports it as data that makes no sense.
+fn is_bad_certificate(error: &sqlx::Error) -> bool {
+    matches!(error, sqlx::Error::Io(error) if error.kind() == std::io::ErrorKind::InvalidData)
 }
 
 /// The statement failed. `effect` is what it does when it does run.
@@ -56,9 +62,8 @@ pub(crate) fn misconfigured(error: ConfigError) -> PortError {
 }
 
 /// A migration failed. Each is a transaction, and all can be run again.
-pub(crate) fn migrating(error: MigrateError, waited: Duration) -> PortError {
+pub(crate) fn migrating(error: MigrateError) -> PortError {
     match error {
-        MigrateError::Execute(error @ sqlx::Error::PoolTimedOut) => connecting(error, waited),
         MigrateError::Execute(error) | MigrateError::ExecuteMigration(error, _) => {
             running(error, Effect::Unknown)
         }
@@ -146,6 +151,13 @@ mod tests {
         assert_eq!(effect(running(lost(), Effect::None)), Effect::None);
         assert_eq!(effect(running(lost(), Effect::Unknown)), Effect::Unknown);
         assert_eq!(effect(connecting(lost(), Duration::ZERO)), Effect::None);
+    }
+
+    #[test]
+    fn a_bad_certificate_needs_a_person_and_damage_later_does_not() {
+        let damaged = || sqlx::Error::Io(std::io::ErrorKind::InvalidData.into());
+        assert!(!connecting(damaged(), Duration::ZERO).is_transient());
+        assert!(running(damaged(), Effect::Unknown).is_transient());
     }
 
     #[test]

@@ -23,11 +23,14 @@ pub async fn migrate(config: &PostgresConfig) -> Result<(), PortError> {
         .max_connections(1)
         .acquire_timeout(config.acquire_timeout)
         .connect_lazy_with(config.options().map_err(error::misconfigured)?);
+    // First a connection alone: without one, certainly nothing was done.
+    let connected = pool.acquire().await.map(drop);
+    connected.map_err(|error| error::connecting(error, config.acquire_timeout))?;
     let migrated = tokio::time::timeout(MIGRATION_TIMEOUT, sqlx::migrate!("./migrations").run(&pool)).await;
     // What was done is done, however the connection ends.
     let _ = tokio::time::timeout(config.acquire_timeout, pool.close()).await;
     match migrated {
-        Ok(result) => result.map_err(|error| error::migrating(error, config.acquire_timeout)),
+        Ok(result) => result.map_err(error::migrating),
         Err(_) => Err(error::unanswered(Effect::Unknown, MIGRATION_TIMEOUT)),
     }
 }
