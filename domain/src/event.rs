@@ -26,6 +26,10 @@ pub struct Event {
     pub timestamp: Timestamp,
     /// When the server took it, by the server's clock.
     pub received_at: Timestamp,
+    /// Place among all events that the server took: it grows with the time of the request and the place in it, so that it
+    /// tells events of the same time apart. 0: not known.
+    #[serde(default, skip_serializing_if = "is_no_sequence")]
+    pub sequence: u64,
     /// How far the client's clock was ahead, in ms; `timestamp + clock_skew_ms` is what the client sent.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub clock_skew_ms: i64,
@@ -102,6 +106,7 @@ impl Event {
             event_type,
             timestamp,
             received_at: timestamp,
+            sequence: 0,
             clock_skew_ms: 0,
             session_id: None,
             user_id: None,
@@ -164,6 +169,20 @@ impl PartitionKey<'_> {
             Self::Id(id) => id.as_uuid().into_bytes().to_vec(),
         }
     }
+}
+
+/// The sequence of the event at `place` of a request that came at `received_at`.
+pub(crate) fn sequence(received_at: Timestamp, place: usize) -> u64 {
+    const PLACE_BITS: u32 = 20;
+    let millis = u64::try_from(received_at.as_millis()).unwrap_or(0);
+    let last_place = (1_u64 << PLACE_BITS) - 1;
+    // Requests have a thousand events; what comes after a million shares the last place.
+    (millis << PLACE_BITS) | u64::try_from(place).unwrap_or(last_place).min(last_place)
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands out references")]
+fn is_no_sequence(sequence: &u64) -> bool {
+    *sequence == 0
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands out references")]

@@ -1,16 +1,17 @@
 //! A session: all events of one visit, folded.
 
+mod seen_at;
 mod trail;
 
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use seen_at::SeenAt;
 pub use trail::{CursorStep, Signal, Step, Trail};
 
 use crate::details::Details;
 use crate::event::{Channel, Device, Event, Geo};
-use crate::identity::EventId;
 use crate::rollup::cut;
 use crate::text::{AnonymousId, CampaignId, ProjectId, SessionId, UserId};
 use crate::time::Timestamp;
@@ -19,7 +20,7 @@ use crate::time::Timestamp;
 ///
 /// A pure fold of its events: [`apply`](Self::apply) adds one, [`merge`](Self::merge) joins the folds of two
 /// disjoint sets. Both are commutative and associative, so events may arrive late and in any order; equal times are
-/// told apart by event id. Counts are sums, so each event must be applied once: deduplicate first.
+/// told apart by [`Event::sequence`], then by event id. Counts are sums, so each event must be applied once: deduplicate first.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Session {
     /// The tenant.
@@ -50,9 +51,6 @@ pub struct Session {
     geo: Option<Seen<Geo>>,
     trail: Trail,
 }
-
-/// When something was seen, with the event as tie-break so that no two are equal.
-type SeenAt = (Timestamp, EventId);
 
 /// A value with the event that told it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -126,7 +124,7 @@ impl Session {
         }
         self.max_scroll_depth = self.max_scroll_depth.max(details.scroll_depth.unwrap_or(0));
         self.apply_page(event);
-        let at = (event.timestamp, event.event_id);
+        let at = SeenAt::of(event);
         latest(&mut self.user, at, event.user_id.as_ref());
         latest(&mut self.anonymous, at, event.anonymous_id.as_ref());
         earliest(&mut self.channel, at, event.channel.as_ref());
@@ -141,7 +139,7 @@ impl Session {
             return;
         }
         let is_page_view = event.event_type.as_str() == "page_view";
-        let at = (event.timestamp, event.event_id);
+        let at = SeenAt::of(event);
         let is_entry = self.entry.as_ref().is_none_or(|entry| (!is_page_view, at) < entry.entry_rank());
         let is_exit = self.exit.as_ref().is_none_or(|exit| (is_page_view, at) > exit.exit_rank());
         if !is_entry && !is_exit {

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use serde::Serialize;
 use serde_json::value::RawValue;
 
-use crate::event::{Channel, Device, Event, Geo, Page};
+use crate::event::{Channel, Device, Event, Geo, Page, sequence};
 use crate::identity::{ContentIds, EventId};
 use crate::json::{JsonObject, MAX_DEPTH};
 use crate::text::{AnonymousId, CampaignId, EventName, ProjectId, SessionId, Tag, UserId, check_nul};
@@ -137,16 +137,18 @@ impl EventRules {
         let mut ids = ContentIds::default();
         let mut seen: HashMap<EventId, usize> = HashMap::with_capacity(drafts.len());
         let mut verdicts: Vec<Result<Event, Violation>> = Vec::with_capacity(drafts.len());
-        for draft in drafts {
+        for (place, draft) in drafts.iter().enumerate() {
             let draft = draft.as_ref().map_err(Clone::clone);
-            let verdict =
-                draft.and_then(|draft| self.validate(facts, skew_ms, draft, &mut ids)).and_then(|event| {
+            let verdict = draft.and_then(|draft| self.validate(facts, skew_ms, draft, &mut ids)).and_then(
+                |mut event| {
+                    event.sequence = sequence(facts.received_at, place);
                     let first = *seen.entry(event.event_id).or_insert(verdicts.len());
                     match verdicts.get(first) {
-                        Some(Ok(other)) if *other != event => Err(conflict(first)),
+                        Some(Ok(other)) if !same_but_place(other, &event) => Err(conflict(first)),
                         _ => Ok(event),
                     }
-                });
+                },
+            );
             verdicts.push(verdict);
         }
         verdicts
@@ -265,6 +267,10 @@ impl EventDraft<'_> {
         let json: usize = [self.payload, self.custom].into_iter().flatten().map(|raw| raw.get().len()).sum();
         text + tags + json
     }
+}
+
+fn same_but_place(one: &Event, other: &Event) -> bool {
+    *one == Event { sequence: one.sequence, ..other.clone() }
 }
 
 fn conflict(first: usize) -> Violation {

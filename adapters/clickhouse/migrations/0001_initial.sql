@@ -7,6 +7,8 @@ CREATE TABLE IF NOT EXISTS events (
     event_id        UUID,
     event_type      LowCardinality(String),
     received_at     DateTime64(3, 'UTC') CODEC(Delta(8), ZSTD(1)),
+    -- Which of those of the same time.
+    sequence        UInt64 CODEC(Delta(8), ZSTD(1)),
     clock_skew_ms   Int64 CODEC(ZSTD(1)),
     user_id         String CODEC(ZSTD(1)),
     anonymous_id    String CODEC(ZSTD(1)),

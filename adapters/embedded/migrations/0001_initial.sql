@@ -43,12 +43,13 @@ CREATE TABLE events (
     event_id      BLOB NOT NULL,
     session       INTEGER,
     timestamp     INTEGER NOT NULL,
+    sequence      INTEGER NOT NULL,
     log           INTEGER NOT NULL,
     log_partition INTEGER NOT NULL,
     log_offset    INTEGER NOT NULL,
     event         TEXT NOT NULL
 );
-CREATE INDEX events_by_session ON events (session, timestamp, event_id) WHERE session IS NOT NULL;
+CREATE INDEX events_by_session ON events (session, timestamp, sequence, event_id) WHERE session IS NOT NULL;
 
 -- Counts by hour: of all events of a slot (dimension ''), and of those with each value of each dimension.
 CREATE TABLE events_hourly (

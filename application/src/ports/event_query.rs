@@ -247,8 +247,17 @@ pub struct SessionDetail {
 pub struct EventCursor {
     /// Time of the last event seen.
     pub timestamp: Timestamp,
+    /// Its sequence.
+    pub sequence: u64,
     /// The last event seen.
     pub event_id: EventId,
+}
+
+impl EventCursor {
+    /// The place of `event`.
+    pub fn of(event: &Event) -> Self {
+        Self { timestamp: event.timestamp, sequence: event.sequence, event_id: event.event_id }
+    }
 }
 
 /// The read side of events.
@@ -256,7 +265,7 @@ pub struct EventCursor {
 /// # Contract
 /// 1. Answers only with what is the project's.
 /// 2. Metrics come from the hourly rollup; total and groups agree, and unique users are exact.
-/// 3. Sessions are listed latest start first, equal starts by id; events by time, equal times by id. A list that goes
+/// 3. Sessions are listed latest start first, equal starts by id; events by time, equal times by sequence, then by id. A list that goes
 ///    on after a cursor leaves out and repeats nothing that was there all the time.
 #[async_trait]
 pub trait EventQuery: fmt::Debug + Send + Sync {

@@ -4,7 +4,7 @@ use uuid::Uuid;
 use super::*;
 use crate::insight::{InsightThresholds, detect};
 use crate::json::JsonObject;
-use crate::{EventName, Page};
+use crate::{EventId, EventName, Page};
 
 const START: i64 = 1_795_204_259_500;
 
@@ -53,6 +53,21 @@ fn late_events_move_the_start_and_never_the_end_back() {
     assert_eq!(session.exit_page().unwrap().path, "/c");
     assert_eq!((session.page_count, session.error_count, session.event_count), (3, 1, 4));
     assert!(session.has_error() && !session.is_bounce());
+}
+
+#[test]
+fn equal_times_go_by_sequence() {
+    let at = |sequence, event: Event| Event { sequence, ..event };
+    let session = fold(&[
+        at(2, on_page("/b", event(1, "page_view", 0))),
+        at(3, on_page("/c", event(2, "page_view", 0))),
+        at(1, on_page("/a", event(3, "page_view", 0))),
+    ]);
+    assert_eq!((session.entry_page().unwrap().path, session.exit_page().unwrap().path), ("/a", "/c"));
+    let order: Vec<u64> = session.trail().steps().iter().map(|step| step.sequence).collect();
+    assert_eq!(order, [1, 2, 3]);
+    let stored = serde_json::to_string(&session).unwrap();
+    assert_eq!(serde_json::from_str::<Session>(&stored).unwrap(), session);
 }
 
 #[test]
@@ -166,9 +181,11 @@ fn any_event() -> impl Strategy<Value = Event> {
     ];
     let user = prop::option::of(0..3u8);
     (1..40u128, kind, 0..6_000i64, 0..4u8, user).prop_map(|(id, (name, payload), at, page, user)| {
+        let sequence = u64::from(page) * 7;
         // One id stands for one event: what it is follows from it.
         let at = at - at % 100;
         Event {
+            sequence,
             payload: object(payload),
             user_id: user.map(|n| UserId::new(format!("u{n}")).unwrap()),
             device: Device { os: user.map(|n| format!("os{n}").into()), ..Device::default() },

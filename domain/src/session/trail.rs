@@ -32,6 +32,8 @@ pub struct Trail {
 pub struct Step {
     /// When it happened.
     pub at: Timestamp,
+    /// Which of those that happened then, as of [`Event::sequence`].
+    pub sequence: u64,
     /// The event.
     pub event_id: EventId,
     /// What it was.
@@ -107,7 +109,7 @@ impl Trail {
 
     pub(super) fn add(&mut self, event: &Event, details: &Details<'_>) {
         let signal = Signal::of(event, details, |path| self.shared(path));
-        let step = Step { at: event.timestamp, event_id: event.event_id, signal };
+        let step = Step { at: event.timestamp, sequence: event.sequence, event_id: event.event_id, signal };
         let at = self.steps.partition_point(|other| other.key() < step.key());
         if at < Self::MAX_STEPS && self.steps.get(at).is_none_or(|other| other.key() != step.key()) {
             self.steps.insert(at, step);
@@ -170,8 +172,8 @@ fn share_paths(steps: &[Step], others: &mut [Step]) {
 }
 
 impl Step {
-    fn key(&self) -> (Timestamp, EventId) {
-        (self.at, self.event_id)
+    fn key(&self) -> (Timestamp, u64, EventId) {
+        (self.at, self.sequence, self.event_id)
     }
 }
 

@@ -46,6 +46,19 @@ fn a_good_event_gets_what_the_request_tells() {
 }
 
 #[test]
+fn events_of_a_request_have_sequences_in_their_order() {
+    let take = |received_at| {
+        let facts = RequestFacts { received_at, ..facts() };
+        let drafts = [Ok(draft()), Err(Violation::missing("timestamp")), Ok(draft())];
+        let events = EventRules::default().validate_all(&facts, &drafts);
+        events.into_iter().flatten().map(|event| event.sequence).collect::<Vec<_>>()
+    };
+    let (first, second) = (take(NOW), take(NOW.plus_millis(1)));
+    assert!(first[0] < first[1] && first[1] < second[0], "{first:?} {second:?}");
+    assert_eq!(first[1] - first[0], 2, "places are those in the request");
+}
+
+#[test]
 fn what_the_client_says_of_its_device_wins() {
     let device =
         DeviceDraft { browser: Some("Shop app".into()), os: Some("".into()), ..DeviceDraft::default() };

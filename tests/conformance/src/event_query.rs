@@ -242,10 +242,12 @@ pub async fn a_session_knows_its_replay(fixture: StoreFixture) {
 }
 
 pub async fn events_are_paged_by_time(fixture: StoreFixture) {
-    let events: Vec<Event> = [(5, 0), (3, 10), (4, 10), (1, 10), (2, 99)]
-        .into_iter()
-        .map(|(n, at)| event(n, "click", at))
-        .collect();
+    // Id, time, and sequence, which decides where times are equal.
+    let events: Vec<Event> =
+        [(5, 0, 9), (3, 10, 2), (4, 10, 2), (1, 10, u64::MAX >> 1), (6, 10, 1), (2, 99, 0)]
+            .into_iter()
+            .map(|(n, at, sequence)| Event { sequence, ..event(n, "click", at) })
+            .collect();
     fixture.commit(&batch(0, &events)).await;
     let mut found = Vec::new();
     let mut after = None;
@@ -253,10 +255,10 @@ pub async fn events_are_paged_by_time(fixture: StoreFixture) {
         let page =
             fixture.query.session_events(&project("p"), &session_id("s"), after, 2).await.expect("read");
         let Some(last) = page.last() else { break };
-        after = Some(EventCursor { timestamp: last.timestamp, event_id: last.event_id });
+        after = Some(EventCursor::of(last));
         found.extend(page.iter().map(|event| event.event_id.as_uuid().as_u128()));
     }
-    assert_eq!(found, [5, 1, 3, 4, 2]);
+    assert_eq!(found, [5, 6, 3, 4, 1, 2]);
 }
 
 pub async fn what_is_unknown_is_empty(fixture: StoreFixture) {

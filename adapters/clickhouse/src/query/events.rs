@@ -25,6 +25,7 @@ pub(crate) struct EventRow {
     event_id: Uuid,
     event_type: String,
     received_at: i64,
+    sequence: u64,
     clock_skew_ms: i64,
     user_id: String,
     anonymous_id: String,
@@ -76,6 +77,7 @@ impl EventRow {
             event_type: EventName::new(self.event_type)?,
             timestamp: Timestamp::from_millis(self.timestamp),
             received_at: Timestamp::from_millis(self.received_at),
+            sequence: self.sequence,
             clock_skew_ms: self.clock_skew_ms,
             session_id: some(self.session_id).map(SessionId::new).transpose()?,
             user_id: some(self.user_id).map(UserId::new).transpose()?,
@@ -129,15 +131,16 @@ pub(super) async fn of_session(
     limit: usize,
 ) -> Result<Vec<Event>, QueryError> {
     // Before the first: no time is smaller, and no id is smaller than the nil UUID.
-    let (after_time, after_id) = after
-        .map_or((i64::MIN, Uuid::nil()), |cursor| (cursor.timestamp.as_millis(), cursor.event_id.as_uuid()));
+    let (after_time, after_sequence, after_id) = after.map_or((i64::MIN, 0, Uuid::nil()), |cursor| {
+        (cursor.timestamp.as_millis(), cursor.sequence, cursor.event_id.as_uuid())
+    });
     // UUIDs are compared as the bytes that they are written as, which is not how ClickHouse sorts them.
     let sql = format!(
         "SELECT {} FROM events AS event
          WHERE event.project_id = {{project:String}} AND event.session_id = {{session:String}}
-           AND (toUnixTimestamp64Milli(event.timestamp), UUIDStringToNum(toString(event.event_id)))
-             > ({{after_time:Int64}}, UUIDStringToNum({{after_id:String}}))
-         ORDER BY event.timestamp, UUIDStringToNum(toString(event.event_id)) LIMIT {{limit:UInt64}}",
+           AND (toUnixTimestamp64Milli(event.timestamp), event.sequence, UUIDStringToNum(toString(event.event_id)))
+             > ({{after_time:Int64}}, {{after_sequence:UInt64}}, UUIDStringToNum({{after_id:String}}))
+         ORDER BY event.timestamp, event.sequence, UUIDStringToNum(toString(event.event_id)) LIMIT {{limit:UInt64}}",
         event_columns()
     );
     let rows = connection
@@ -145,6 +148,7 @@ pub(super) async fn of_session(
         .param("project", project_id.as_str())
         .param("session", session_id.as_str())
         .param("after_time", after_time)
+        .param("after_sequence", after_sequence)
         .param("after_id", after_id.to_string())
         .param("limit", limit as u64)
         .fetch_all::<EventRow>();

@@ -64,6 +64,7 @@ fn put_identity(block: &mut Block, events: &[&StoredEvent]) {
     block.uuids("event_id", each().map(|event| event.event_id.as_uuid()));
     block.texts("event_type", each().map(|event| event.event_type.as_str()));
     block.times("received_at", each().map(|event| event.received_at.as_millis()));
+    block.u64s("sequence", each().map(|event| event.sequence));
     block.i64s("clock_skew_ms", each().map(|event| event.clock_skew_ms));
     block.texts("user_id", each().map(|event| event.user_id.as_ref().map_or("", |id| id.as_str())));
     block.texts("anonymous_id", each().map(|event| event.anonymous_id.as_ref().map_or("", |id| id.as_str())));

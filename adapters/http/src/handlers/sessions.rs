@@ -144,7 +144,9 @@ pub(crate) async fn events(
     let after = params.cursor(event_cursor)?;
     params.finish()?;
     let mut events = state.query.session_events(&scope, &session_id, after, limit + 1).await?;
-    let next_cursor = next(&mut events, limit, |last: &Event| cursor(last.timestamp, last.event_id));
+    let next_cursor = next(&mut events, limit, |last: &Event| {
+        cursor(last.timestamp, format_args!("{}:{}", last.sequence, last.event_id))
+    });
     let events = events.into_iter().map(EventAnswer::from).collect();
     Ok(answer::ok(&SessionEventsAnswer { events, next_cursor }))
 }
@@ -161,7 +163,12 @@ fn session_cursor(millis: i64, id: &str) -> Option<SessionCursor> {
     Some(SessionCursor { started_at: Timestamp::from_millis(millis), session_id })
 }
 
-fn event_cursor(millis: i64, id: &str) -> Option<EventCursor> {
+fn event_cursor(millis: i64, rest: &str) -> Option<EventCursor> {
+    let (sequence, id) = rest.split_once(':')?;
     let event_id = EventId::from_uuid(Uuid::try_parse(id).ok()?);
-    Some(EventCursor { timestamp: Timestamp::from_millis(millis), event_id })
+    Some(EventCursor {
+        timestamp: Timestamp::from_millis(millis),
+        sequence: sequence.parse().ok()?,
+        event_id,
+    })
 }

@@ -204,8 +204,7 @@ impl EventQuery for Store {
     ) -> Result<Vec<Event>, QueryError> {
         self.check()?;
         let of_session = self.events.iter().filter(|event| event.session_id.as_ref() == Some(id));
-        let place = |event: &Event| EventCursor { timestamp: event.timestamp, event_id: event.event_id };
-        let rest = of_session.filter(|event| after.is_none_or(|after| place(event) > after));
+        let rest = of_session.filter(|event| after.is_none_or(|after| EventCursor::of(event) > after));
         Ok(rest.take(limit).cloned().collect())
     }
 }

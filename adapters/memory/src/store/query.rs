@@ -120,15 +120,14 @@ impl EventQuery for MemoryStore {
         limit: usize,
     ) -> Result<Vec<Event>, QueryError> {
         let state = self.lock();
-        let place = |event: &Event| EventCursor { timestamp: event.timestamp, event_id: event.event_id };
         let mut events: Vec<Event> = state
             .events
             .iter()
             .filter(|event| event.project_id == *project_id && event.session_id.as_ref() == Some(session_id))
-            .filter(|event| after.is_none_or(|after| place(event) > after))
+            .filter(|event| after.is_none_or(|after| EventCursor::of(event) > after))
             .cloned()
             .collect();
-        events.sort_by_key(place);
+        events.sort_by_key(EventCursor::of);
         events.truncate(limit);
         Ok(events)
     }
@@ -158,11 +157,17 @@ impl LedgerQuery for MemoryStore {
 
     async fn coverage(&self, log: &str) -> Result<Vec<PartitionCoverage>, QueryError> {
         let state = self.lock();
-        let mut spans: BTreeMap<u32, Vec<(u64, u64)>> = BTreeMap::new();
-        for span in state.ledger.keys().filter(|span| &*span.log == log) {
-            spans.entry(span.partition).or_default().push((span.first, span.last));
+        let mut rows: BTreeMap<u32, (Vec<(u64, u64)>, u64)> = BTreeMap::new();
+        for (span, row) in state.ledger.iter().filter(|(span, _)| &*span.log == log) {
+            let (spans, polled) = rows.entry(span.partition).or_default();
+            spans.push((span.first, span.last));
+            *polled += row.total().polled;
         }
-        let coverage = |(partition, spans)| PartitionCoverage { partition, coverage: Coverage::of(spans) };
-        Ok(spans.into_iter().map(coverage).collect())
+        let coverage = |(partition, (spans, polled))| PartitionCoverage {
+            partition,
+            coverage: Coverage::of(spans),
+            polled,
+        };
+        Ok(rows.into_iter().map(coverage).collect())
     }
 }

@@ -22,6 +22,8 @@ struct StoredStep {
     at: Timestamp,
     event_id: EventId,
     signal: StoredSignal,
+    #[serde(default, skip_serializing_if = "is_no_sequence")]
+    sequence: u64,
 }
 
 /// A [`Signal`] whose path is a place in the list of paths.
@@ -68,6 +70,11 @@ impl<'de> Deserialize<'de> for Trail {
     }
 }
 
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands out references")]
+fn is_no_sequence(sequence: &u64) -> bool {
+    *sequence == 0
+}
+
 impl StoredStep {
     fn of<'a>(step: &'a Step, paths: &mut Paths<'a>) -> Self {
         let signal = match &step.signal {
@@ -81,7 +88,7 @@ impl StoredStep {
             }
             Signal::Other => StoredSignal::Other,
         };
-        Self { at: step.at, event_id: step.event_id, signal }
+        Self { at: step.at, event_id: step.event_id, signal, sequence: step.sequence }
     }
 
     fn into_step(self, paths: &[SharedPath]) -> Option<Step> {
@@ -96,6 +103,6 @@ impl StoredStep {
             }
             StoredSignal::Other => Signal::Other,
         };
-        Some(Step { at: self.at, event_id: self.event_id, signal })
+        Some(Step { at: self.at, sequence: self.sequence, event_id: self.event_id, signal })
     }
 }

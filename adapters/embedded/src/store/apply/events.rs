@@ -11,8 +11,8 @@ use crate::store::writer::Transaction;
 
 const INSERT: ManyRows = ManyRows {
     head: "INSERT INTO events
-        (id, project, event_id, session, timestamp, log, log_partition, log_offset, event) VALUES ",
-    columns: 9,
+        (id, project, event_id, session, timestamp, sequence, log, log_partition, log_offset, event) VALUES ",
+    columns: 10,
     tail: "",
 };
 
@@ -22,6 +22,7 @@ struct Row {
     event_id: Uuid,
     session: Option<i64>,
     timestamp: i64,
+    sequence: i64,
     offset: i64,
     event: String,
 }
@@ -49,6 +50,7 @@ pub(super) async fn insert(
             event_id: event.event_id.as_uuid(),
             session: event.session_id.as_ref().and_then(of_session),
             timestamp: event.timestamp.as_millis(),
+            sequence: signed(event.sequence),
             offset: signed(stored.offset),
             event: to_json(event)?,
         });
@@ -62,6 +64,7 @@ pub(super) async fn insert(
                 .bind(row.event_id)
                 .bind(row.session)
                 .bind(row.timestamp)
+                .bind(row.sequence)
                 .bind(log)
                 .bind(partition)
                 .bind(row.offset)
