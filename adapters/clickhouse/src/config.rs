@@ -1,7 +1,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
 
 /// How to reach `ClickHouse`, and how to use it.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -13,7 +13,8 @@ pub struct ClickHouseConfig {
     pub database: String,
     /// The user.
     pub user: String,
-    /// The user's password.
+    /// The user's password; shown as `***`.
+    #[serde(serialize_with = "masked")]
     pub password: String,
     /// Whether inserts and answers are compressed (LZ4). Worth it over a network, not on one machine.
     pub compress: bool,
@@ -40,6 +41,11 @@ impl Default for ClickHouseConfig {
             retention_days: 0,
         }
     }
+}
+
+/// No password stays none, so that defaults are what they are.
+fn masked<S: Serializer>(password: &str, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(if password.is_empty() { "" } else { "***" })
 }
 
 impl fmt::Debug for ClickHouseConfig {

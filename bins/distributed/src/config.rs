@@ -71,3 +71,45 @@ impl Config {
         ingest_rules(&self.events, &self.replay, self.kafka.max_record)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use gosight_runtime::config::{Sources, load};
+
+    use super::*;
+
+    #[test]
+    fn the_examples_are_valid_and_say_the_defaults() {
+        for name in ["ingestor", "event-processor", "replay-processor", "api"] {
+            let file = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("../../config/{name}.yaml"));
+            let sources = Sources { file: Some(file), ..Sources::default() };
+            let config = load::<Config>(&sources).unwrap_or_else(|error| panic!("{name}: {error}")).config;
+            config.validate().unwrap();
+            assert_eq!(config, Config::default(), "{name} shows the defaults as they are");
+        }
+    }
+
+    #[test]
+    fn bad_settings_are_named_with_their_section() {
+        let mut config = Config::default();
+        config.clickhouse.url = "nowhere".into();
+        assert_eq!(config.validate().unwrap_err().key, "clickhouse.url");
+        let config = Config {
+            kafka: KafkaConfig { brokers: Vec::new(), ..KafkaConfig::default() },
+            ..Config::default()
+        };
+        assert_eq!(config.validate().unwrap_err().key, "kafka.brokers");
+    }
+
+    #[test]
+    fn secrets_are_not_shown() {
+        let mut config = Config::default();
+        config.clickhouse.password = "hush-1".into();
+        config.redis.url = "redis://:hush-2@127.0.0.1:6379".into();
+        config.postgres.url = "postgres://gosight:hush-3@localhost/gosight".into();
+        let shown = format!("{config:?}\n{}", gosight_runtime::config::to_yaml(&config).unwrap());
+        assert!(!shown.contains("hush"), "{shown}");
+    }
+}

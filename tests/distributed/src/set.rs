@@ -1,0 +1,111 @@
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::OnceLock;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use gosight_e2e::{ADMIN_KEY, Api, INGEST_KEY, READ_KEY, built};
+
+use crate::process::{Process, Start};
+
+/// One of the binaries.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Binary {
+    /// Takes events.
+    Ingestor,
+    /// Processes events.
+    EventProcessor,
+    /// Processes replay chunks.
+    ReplayProcessor,
+    /// Answers questions.
+    Api,
+}
+
+const PACKAGES: [&str; 4] =
+    ["gosight-ingestor", "gosight-event-processor", "gosight-replay-processor", "gosight-api"];
+
+fn path(binary: Binary) -> PathBuf {
+    static PATHS: OnceLock<Vec<PathBuf>> = OnceLock::new();
+    PATHS.get_or_init(|| built(&PACKAGES))[binary as usize].clone()
+}
+
+/// Addresses of the servers that a set uses.
+#[derive(Debug, Clone)]
+#[expect(missing_docs, reason = "the fields are named by their servers")]
+pub struct Servers {
+    pub kafka: String,
+    pub clickhouse: String,
+    pub redis: String,
+    pub postgres: String,
+}
+
+impl Servers {
+    /// Those that `cargo xtask services up` started.
+    pub fn shared() -> Self {
+        Self {
+            kafka: gosight_services::kafka_brokers(),
+            clickhouse: gosight_services::clickhouse_url(),
+            redis: gosight_services::redis_url(),
+            postgres: gosight_services::postgres_url(),
+        }
+    }
+}
+
+/// Settings of processes that belong together.
+#[derive(Debug, Clone)]
+pub struct Set {
+    env: BTreeMap<String, String>,
+}
+
+impl Set {
+    /// A set of its own on `servers`: no other has its topics, tables and keys.
+    pub fn new(servers: &Servers) -> Self {
+        let since = SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970");
+        let name = format!("t{}_{}", since.as_nanos(), std::process::id());
+        let topics = [
+            ("gosight.events.raw", 6),
+            ("gosight.events.retry", 1),
+            ("gosight.events.dlq", 1),
+            ("gosight.events.errors", 1),
+            ("gosight.replay.chunks", 3),
+        ];
+        let topics = topics
+            .map(|(log, partitions)| format!("{log}: {{name: {name}.{log}, partitions: {partitions}}}"));
+        let mut env = BTreeMap::new();
+        let mut set = |key: &str, value: String| drop(env.insert(format!("GOSIGHT_{key}"), value));
+        set("KAFKA_BROKERS", format!("[\"{}\"]", servers.kafka));
+        set("KAFKA_TOPICS", format!("{{{}}}", topics.join(", ")));
+        set("KAFKA_REPLICATION_FACTOR", "1".into());
+        set("CLICKHOUSE_URL", servers.clickhouse.clone());
+        set("CLICKHOUSE_DATABASE", name.clone());
+        set("REDIS_URL", servers.redis.clone());
+        set("REDIS_PREFIX", format!("{name}:"));
+        set("POSTGRES_URL", servers.postgres.clone());
+        set("BOOTSTRAP_INGEST_KEY", INGEST_KEY.into());
+        set("BOOTSTRAP_READ_KEY", READ_KEY.into());
+        set("BOOTSTRAP_ADMIN_KEY", ADMIN_KEY.into());
+        Self { env }
+    }
+
+    /// With a setting, by the name of its variable without `GOSIGHT_`.
+    #[must_use]
+    pub fn with(mut self, key: &str, value: impl Into<String>) -> Self {
+        self.env.insert(format!("GOSIGHT_{key}"), value.into());
+        self
+    }
+
+    /// Starts one process.
+    pub fn start(&self, binary: Binary) -> Process {
+        let args = ["--http", "127.0.0.1:0"].map(str::to_owned).to_vec();
+        Process::start(Start { binary: path(binary), args, env: self.env.clone() })
+    }
+
+    /// A client of `process` with the key that may ask.
+    pub fn reader(process: &Process) -> Api {
+        Api::new(process.url(), Some(READ_KEY))
+    }
+
+    /// A client of `process` with the key that may do everything.
+    pub fn admin(process: &Process) -> Api {
+        Api::new(process.url(), Some(ADMIN_KEY))
+    }
+}

@@ -1,0 +1,29 @@
+//! The recorded browser sessions, by the same checks as in the embedded mode.
+
+use std::process::Command;
+
+use gosight_distributed_tests::{Binary, Servers, Set};
+use gosight_e2e::truth::assert_truth;
+use gosight_e2e::{gosight, recordings};
+use serde_json::{Value, json};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn everything_that_visitors_did_comes_out_and_nothing_else() {
+    let set = Set::new(&Servers::shared())
+        .with("EVENTS_MAX_AGE", "100years")
+        .with("EVENTS_MAX_FUTURE", "100years")
+        .with("HTTP_TRUSTED_PROXIES", "[127.0.0.1/32, 192.0.2.254/32]");
+    let ingestor = set.start(Binary::Ingestor);
+    let _events = set.start(Binary::EventProcessor);
+    let _replays = set.start(Binary::ReplayProcessor);
+    let api = set.start(Binary::Api);
+    let sent = Command::new(gosight())
+        .args(["send", "--server", ingestor.url(), "--json"])
+        .args(recordings::files())
+        .output()
+        .unwrap();
+    assert!(sent.status.success(), "{}", String::from_utf8_lossy(&sent.stderr));
+    let summary: Value = serde_json::from_slice(&sent.stdout).unwrap();
+    assert_eq!((&summary["failed"], &summary["refused"]), (&json!({}), &json!({})));
+    assert_truth(&Set::reader(&api), &Set::admin(&api)).await;
+}

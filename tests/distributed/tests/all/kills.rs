@@ -1,0 +1,120 @@
+//! Nothing lost, nothing twice: processes are killed while they work, and everything is counted.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use gosight_distributed_tests::{Binary, Process, Servers, Set};
+use gosight_e2e::load::{Sent, reconcile, send_until};
+use tokio::task::JoinSet;
+
+const SENDERS: usize = 8;
+
+/// Senders that go on until they are told to stop.
+struct Traffic {
+    senders: JoinSet<Sent>,
+    stop: Arc<AtomicBool>,
+}
+
+impl Traffic {
+    fn start(ingestor: &Process, round: usize) -> Self {
+        let stop = Arc::new(AtomicBool::new(false));
+        let mut senders = JoinSet::new();
+        for sender in 0..SENDERS {
+            let (url, stop) = (ingestor.url().to_owned(), stop.clone());
+            // A session lives on over several rounds.
+            let session = format!("session-{sender}-{}", round / 3);
+            senders.spawn(async move { send_until(&url, &session, &stop).await });
+        }
+        Self { senders, stop }
+    }
+
+    async fn end(mut self, sent: &mut Sent) {
+        self.stop.store(true, Ordering::Relaxed);
+        while let Some(of_sender) = self.senders.join_next().await {
+            sent.merge(of_sender.unwrap());
+        }
+    }
+}
+
+async fn pause(range: std::ops::Range<u64>) {
+    tokio::time::sleep(Duration::from_millis(rand::random_range(range))).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn processors_and_ingestors_killed_at_random_moments_lose_and_double_nothing() {
+    let set = Set::new(&Servers::shared()).with("KAFKA_CONSUME_SESSION_TIMEOUT", "6s");
+    let mut ingestor = set.start(Binary::Ingestor);
+    let mut processors = [set.start(Binary::EventProcessor), set.start(Binary::EventProcessor)];
+    let api = set.start(Binary::Api);
+    let mut sent = Sent::default();
+    for round in 0..20 {
+        let traffic = Traffic::start(&ingestor, round);
+        pause(100..1_500).await;
+        let victim = &mut processors[round % 2];
+        victim.kill();
+        victim.restart();
+        if round % 4 == 3 {
+            ingestor.kill();
+            traffic.end(&mut sent).await;
+            ingestor.restart();
+        } else {
+            traffic.end(&mut sent).await;
+        }
+    }
+    assert!(sent.acknowledged.len() > 5_000, "only {} events got through", sent.acknowledged.len());
+    reconcile(&Set::reader(&api), &Set::admin(&api), &sent).await;
+}
+
+/// Points between two effects of a batch, each of which a processor is killed at.
+const KILL_POINTS: [&str; 6] = [
+    "batch-handled",
+    "events-inserted",
+    "sessions-inserted",
+    "before-ledger",
+    "batch-committed",
+    "offset-committed",
+];
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_processor_killed_between_any_two_effects_loses_and_doubles_nothing() {
+    let set = Set::new(&Servers::shared()).with("KAFKA_CONSUME_SESSION_TIMEOUT", "6s");
+    let ingestor = set.start(Binary::Ingestor);
+    let mut processor = set.start(Binary::EventProcessor);
+    let api = set.start(Binary::Api);
+    let mut sent = Sent::default();
+    for (round, point) in KILL_POINTS.into_iter().cycle().take(2 * KILL_POINTS.len()).enumerate() {
+        processor.stop();
+        // The first few times the point is passed, so that there is something to be doubled.
+        let passes = rand::random_range(0..6);
+        processor.restart_with(&[("FAILPOINTS", &format!("{point}={passes}*off->return"))]);
+        let traffic = Traffic::start(&ingestor, round);
+        let status = processor.wait();
+        assert!(!status.success(), "{point} was not reached:\n{}", processor.output());
+        processor.restart();
+        traffic.end(&mut sent).await;
+    }
+    reconcile(&Set::reader(&api), &Set::admin(&api), &sent).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn processors_that_come_and_go_share_the_work() {
+    let set = Set::new(&Servers::shared());
+    let ingestor = set.start(Binary::Ingestor);
+    let mut processors = vec![set.start(Binary::EventProcessor)];
+    let api = set.start(Binary::Api);
+    let mut sent = Sent::default();
+    for round in 0..6 {
+        let traffic = Traffic::start(&ingestor, round);
+        pause(500..1_500).await;
+        if round % 2 == 0 {
+            processors.push(set.start(Binary::EventProcessor));
+        } else {
+            let mut leaving = processors.remove(0);
+            assert!(leaving.stop().success(), "{}", leaving.output());
+        }
+        pause(500..1_500).await;
+        traffic.end(&mut sent).await;
+    }
+    reconcile(&Set::reader(&api), &Set::admin(&api), &sent).await;
+}

@@ -1,0 +1,6 @@
+//! The distributed binaries on real servers.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod browser_sessions;
+mod kills;
