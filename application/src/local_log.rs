@@ -188,6 +188,10 @@ impl<L: LocalLog> PartitionSource for LocalPartition<L> {
         self.next
     }
 
+    async fn first_offset(&self) -> Result<u64, SourceError> {
+        Ok(self.storage.bounds(self.log(), self.partition()).await?.start)
+    }
+
     async fn seek(&mut self, offset: u64) -> Result<(), SourceError> {
         self.next = offset;
         Ok(())
@@ -206,8 +210,10 @@ impl<L: LocalLog> PartitionSource for LocalPartition<L> {
                 break records;
             }
         };
-        let last = records.last().map_or(self.next, |record| record.offset);
-        let span = BatchSpan { log: self.log().clone(), partition: self.partition(), first: self.next, last };
+        // Offsets have no holes: what lies before the first record is not there any more, and must be seen to be missing.
+        let first = records.first().map_or(self.next, |record| record.offset);
+        let last = records.last().map_or(first, |record| record.offset);
+        let span = BatchSpan { log: self.log().clone(), partition: self.partition(), first, last };
         self.next = span.next();
         Ok(PolledBatch { span, records })
     }

@@ -202,6 +202,12 @@ impl Coverage {
         coverage
     }
 
+    /// Offsets that at least one span covers.
+    pub fn covered(&self) -> u64 {
+        let missing: u64 = self.gaps.iter().map(|(first, last)| last - first + 1).sum();
+        self.end - self.start - missing
+    }
+
     /// Whether the spans join without gap or overlap.
     pub fn is_whole(&self) -> bool {
         self.gaps.is_empty() && self.overlaps.is_empty()
@@ -217,7 +223,9 @@ mod tests {
         let coverage = Coverage::of([(0, 9), (10, 10), (11, 99)]);
         assert_eq!((coverage.start, coverage.end), (0, 100));
         assert!(coverage.is_whole());
+        assert_eq!(coverage.covered(), 100);
         assert!(Coverage::of([]).is_whole());
+        assert_eq!(Coverage::of([]).covered(), 0);
     }
 
     #[test]
@@ -226,6 +234,7 @@ mod tests {
         assert_eq!(coverage.gaps, [(13, 19)]);
         assert_eq!(coverage.overlaps, [(8, 9), (20, 20)]);
         assert_eq!((coverage.start, coverage.end), (5, 22));
+        assert_eq!(coverage.covered(), 10);
     }
 
     #[test]

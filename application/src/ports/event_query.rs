@@ -314,6 +314,8 @@ pub struct PartitionCoverage {
     pub partition: u32,
     /// How the spans join.
     pub coverage: Coverage,
+    /// Records that the rows account for.
+    pub polled: u64,
 }
 
 /// The read side of the ledger.
@@ -321,7 +323,7 @@ pub struct PartitionCoverage {
 /// # Contract
 /// 1. Balances are by log and hour, earliest first; of one project, or with `None` of all including records of no
 ///    project.
-/// 2. Coverage joins every row that was ever written.
+/// 2. Coverage joins every row that was ever written, and counts the records of the same rows.
 #[async_trait]
 pub trait LedgerQuery: fmt::Debug + Send + Sync {
     /// What became of records received from `from` to before `to`.

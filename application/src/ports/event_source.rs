@@ -24,7 +24,7 @@ pub struct PolledRecord {
 /// Records of one partition in order.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PolledBatch {
-    /// What the batch covers: from where the one before ended to its last record. Its identity.
+    /// What the batch covers. Its identity.
     pub span: BatchSpan,
     /// The records.
     pub records: Vec<PolledRecord>,
@@ -83,7 +83,8 @@ pub trait EventSource: LogEnds {
 /// # Contract
 /// 1. `poll` gives the records in order of their offsets, none left out and none twice, from the committed offset or
 ///    from where [`seek`](Self::seek) put it.
-/// 2. Spans of consecutive batches join without gap or overlap.
+/// 2. Spans of consecutive batches join without gap or overlap. Only where records were removed from the log before they
+///    were read, a span begins at the first one that is left, if the source can tell.
 /// 3. `poll` waits for at least one record. Dropping the future loses nothing.
 /// 4. Not polling pauses the partition: a source buffers a bounded number of records.
 /// 5. After `commit(next)` a new consumer of the group starts at `next`.
@@ -94,6 +95,9 @@ pub trait PartitionSource: fmt::Debug + Send + Sync {
 
     /// The offset that the next poll starts at.
     fn position(&self) -> u64;
+
+    /// The first offset that the log still has; where the next record will be when it has none.
+    async fn first_offset(&self) -> Result<u64, SourceError>;
 
     /// Goes on at `offset`, which may lie before or after the current position.
     async fn seek(&mut self, offset: u64) -> Result<(), SourceError>;

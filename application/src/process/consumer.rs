@@ -20,6 +20,9 @@ pub struct ConsumerConfig {
     pub limits: PollLimits,
     /// How long to wait when the store is away.
     pub backoff: BackoffPolicy,
+    /// Whether to go on, and count them as lost, when records are gone from the log that were never processed. Otherwise
+    /// processing stops, for a person to look at.
+    pub accept_lost: bool,
 }
 
 /// Why a consumer stopped although nobody asked it to.

@@ -1,3 +1,5 @@
+mod start;
+
 use std::time::{Duration, Instant};
 
 use gosight_domain::ledger::BatchSpan;
@@ -7,7 +9,7 @@ use super::consumer::{LogConsumer, ProcessError};
 use super::handler::Refusals;
 use crate::backoff::Backoff;
 use crate::kill_point;
-use crate::ports::{PartitionSource, PolledBatch, PortError, ProcessedBatch};
+use crate::ports::{DeadLetter, PartitionSource, PolledBatch, PortError, ProcessedBatch};
 use crate::telemetry::{Metric, Telemetry};
 
 /// Reads one partition.
@@ -15,6 +17,14 @@ pub(super) struct Worker {
     consumer: LogConsumer,
     source: Box<dyn PartitionSource>,
     stop: CancellationToken,
+    /// The offset that the ledger goes on at.
+    next: u64,
+}
+
+/// One line for a batch, however many there are: the first of them stands for the others.
+fn warn_of(letters: &[DeadLetter]) {
+    let Some(DeadLetter { position, reason, detail, .. }) = letters.first() else { return };
+    tracing::warn!(letters = letters.len(), %position, %reason, detail, "records were put aside as dead letters");
 }
 
 /// Whether a step was done.
@@ -30,7 +40,8 @@ impl Worker {
         source: Box<dyn PartitionSource>,
         stop: CancellationToken,
     ) -> Self {
-        Self { consumer, source, stop }
+        let next = source.position();
+        Self { consumer, source, stop, next }
     }
 
     /// Polls, stores and commits until stopped; gives the partition.
@@ -57,42 +68,21 @@ impl Worker {
                 },
             };
             backoff = self.backoff();
-            let next = batch.span.next();
+            let (first, next) = (batch.span.first, batch.span.next());
+            if let Step::Stopped = self.pass_over_lost(first).await? {
+                return Ok(partition);
+            }
             let started = Instant::now();
             if let Step::Stopped = self.store(batch, started).await? {
                 return Ok(partition);
             }
+            self.next = next;
             if let Err(error) = self.source.commit(next).await {
                 // The ledger is the truth; the log's own offset is a hint that the next commit repeats.
                 tracing::warn!(%error, partition, "the offset could not be committed");
             }
             kill_point("offset-committed");
             load.end_work(&self.consumer.telemetry, &self.labels(partition.to_string().as_str()));
-        }
-    }
-
-    /// Goes to where the ledger ends, which is the truth: what the log remembers may lie before or after it.
-    async fn start(&mut self) -> Result<Step, ProcessError> {
-        let mut backoff = self.backoff();
-        self.consumer.status.assigned(self.source.partition(), self.source.position());
-        while let Err(error) = self.seek_ledger_end().await {
-            if let Step::Stopped = self.wait_out(error, "ledger", &mut backoff).await? {
-                return Ok(Step::Stopped);
-            }
-        }
-        self.consumer.status.assigned(self.source.partition(), self.source.position());
-        Ok(Step::Done)
-    }
-
-    async fn seek_ledger_end(&mut self) -> Result<(), PortError> {
-        let (partition, committed) = (self.source.partition(), self.source.position());
-        let log = self.consumer.source.log();
-        match self.consumer.store.next_offsets(log).await?.get(&partition) {
-            Some(&next) if next != committed => {
-                tracing::info!(%log, partition, committed, ledger = next, "starting where the ledger ends");
-                self.source.seek(next).await
-            }
-            _ => Ok(()),
         }
     }
 
@@ -183,6 +173,7 @@ impl Worker {
         for (reason, count) in &counts.dead_lettered {
             telemetry.count(Metric::DeadLetters, &[("reason", reason)], *count);
         }
+        warn_of(&processed.dead_letters);
         telemetry.observe_time(Metric::ProcessingSeconds, &log, started.elapsed());
         #[expect(clippy::cast_precision_loss, reason = "a batch is small")]
         telemetry.observe(Metric::BatchRecords, &log, counts.polled as f64);

@@ -6,7 +6,7 @@ use gosight_domain::key::{Admin, Read, Scoped};
 use gosight_domain::ledger::{Coverage, OutcomeCounts};
 
 use super::Query;
-use crate::ports::{LedgerBalance, QueryError};
+use crate::ports::{LedgerBalance, PartitionCoverage, QueryError};
 
 /// What became of records, and how the ledger covers the logs.
 #[derive(Debug, Clone, Default)]
@@ -33,6 +33,8 @@ pub struct PartitionReport {
     pub partition: u32,
     /// How the ledger's rows join.
     pub coverage: Coverage,
+    /// Records that the ledger's rows account for.
+    pub polled: u64,
     /// The offset after the last record of the log.
     pub log_end: u64,
 }
@@ -42,13 +44,18 @@ impl PartitionReport {
     pub fn in_flight(&self) -> u64 {
         self.log_end.saturating_sub(self.coverage.end)
     }
+
+    /// Whether the rows join, and account for as many records as they cover offsets.
+    pub fn balances(&self) -> bool {
+        self.coverage.is_whole() && self.coverage.covered() == self.polled
+    }
 }
 
 impl LedgerReport {
     /// Whether everything adds up and joins.
     pub fn balances(&self) -> bool {
         self.balances.iter().all(|balance| balance.counts.balances())
-            && self.logs.iter().flat_map(|log| &log.partitions).all(|partition| partition.coverage.is_whole())
+            && self.logs.iter().flat_map(|log| &log.partitions).all(PartitionReport::balances)
     }
 
     /// All records of one log together.
@@ -91,25 +98,24 @@ impl Query {
         for source in &self.ports.logs {
             // The ledger first: the log only grows, so nothing in flight is missed or counted below zero.
             let covered = self.ports.ledger.coverage(source.log()).await?;
-            let mut covered: BTreeMap<u32, Coverage> =
-                covered.into_iter().map(|partition| (partition.partition, partition.coverage)).collect();
-            let mut partitions: Vec<PartitionReport> = source
-                .end_offsets()
-                .await?
-                .into_iter()
-                .map(|(partition, log_end)| {
-                    let coverage = covered.remove(&partition).unwrap_or_default();
-                    PartitionReport { partition, coverage, log_end }
-                })
-                .collect();
+            let mut covered: BTreeMap<u32, PartitionCoverage> =
+                covered.into_iter().map(|partition| (partition.partition, partition)).collect();
+            let mut partitions: Vec<PartitionReport> = Vec::with_capacity(covered.len());
+            for (partition, log_end) in source.end_offsets().await? {
+                let (coverage, polled) = covered.remove(&partition).map_or_else(Default::default, parts);
+                partitions.push(PartitionReport { partition, coverage, polled, log_end });
+            }
             // Partitions that the log no longer has are over where the ledger ends.
-            partitions.extend(covered.into_iter().map(|(partition, coverage)| PartitionReport {
-                partition,
-                log_end: coverage.end,
-                coverage,
+            partitions.extend(covered.into_iter().map(|(partition, covered)| {
+                let (coverage, polled) = parts(covered);
+                PartitionReport { partition, log_end: coverage.end, coverage, polled }
             }));
             report.logs.push(LogCoverage { log: source.log().clone(), partitions });
         }
         Ok(report)
     }
+}
+
+fn parts(covered: PartitionCoverage) -> (Coverage, u64) {
+    (covered.coverage, covered.polled)
 }

@@ -4,15 +4,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use gosight_application::local_log::LocalLog;
-use gosight_application::ports::{BatchStore, EventSource, PollLimits};
+use gosight_application::ports::{BatchStore, EventSource, LogEnds, PollLimits};
 use gosight_application::process::{ConsumerConfig, LogConsumer, WorkerState};
 use gosight_conformance::factory::{LOG, click, session_id};
 use gosight_domain::Event;
 use tokio::time::{Instant, timeout};
 
 use crate::support::{
-    Bench, GROUP, GatedStore, JudgedStore, Running, ScriptedSource, UnreadableLedger, away, partition_of,
-    until,
+    Bench, GROUP, GatedStore, HoledPartition, JudgedStore, Running, Script, ScriptedSource, TrimmedPartition,
+    UnreadableLedger, away, partition_of, until,
 };
 
 fn over(bench: &Bench, store: Arc<dyn BatchStore>) -> LogConsumer {
@@ -45,6 +45,104 @@ async fn a_new_consumer_goes_on_where_the_ledger_ends_whatever_the_log_remembers
         assert_eq!(bench.stored(), [0, 1, 2, 3, 4, 5], "{committed:?}");
         let total = bench.total().await;
         assert_eq!((total.polled, total.duplicate), (6, 0), "{committed:?}");
+    }
+}
+
+/// A bench whose ledger ends at 3, whose log has 0 to 9 and says that all of it was processed.
+async fn behind() -> Bench {
+    let bench = Bench::new(1);
+    bench.append(&clicks(0..3)).await;
+    bench.drain(bench.consumer()).await;
+    bench.append(&clicks(3..10)).await;
+    LocalLog::commit(&*bench.log, GROUP, LOG, 0, 10).await.unwrap();
+    bench
+}
+
+/// A consumer of `bench`'s log, whose records before `first` are gone.
+async fn of_trimmed(bench: &Bench, first: u64, accept_lost: bool) -> (LogConsumer, Script) {
+    let (source, script) = ScriptedSource::new();
+    let partition = partition_of(&bench.log).await;
+    script.assign(Box::new(TrimmedPartition { partition, first }));
+    let consumer = bench.consumer();
+    let config = ConsumerConfig { accept_lost, ..consumer.config };
+    (LogConsumer { source, config, ..consumer }, script)
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_store_that_was_lost_is_filled_again_from_all_that_the_log_has() {
+    let bench = Bench::new(1);
+    bench.append(&clicks(0..6)).await;
+    LocalLog::commit(&*bench.log, GROUP, LOG, 0, 6).await.unwrap();
+    bench.drain(bench.consumer()).await;
+    assert_eq!(bench.stored(), [0, 1, 2, 3, 4, 5]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_store_that_was_lost_is_filled_again_from_the_first_record_that_is_left() {
+    let bench = Bench::new(1);
+    bench.append(&clicks(0..6)).await;
+    LocalLog::commit(&*bench.log, GROUP, LOG, 0, 6).await.unwrap();
+    let (consumer, _script) = of_trimmed(&bench, 4, false).await;
+    let running = Running::start(consumer);
+    until("the ledger reaches the end", async || bench.coverage().await.iter().any(|c| c.end == 6)).await;
+    running.stop().await.unwrap();
+    assert_eq!(bench.stored(), [4, 5]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_store_that_is_older_than_the_log_goes_on_where_its_ledger_ends() {
+    let bench = behind().await;
+    let (consumer, _script) = of_trimmed(&bench, 3, false).await;
+    bench.drain(consumer).await;
+    assert_eq!(bench.stored().len(), 10);
+    assert_eq!(bench.total().await.polled, 10);
+}
+
+#[tokio::test(start_paused = true)]
+async fn processing_stops_when_records_that_it_needs_are_gone() {
+    let bench = behind().await;
+    let (consumer, _script) = of_trimmed(&bench, 5, false).await;
+    let error = Running::start(consumer).ended().await.unwrap_err().to_string();
+    assert!(error.contains("records 3 to 4 of partition 0"), "{error}");
+    assert_eq!(bench.stored(), [0, 1, 2], "nothing was passed over");
+    assert!(bench.coverage().await[0].is_whole());
+}
+
+#[tokio::test(start_paused = true)]
+async fn records_that_are_gone_are_counted_as_lost_if_that_is_accepted() {
+    let bench = behind().await;
+    let (consumer, _script) = of_trimmed(&bench, 5, true).await;
+    bench.drain(consumer).await;
+    assert_eq!(bench.stored(), [0, 1, 2, 5, 6, 7, 8, 9]);
+    let total = bench.total().await;
+    assert_eq!((total.polled, total.stored), (10, 8));
+    assert_eq!(total.rejected, [("lost".into(), 2)].into());
+    assert_eq!(bench.numbers.count(&format!("records_lost_total{{log=\"{LOG}\"}}")), 2);
+    // Once is enough.
+    let (consumer, _script) = of_trimmed(&bench, 5, false).await;
+    bench.append(&clicks(10..11)).await;
+    bench.drain(consumer).await;
+    assert_eq!(bench.total().await.stored, 9);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_hole_in_the_log_is_not_passed_over_silently() {
+    for accept_lost in [false, true] {
+        let bench = behind().await;
+        // The log still has where the ledger ends, and not all after it.
+        let (source, script) = ScriptedSource::new();
+        let partition = Box::new(TrimmedPartition { partition: partition_of(&bench.log).await, first: 5 });
+        script.assign(Box::new(HoledPartition(partition)));
+        let consumer = bench.consumer();
+        let config = ConsumerConfig { accept_lost, ..consumer.config };
+        let consumer = LogConsumer { source, config, ..consumer };
+        if accept_lost {
+            bench.drain(consumer).await;
+            assert_eq!(bench.total().await.rejected, [("lost".into(), 2)].into());
+        } else {
+            let error = Running::start(consumer).ended().await.unwrap_err().to_string();
+            assert!(error.contains("records 3 to 4"), "{error}");
+        }
     }
 }
 

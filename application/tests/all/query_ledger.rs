@@ -106,7 +106,7 @@ fn may_read(project_id: &str) -> Scoped<Read> {
 }
 
 async fn whole_ledger(bench: &Bench, ledger: Arc<dyn LedgerQuery>) -> LedgerReport {
-    let logs: Vec<Arc<dyn gosight_application::ports::EventSource>> =
+    let logs: Vec<Arc<dyn gosight_application::ports::LogEnds>> =
         vec![Arc::new(bench.log.source(GROUP, LOG))];
     let query = Query::new(QueryPorts { ledger, logs, ..ports(&bench.store) });
     let may_manage = Scoped::<Admin>::vouched(project("p"));
@@ -151,24 +151,27 @@ async fn a_project_sees_its_own_records_and_no_offsets() {
 async fn a_ledger_that_does_not_add_up_or_join_does_not_balance() {
     let whole = || OutcomeCounts { polled: 2, stored: 1, duplicate: 1, ..OutcomeCounts::default() };
     let lost = OutcomeCounts { polled: 3, ..whole() };
-    for (counts, spans, balances) in [
-        (whole(), [(0, 4), (5, 9)], true),
-        (lost, [(0, 4), (5, 9)], false),
-        (whole(), [(0, 4), (6, 9)], false),
-        (whole(), [(0, 4), (4, 9)], false),
+    for (counts, spans, polled, balances) in [
+        (whole(), [(0, 4), (5, 9)], 10, true),
+        (lost, [(0, 4), (5, 9)], 10, false),
+        (whole(), [(0, 4), (6, 9)], 9, false),
+        (whole(), [(0, 4), (4, 9)], 11, false),
+        // Offsets are covered that no record was counted for, and the other way round.
+        (whole(), [(0, 4), (5, 9)], 7, false),
+        (whole(), [(0, 4), (5, 9)], 11, false),
     ] {
         let ledger = Told {
             balances: vec![LedgerBalance { log: LOG.into(), hour: NOON.hour(), counts }],
-            coverage: vec![PartitionCoverage { partition: 0, coverage: Coverage::of(spans) }],
+            coverage: vec![PartitionCoverage { partition: 0, coverage: Coverage::of(spans), polled }],
         };
         let report = whole_ledger(&Bench::new(1), Arc::new(ledger)).await;
-        assert_eq!(report.balances(), balances, "{spans:?}");
+        assert_eq!(report.balances(), balances, "{spans:?} {polled}");
     }
 }
 
 #[tokio::test]
 async fn a_partition_that_the_log_no_longer_has_ends_where_the_ledger_does() {
-    let coverage = vec![PartitionCoverage { partition: 7, coverage: Coverage::of([(0, 9)]) }];
+    let coverage = vec![PartitionCoverage { partition: 7, coverage: Coverage::of([(0, 9)]), polled: 10 }];
     let ledger = Told { balances: Vec::new(), coverage };
     let report = whole_ledger(&Bench::new(1), Arc::new(ledger)).await;
     let told: Vec<_> = report.logs[0]

@@ -9,7 +9,7 @@ use std::time::Duration;
 pub use bench::{BACKOFF, Bench, GROUP, Running};
 pub use door::{Door, MockLog, MockSink, RETRY_AFTER, busy, epoch, limiter, may_send};
 pub use numbers::Numbers;
-pub use sources::{FaultyPartition, ScriptedSource, partition_of};
+pub use sources::{FaultyPartition, HoledPartition, Script, ScriptedSource, TrimmedPartition, partition_of};
 pub use stores::{ForgetfulStore, GatedStore, JudgedStore, UnreadableLedger, away, refused};
 
 /// Waits until `check` holds. Tests stop the clock, so the waits cost nothing.

@@ -92,6 +92,7 @@ impl StoreFixture {
         let partition = coverage.iter().find(|partition| partition.partition == 0).expect("partition 0");
         assert!(partition.coverage.is_whole(), "{:?}", partition.coverage);
         assert_eq!(partition.coverage.end, end);
+        assert_eq!(partition.polled, polled);
         let from = NOON.hour();
         let to = Hour::from_index(from.index() + 2);
         let balances = self.ledger.balances(None, from, to).await.expect("read");
@@ -297,4 +298,5 @@ pub async fn many_partitions_at_once_lose_nothing(fixture: StoreFixture) {
     let coverage = fixture.ledger.coverage(LOG).await.expect("read");
     assert_eq!(coverage.len(), 6);
     assert!(coverage.iter().all(|partition| partition.coverage.is_whole() && partition.coverage.end == 50));
+    assert!(coverage.iter().all(|partition| partition.polled == 50), "{coverage:?}");
 }

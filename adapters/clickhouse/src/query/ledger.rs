@@ -28,6 +28,7 @@ struct SpanRow {
     log_partition: u32,
     first: u64,
     last: u64,
+    polled: u64,
 }
 
 fn reasons(counts: Vec<(String, u64)>) -> BTreeMap<Arc<str>, u64> {
@@ -83,26 +84,31 @@ impl LedgerQuery for ClickHouseStore {
         let rows = self
             .connection
             .query(
-                "SELECT log_partition, min(first_offset) AS first, max(last_offset) AS last FROM (
-                   SELECT log_partition, first_offset, last_offset,
+                "SELECT log_partition, min(first_offset) AS first, max(last_offset) AS last,
+                   sum(records) AS polled FROM (
+                   SELECT log_partition, first_offset, last_offset, records,
                      sum(starts) OVER (PARTITION BY log_partition ORDER BY first_offset
                        ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW) AS island
                    FROM (
-                     SELECT log_partition, first_offset, last_offset,
+                     SELECT log_partition, first_offset, last_offset, records,
                        first_offset != lagInFrame(last_offset + 1, 1, 0) OVER (PARTITION BY log_partition
                          ORDER BY first_offset ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW) AS starts
-                     FROM (SELECT DISTINCT log_partition, first_offset, last_offset FROM ledger
-                           WHERE log = {log:String})
+                     FROM (SELECT log_partition, first_offset, last_offset, sum(polled) AS records FROM ledger
+                           WHERE log = {log:String} GROUP BY log_partition, first_offset, last_offset)
                    )
                  ) GROUP BY log_partition, island ORDER BY log_partition, first",
             )
             .param("log", log)
             .fetch_all::<SpanRow>();
-        let mut spans: BTreeMap<u32, Vec<(u64, u64)>> = BTreeMap::new();
+        let mut found: BTreeMap<u32, (Vec<(u64, u64)>, u64)> = BTreeMap::new();
         for row in self.connection.within(rows).await.map_err(read_error)? {
-            spans.entry(row.log_partition).or_default().push((row.first, row.last));
+            let (spans, polled) = found.entry(row.log_partition).or_default();
+            spans.push((row.first, row.last));
+            *polled += row.polled;
         }
-        let coverage = |(partition, spans)| PartitionCoverage { partition, coverage: Coverage::of(spans) };
-        Ok(spans.into_iter().map(coverage).collect())
+        let coverage = |(partition, (spans, polled))| {
+            PartitionCoverage { partition, coverage: Coverage::of(spans), polled }
+        };
+        Ok(found.into_iter().map(coverage).collect())
     }
 }

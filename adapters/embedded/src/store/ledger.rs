@@ -53,20 +53,36 @@ impl EmbeddedStore {
     }
 
     async fn read_coverage(&self, log: &str) -> sqlx::Result<Vec<PartitionCoverage>> {
+        // One snapshot, so that the records are those of the rows.
+        let mut snapshot = self.database.readers.begin().await?;
         let rows = sqlx::query(
             "SELECT log_partition, first_offset, last_offset FROM ledger
              WHERE log = (SELECT id FROM logs WHERE name = ?) ORDER BY log_partition, first_offset",
         )
         .bind(log)
-        .fetch_all(&self.database.readers)
+        .fetch_all(&mut *snapshot)
         .await?;
-        let mut spans: BTreeMap<u32, Vec<(u64, u64)>> = BTreeMap::new();
+        let mut found: BTreeMap<u32, (Vec<(u64, u64)>, u64)> = BTreeMap::new();
         for row in rows {
             let span = (unsigned(row.try_get(1)?), unsigned(row.try_get(2)?));
-            spans.entry(row.try_get(0)?).or_default().push(span);
+            found.entry(row.try_get(0)?).or_default().0.push(span);
         }
-        let coverage = |(partition, spans)| PartitionCoverage { partition, coverage: Coverage::of(spans) };
-        Ok(spans.into_iter().map(coverage).collect())
+        let counts = sqlx::query(
+            "SELECT log_partition, sum(polled) FROM ledger_entries
+             WHERE log = (SELECT id FROM logs WHERE name = ?) GROUP BY log_partition",
+        )
+        .bind(log)
+        .fetch_all(&mut *snapshot)
+        .await?;
+        for row in counts {
+            found.entry(row.try_get(0)?).or_default().1 = unsigned(row.try_get(1)?);
+        }
+        let coverage = |(partition, (spans, polled))| PartitionCoverage {
+            partition,
+            coverage: Coverage::of(spans),
+            polled,
+        };
+        Ok(found.into_iter().map(coverage).collect())
     }
 }
 

@@ -182,6 +182,10 @@ impl PartitionSource for KafkaPartition {
         self.next
     }
 
+    async fn first_offset(&self) -> Result<u64, SourceError> {
+        Ok(self.lookup.bounds(self.partition).await?.0)
+    }
+
     async fn seek(&mut self, offset: u64) -> Result<(), SourceError> {
         if offset == self.next && self.aligned {
             return Ok(());

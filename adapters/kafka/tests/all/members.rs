@@ -118,7 +118,7 @@ impl Running {
             clock: Arc::new(SystemClock),
             status: status.clone(),
             telemetry: Telemetry::default(),
-            config: ConsumerConfig { limits: LIMITS, backoff: BackoffPolicy::default() },
+            config: ConsumerConfig { limits: LIMITS, backoff: BackoffPolicy::default(), accept_lost: false },
         };
         let stop = CancellationToken::new();
         let stopped = stop.clone();

@@ -83,7 +83,7 @@ impl Bench {
             clock: self.clock.clone(),
             status: Arc::new(ProcessStatus::new("events", LOG)),
             telemetry: self.numbers.telemetry(),
-            config: ConsumerConfig { limits, backoff: BACKOFF },
+            config: ConsumerConfig { limits, backoff: BACKOFF, accept_lost: false },
         }
     }
 

@@ -97,6 +97,10 @@ impl PartitionSource for FaultyPartition {
         self.partition.position()
     }
 
+    async fn first_offset(&self) -> Result<u64, SourceError> {
+        self.partition.first_offset().await
+    }
+
     async fn seek(&mut self, offset: u64) -> Result<(), SourceError> {
         self.partition.seek(offset).await
     }
@@ -114,5 +118,73 @@ impl PartitionSource for FaultyPartition {
             return Err(SourceError::transient("log", "gone"));
         }
         self.partition.commit(next).await
+    }
+}
+
+/// A partition whose log has lost its records before `first`.
+#[derive(Debug)]
+pub struct TrimmedPartition {
+    pub partition: Box<dyn PartitionSource>,
+    pub first: u64,
+}
+
+#[async_trait]
+impl PartitionSource for TrimmedPartition {
+    fn partition(&self) -> u32 {
+        self.partition.partition()
+    }
+
+    fn position(&self) -> u64 {
+        self.partition.position()
+    }
+
+    async fn first_offset(&self) -> Result<u64, SourceError> {
+        Ok(self.first)
+    }
+
+    async fn seek(&mut self, offset: u64) -> Result<(), SourceError> {
+        self.partition.seek(offset).await
+    }
+
+    async fn poll(&mut self, limits: &PollLimits) -> Result<PolledBatch, SourceError> {
+        if self.position() < self.first {
+            self.partition.seek(self.first).await?;
+        }
+        self.partition.poll(limits).await
+    }
+
+    async fn commit(&mut self, next: u64) -> Result<(), SourceError> {
+        self.partition.commit(next).await
+    }
+}
+
+/// A partition that does not say that records are gone before it is read.
+#[derive(Debug)]
+pub struct HoledPartition(pub Box<TrimmedPartition>);
+
+#[async_trait]
+impl PartitionSource for HoledPartition {
+    fn partition(&self) -> u32 {
+        self.0.partition()
+    }
+
+    fn position(&self) -> u64 {
+        self.0.position()
+    }
+
+    async fn first_offset(&self) -> Result<u64, SourceError> {
+        Ok(0)
+    }
+
+    async fn seek(&mut self, offset: u64) -> Result<(), SourceError> {
+        self.0.seek(offset).await
+    }
+
+    async fn poll(&mut self, limits: &PollLimits) -> Result<PolledBatch, SourceError> {
+        self.0.poll(limits).await
+    }
+
+    async fn commit(&mut self, next: u64) -> Result<(), SourceError> {
+        self.0.commit(next).await
     }
 }

@@ -28,6 +28,8 @@ pub struct ProcessSettings {
     /// The longest wait when the store is away.
     #[serde(with = "humantime_serde")]
     pub backoff_max: Duration,
+    /// Whether to go on, and count them as lost, when records are gone from the log that were never processed.
+    pub accept_lost_records: bool,
     /// What is known about users and items.
     pub profiles: ProfileSettings,
     /// Rules that mark, block, route or change events, in order.
@@ -52,6 +54,7 @@ impl Default for ProcessSettings {
             },
             backoff_initial: backoff.initial,
             backoff_max: backoff.max,
+            accept_lost_records: false,
             profiles: ProfileSettings::default(),
             filters: default_filters(),
             aggregations: default_aggregations(),
@@ -143,6 +146,7 @@ impl ProcessSettings {
                 linger: settings.linger,
             },
             backoff: BackoffPolicy { initial: self.backoff_initial, max: self.backoff_max },
+            accept_lost: self.accept_lost_records,
         }
     }
 
