@@ -1,45 +1,9 @@
 //! Nothing lost, nothing twice: processes are killed while they work, and everything is counted.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use gosight_distributed_tests::{Binary, Servers, Set};
+use gosight_e2e::load::{Sent, reconcile};
 
-use gosight_distributed_tests::{Binary, Process, Servers, Set};
-use gosight_e2e::load::{Sent, reconcile, send_until};
-use tokio::task::JoinSet;
-
-const SENDERS: usize = 8;
-
-/// Senders that go on until they are told to stop.
-struct Traffic {
-    senders: JoinSet<Sent>,
-    stop: Arc<AtomicBool>,
-}
-
-impl Traffic {
-    fn start(ingestor: &Process, round: usize) -> Self {
-        let stop = Arc::new(AtomicBool::new(false));
-        let mut senders = JoinSet::new();
-        for sender in 0..SENDERS {
-            let (url, stop) = (ingestor.url().to_owned(), stop.clone());
-            // A session lives on over several rounds.
-            let session = format!("session-{sender}-{}", round / 3);
-            senders.spawn(async move { send_until(&url, &session, &stop).await });
-        }
-        Self { senders, stop }
-    }
-
-    async fn end(mut self, sent: &mut Sent) {
-        self.stop.store(true, Ordering::Relaxed);
-        while let Some(of_sender) = self.senders.join_next().await {
-            sent.merge(of_sender.unwrap());
-        }
-    }
-}
-
-async fn pause(range: std::ops::Range<u64>) {
-    tokio::time::sleep(Duration::from_millis(rand::random_range(range))).await;
-}
+use crate::traffic::{Traffic, pause};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn processors_and_ingestors_killed_at_random_moments_lose_and_double_nothing() {

@@ -3,4 +3,6 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod browser_sessions;
+mod faults;
 mod kills;
+mod traffic;
