@@ -1,8 +1,8 @@
 //! A sink of your own: here one that counts purchases, beside the event log.
 
 use std::borrow::Cow;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::collections::HashSet;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
 use gosight::Gosight;
@@ -10,18 +10,26 @@ use gosight_application::ingest::ClientFacts;
 use gosight_application::ports::{Clock, EventSink, SinkError, SystemClock};
 use gosight_domain::key::Scoped;
 use gosight_domain::validate::EventDraft;
-use gosight_domain::{Event, ProjectId};
+use gosight_domain::{Event, EventId, ProjectId};
 
-/// Counts purchases. A real one would send them on, and answer `Transient` when the other side is away: then nothing
-/// is acknowledged, and the client sends it again.
+/// Counts purchases, each once: a client that got no answer sends its request again, and the sink sees the same events
+/// once more. A real one would hand `event_id` on to where events are told apart by it, and answer `Transient` when
+/// the other side is away: then nothing is acknowledged, and the client sends it again.
 #[derive(Debug, Default)]
-struct Purchases(AtomicU64);
+struct Purchases(Mutex<HashSet<EventId>>);
+
+impl Purchases {
+    fn count(&self) -> usize {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).len()
+    }
+}
 
 #[async_trait]
 impl EventSink for Purchases {
     async fn append(&self, events: &[Event]) -> Result<(), SinkError> {
-        let purchases = events.iter().filter(|event| event.event_type.as_str() == "purchase").count();
-        self.0.fetch_add(purchases as u64, Ordering::Relaxed);
+        let purchases = events.iter().filter(|event| event.event_type.as_str() == "purchase");
+        let ids = purchases.map(|event| event.event_id);
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).extend(ids);
         Ok(())
     }
 }
@@ -47,8 +55,12 @@ async fn main() -> anyhow::Result<()> {
     };
     let project = Scoped::vouched(ProjectId::new("shop")?);
     let drafts = [draft("page_view"), draft("purchase"), draft("purchase")];
-    gosight.ingest().events(&project, &ClientFacts::default(), &drafts).await?;
-    assert_eq!(purchases.0.load(Ordering::Relaxed), 2);
+    // Sent twice, as after a timeout.
+    for _ in 0..2 {
+        gosight.ingest().events(&project, &ClientFacts::default(), &drafts).await?;
+    }
+    assert_eq!(purchases.count(), 2);
+    println!("the sink has seen {} purchases", purchases.count());
     gosight.stop().await?;
     Ok(())
 }

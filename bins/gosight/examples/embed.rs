@@ -42,7 +42,7 @@ async fn main() -> anyhow::Result<()> {
         tokio::time::sleep(Duration::from_millis(10)).await;
     };
     assert_eq!(found.summary.entry_path, "/checkout");
-    tracing::info!(pages = found.summary.page_count, "one visit was counted");
+    println!("a visit began at {} and saw {} page", found.summary.entry_path, found.summary.page_count);
     gosight.stop().await?;
     Ok(())
 }

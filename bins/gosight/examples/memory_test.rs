@@ -37,5 +37,6 @@ async fn main() -> anyhow::Result<()> {
     assert_eq!(events.len(), 2);
     assert_eq!(events[0].event_id, events[1].event_id);
     assert_eq!(events[1].timestamp.millis_since(events[0].timestamp), 60_000);
+    println!("the trial's end was said twice, with one id: {}", events[0].event_id);
     Ok(())
 }
