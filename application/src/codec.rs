@@ -4,7 +4,7 @@
 //! third more of the log.
 
 use bytes::Bytes;
-use gosight_domain::Event;
+use gosight_domain::{Event, SessionId};
 use gosight_domain::replay::ReplayChunk;
 
 use crate::ports::Record;
@@ -76,8 +76,12 @@ pub fn encode_chunk(chunk: &ReplayChunk) -> Result<Record, serde_json::Error> {
     value.reserve_exact(1 + chunk.data.len());
     value.push(b'\n');
     value.extend_from_slice(&chunk.data);
-    let key = Bytes::copy_from_slice(chunk.session_id.as_str().as_bytes());
-    Ok(Record { key, value: value.into() })
+    Ok(chunk_record(&chunk.session_id, value.into()))
+}
+
+/// The record of a chunk of this session that is encoded already.
+pub(crate) fn chunk_record(session_id: &SessionId, value: Bytes) -> Record {
+    Record { key: Bytes::copy_from_slice(session_id.as_str().as_bytes()), value }
 }
 
 /// Reads a replay chunk record.

@@ -14,6 +14,7 @@
 pub mod access;
 pub mod backoff;
 pub mod codec;
+pub mod dead_letters;
 pub mod decorators;
 pub mod ingest;
 mod kill_point;

@@ -18,7 +18,7 @@ mod store;
 pub use data_dir::{DataDir, DataDirError};
 pub use embedded::Embedded;
 pub use log::{EmbeddedLog, LogConfig};
-pub use store::{EmbeddedAccounts, EmbeddedStore, StoreConfig};
+pub use store::{EmbeddedAccounts, EmbeddedDeadLetters, EmbeddedStore, StoreConfig};
 
 /// Name of the log adapter in errors.
 const LOG_ADAPTER: &str = "embedded log";

@@ -31,6 +31,7 @@ use gosight_application::ports::{BoxError, Health, HealthCheck};
 use gosight_domain::insight::InsightThresholds;
 
 pub use accounts::EmbeddedAccounts;
+pub use dead_letters::EmbeddedDeadLetters;
 pub(crate) use database::Database;
 pub(crate) use marks::Marks;
 

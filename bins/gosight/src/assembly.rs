@@ -41,6 +41,11 @@ pub(crate) struct Parts {
 /// The logs that are processed, each with its group.
 const PROCESSED_LOGS: [(&str, &str); 2] = [(logs::EVENTS, EVENT_PROCESSOR), (logs::REPLAY, REPLAY_PROCESSOR)];
 
+/// The names of the logs that end up in the store.
+pub(crate) fn processed_logs() -> [&'static str; 2] {
+    PROCESSED_LOGS.map(|(name, _)| name)
+}
+
 pub(crate) async fn assemble(
     config: &Config,
     clock: Arc<dyn Clock>,
@@ -50,9 +55,8 @@ pub(crate) async fn assemble(
     let telemetry = Telemetry::new(metrics.recorder());
     let data_dir = DataDir::open(&config.data_dir)?;
     let store_config = config.store.config(config);
-    let processed = PROCESSED_LOGS.map(|(name, _)| name);
     let Embedded { log, store } =
-        Embedded::open(&data_dir, config.log.config(), store_config, &processed).await?;
+        Embedded::open(&data_dir, config.log.config(), store_config, &processed_logs()).await?;
     let accounts = store.accounts();
     let key_cache = config.keys.cache();
     let keys =

@@ -1,15 +1,17 @@
 //! The command line.
 
 mod config;
+mod dlq;
 mod keys;
 mod output;
 mod profiles;
 mod send;
 mod serve;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
+use anyhow::bail;
 use clap::{Args, Parser, Subcommand};
 use gosight_runtime::config::{Loaded, Sources, load};
 use serde_json::Value;
@@ -36,6 +38,9 @@ enum Command {
     /// Look at the configuration.
     #[command(subcommand)]
     Config(config::ConfigCommand),
+    /// Look at records that could not be processed, put them through again, or drop them.
+    #[command(subcommand)]
+    Dlq(dlq::DlqCommand),
     /// Tell what is known about users and items, for the context of their events.
     #[command(subcommand)]
     Profiles(profiles::ProfilesCommand),
@@ -68,7 +73,25 @@ const VARIABLES_OF_FLAGS: [&str; 7] = [
     "GOSIGHT_KEY",
 ];
 
+/// Whether a server, or `gosight keys create`, has made something in `dir`.
+fn has_data(dir: &Path) -> bool {
+    dir.join("gosight.db").exists()
+}
+
+fn absolute(dir: &Path) -> PathBuf {
+    std::path::absolute(dir).unwrap_or_else(|_| dir.to_owned())
+}
+
 impl ConfigArgs {
+    /// The data directory, which must have been used before: a mistyped path is not a new one.
+    fn existing_data_dir(&self) -> anyhow::Result<PathBuf> {
+        let dir = self.load(Vec::new())?.data_dir;
+        if !has_data(&dir) {
+            bail!("{} is no data directory of gosight: it has no gosight.db", absolute(&dir).display());
+        }
+        Ok(dir)
+    }
+
     /// Reads and checks the settings; `flags` win over everything.
     fn load(&self, flags: Vec<(&'static str, &'static str, Value)>) -> anyhow::Result<Config> {
         let env: Vec<(String, String)> = std::env::vars().collect();
@@ -104,6 +127,7 @@ pub fn main() -> ExitCode {
             Command::Serve(args) => args.run().await,
             Command::Keys(command) => command.run().await,
             Command::Config(command) => command.run(),
+            Command::Dlq(command) => command.run().await,
             Command::Profiles(command) => command.run().await,
             Command::Send(args) => args.run().await,
         }

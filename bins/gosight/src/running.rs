@@ -84,6 +84,9 @@ impl GosightBuilder {
     }
 
     /// Gives accepted events to `sink` too, before they are acknowledged. A sink that fails makes the request fail.
+    ///
+    /// A sink sees what clients send, again when they send it again: it stands before the log, and duplicates are found
+    /// behind it. Tell events apart by their `event_id`, which is the same each time.
     #[must_use]
     pub fn also_send_to(mut self, sink: Arc<dyn EventSink>) -> Self {
         self.sinks.push(sink);

@@ -1,3 +1,6 @@
+use std::path::Path;
+use std::sync::Arc;
+
 use async_trait::async_trait;
 use gosight_application::ports::{DeadLetter, DeadLetters, DeadLettersError, LogPosition};
 use gosight_domain::{ProjectId, Timestamp};
@@ -6,7 +9,33 @@ use sqlx::sqlite::SqliteRow;
 
 use super::codec::{signed, unsigned};
 use super::database::store_error;
-use super::{EmbeddedStore, apply};
+use super::{Database, EmbeddedStore, apply};
+use crate::{DataDirError, data_dir};
+
+/// The records that were put aside. They may be looked at and removed beside a process that uses the directory.
+#[derive(Debug, Clone)]
+pub struct EmbeddedDeadLetters {
+    database: Arc<Database>,
+}
+
+impl EmbeddedDeadLetters {
+    pub(super) fn new(database: Arc<Database>) -> Self {
+        Self { database }
+    }
+
+    /// Opens those in the data directory `dir`.
+    ///
+    /// # Errors
+    /// [`DataDirError`] when they cannot be opened.
+    pub async fn open(dir: &Path) -> Result<Self, DataDirError> {
+        Ok(Self::new(Database::open(&data_dir::database_path(dir), 1).await?))
+    }
+
+    /// Closes all connections.
+    pub async fn close(&self) {
+        self.database.close().await;
+    }
+}
 
 fn letter(row: &SqliteRow) -> sqlx::Result<DeadLetter> {
     let log: String = row.try_get("log")?;
@@ -29,7 +58,7 @@ fn letter(row: &SqliteRow) -> sqlx::Result<DeadLetter> {
     })
 }
 
-impl EmbeddedStore {
+impl EmbeddedDeadLetters {
     async fn read_letters(&self, after: Option<&LogPosition>, limit: usize) -> sqlx::Result<Vec<DeadLetter>> {
         // Nothing sorts before an empty name and offset -1.
         let (log, partition, offset) = after
@@ -60,7 +89,7 @@ impl EmbeddedStore {
 }
 
 #[async_trait]
-impl DeadLetters for EmbeddedStore {
+impl DeadLetters for EmbeddedDeadLetters {
     async fn put(&self, letters: &[DeadLetter]) -> Result<(), DeadLettersError> {
         let mut writer = self.database.writer.lock().await;
         writer.transact(async |transaction| apply::put_dead_letters(transaction, letters).await).await
@@ -93,5 +122,34 @@ impl DeadLetters for EmbeddedStore {
                 Ok(())
             })
             .await
+    }
+}
+
+#[async_trait]
+impl DeadLetters for EmbeddedStore {
+    async fn put(&self, letters: &[DeadLetter]) -> Result<(), DeadLettersError> {
+        self.dead_letters().put(letters).await
+    }
+
+    async fn list(
+        &self,
+        after: Option<&LogPosition>,
+        limit: usize,
+    ) -> Result<Vec<DeadLetter>, DeadLettersError> {
+        self.dead_letters().list(after, limit).await
+    }
+
+    async fn get(&self, position: &LogPosition) -> Result<Option<DeadLetter>, DeadLettersError> {
+        self.dead_letters().get(position).await
+    }
+
+    async fn remove(&self, position: &LogPosition) -> Result<(), DeadLettersError> {
+        self.dead_letters().remove(position).await
+    }
+}
+
+impl EmbeddedStore {
+    fn dead_letters(&self) -> EmbeddedDeadLetters {
+        EmbeddedDeadLetters::new(self.database.clone())
     }
 }

@@ -10,12 +10,12 @@ use gosight_domain::project::Project;
 use gosight_embedded::EmbeddedAccounts;
 use uuid::Uuid;
 
-use super::{ConfigArgs, output};
+use super::{ConfigArgs, absolute, has_data, output};
 use gosight_runtime::bootstrap::{api_key, random_key};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum KeysCommand {
-    /// Make a key and print it, this once.
+    /// Make a key and print it, this once. A data directory that is not there is made.
     Create(CreateArgs),
     /// List keys, without the keys themselves.
     List {
@@ -59,9 +59,9 @@ fn parse_scope(text: &str) -> Result<Scope, String> {
     Scope::from_name(text).ok_or_else(|| "must be ingest, read or admin".to_owned())
 }
 
-/// Opens the accounts beside a server that may be running.
+/// Opens the accounts that there are, beside a server that may be running.
 pub(super) async fn open_accounts(config: &ConfigArgs) -> anyhow::Result<EmbeddedAccounts> {
-    Ok(EmbeddedAccounts::open(&config.load(Vec::new())?.data_dir).await?)
+    Ok(EmbeddedAccounts::open(&config.existing_data_dir()?).await?)
 }
 
 impl KeysCommand {
@@ -87,7 +87,12 @@ impl KeysCommand {
 impl CreateArgs {
     async fn run(self) -> anyhow::Result<()> {
         let project_id = ProjectId::new(self.project.as_str()).context("--project")?;
-        let accounts = open_accounts(&self.config).await?;
+        let dir = self.config.load(Vec::new())?.data_dir;
+        let is_new = !has_data(&dir);
+        let accounts = EmbeddedAccounts::open(&dir).await?;
+        if is_new {
+            output::note(format!("made a new data directory at {}", absolute(&dir).display()))?;
+        }
         let now = SystemClock.now();
         let project = Project { project_id: project_id.clone(), name: self.project.clone(), created_at: now };
         accounts.create_project(&project).await?;

@@ -4,6 +4,7 @@
 mod bad_input;
 mod browser_sessions;
 mod commands;
+mod dead_letters;
 mod kills;
 mod serve;
 mod storage;

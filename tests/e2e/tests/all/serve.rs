@@ -206,3 +206,27 @@ async fn unknown_parameters_are_refused_and_times_come_in_three_forms() {
         assert_eq!((answer.status.as_u16(), &*answer.code()), (400, code), "{query}: {}", answer.text);
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn events_of_the_same_second_keep_the_order_of_their_request() {
+    let server = Server::start();
+    let second = now_ms() / 1_000;
+    let paths = ["/first", "/then", "/and", "/so", "/on", "/last"];
+    let events: Vec<_> =
+        paths.iter().map(|path| json!({"type": "page_view", "timestamp": second, "path": path})).collect();
+    let body = json!({"session_id": "s", "events": events});
+    assert_eq!(server.api(INGEST_KEY).post("/v1/events", body.to_string()).await.status, 200);
+    server.api(ADMIN_KEY).processed().await;
+    let api = server.api(READ_KEY);
+    let session = api.get_json("/api/v1/sessions/s").await;
+    assert_eq!((&session["entry_path"], &session["exit_path"]), (&json!("/first"), &json!("/last")));
+    let mut found = Vec::new();
+    let mut cursor = String::new();
+    loop {
+        let page = api.get_json(&format!("/api/v1/sessions/s/events?limit=2{cursor}")).await;
+        found.extend(page["events"].as_array().unwrap().iter().map(|event| event["path"].clone()));
+        let Some(next) = page["next_cursor"].as_str() else { break };
+        cursor = format!("&cursor={next}");
+    }
+    assert_eq!(found, paths);
+}
