@@ -36,9 +36,9 @@ CREATE TABLE profiles (
 
 -- An event's JSON, with the columns that it is looked up by. Events are known by their ids through marks outside of
 -- the database, which are made again from these rows where they are missing: hence where an event stood in the log,
--- which tells a redelivery from a duplicate.
+-- which tells a redelivery from a duplicate. The marks say up to which row they go, so ids never go back.
 CREATE TABLE events (
-    id            INTEGER PRIMARY KEY,
+    id            INTEGER PRIMARY KEY AUTOINCREMENT,
     project       INTEGER NOT NULL,
     event_id      BLOB NOT NULL,
     session       INTEGER,
@@ -50,6 +50,7 @@ CREATE TABLE events (
     event         TEXT NOT NULL
 );
 CREATE INDEX events_by_session ON events (session, timestamp, sequence, event_id) WHERE session IS NOT NULL;
+CREATE INDEX events_by_time ON events (timestamp);
 
 -- Counts by hour: of all events of a slot (dimension ''), and of those with each value of each dimension.
 CREATE TABLE events_hourly (
@@ -72,9 +73,11 @@ CREATE TABLE hourly_visitors (
     PRIMARY KEY (slot, visitor)
 ) WITHOUT ROWID;
 
--- A session's folded state (MessagePack), with the columns that it is looked up by.
+-- A session's folded state (MessagePack), with the columns that it is looked up by. Rows of other tables name it by
+-- its id, which is never given again: what is left of a session that went must not become another's. The trail stands
+-- apart, and last, because only those who add events need it.
 CREATE TABLE sessions (
-    id             INTEGER PRIMARY KEY,
+    id             INTEGER PRIMARY KEY AUTOINCREMENT,
     project        INTEGER NOT NULL,
     session_id     TEXT NOT NULL,
     started_at     INTEGER NOT NULL,
@@ -84,11 +87,13 @@ CREATE TABLE sessions (
     has_rage_click INTEGER NOT NULL,
     has_dead_click INTEGER NOT NULL,
     is_bounce      INTEGER NOT NULL,
-    state          BLOB NOT NULL
+    state          BLOB NOT NULL,
+    trail          BLOB NOT NULL
 );
 CREATE UNIQUE INDEX sessions_by_id ON sessions (project, session_id);
 CREATE INDEX sessions_by_start ON sessions (project, started_at DESC, session_id);
 CREATE INDEX sessions_by_user ON sessions (project, user_id, started_at DESC) WHERE user_id IS NOT NULL;
+CREATE INDEX sessions_by_age ON sessions (started_at);
 CREATE INDEX sessions_by_end ON sessions (ended_at);
 
 CREATE TABLE insights (

@@ -16,7 +16,7 @@ pub(super) use aggregates::merge_aggregates;
 pub(super) use dead_letters::put_dead_letters;
 pub(super) use ledger::{Entry, insert_entries as insert_ledger_entries};
 pub(super) use replay::put_chunks;
-pub(super) use sessions::merge_sessions;
+pub(super) use sessions::{SessionRow, merge_sessions, store_sessions, whole_session};
 
 use super::writer::Transaction;
 

@@ -12,26 +12,25 @@ use uuid::Uuid;
 
 use super::codec::unpack;
 use super::database::store_error;
-use super::many::ManyRows;
 use super::writer::Transaction;
 use super::{EmbeddedStore, apply};
 
-/// What is read of a session: its number, its state, and whether it has a recording.
-const COLUMNS: &str = "SELECT sessions.id, sessions.state, EXISTS (
+/// What is read of a session: its number, its state without the trail, and its flags.
+const COLUMNS: &str =
+    "SELECT sessions.id, sessions.state, sessions.has_rage_click, sessions.has_dead_click, EXISTS (
         SELECT 1 FROM replay_chunks
         WHERE replay_chunks.project = sessions.project AND replay_chunks.session_id = sessions.session_id
     ) AS has_replay
     FROM sessions JOIN projects ON projects.id = sessions.project WHERE projects.project_id = ";
 
-struct Found {
-    number: i64,
-    session: Session,
-    has_replay: bool,
-}
-
-fn found(row: &SqliteRow) -> sqlx::Result<Found> {
-    let state: &[u8] = row.try_get(1)?;
-    Ok(Found { number: row.try_get(0)?, session: unpack(state)?, has_replay: row.try_get(2)? })
+/// The summary of a session. Flags of insights stand in columns, so that a list needs neither trails nor insights.
+fn summary(row: &SqliteRow) -> sqlx::Result<SessionSummary> {
+    let session: Session = unpack(row.try_get(1)?)?;
+    Ok(SessionSummary {
+        has_rage_click: row.try_get(2)?,
+        has_dead_click: row.try_get(3)?,
+        ..SessionSummary::of(&session, &[], row.try_get(4)?)
+    })
 }
 
 /// A page of sessions, latest start first.
@@ -45,16 +44,8 @@ pub(super) async fn list(
     add_conditions(&mut sql, query);
     sql.push(" ORDER BY sessions.started_at DESC, sessions.session_id LIMIT ")
         .push_bind(i64::try_from(query.limit).unwrap_or(i64::MAX));
-    let mut connection = readers.acquire().await?;
-    let rows = sql.build().fetch_all(&mut *connection).await?;
-    let sessions = rows.iter().map(found).collect::<sqlx::Result<Vec<Found>>>()?;
-    let insights = insights_of(&mut connection, &sessions).await?;
-    let summary = |found: Found| {
-        let of_session = insights.iter().filter(|(number, _)| *number == found.number);
-        let insights: Vec<Insight> = of_session.map(|(_, insight)| insight.clone()).collect();
-        SessionSummary::of(&found.session, &insights, found.has_replay)
-    };
-    Ok(sessions.into_iter().map(summary).collect())
+    let rows = sql.build().fetch_all(readers).await?;
+    rows.iter().map(summary).collect()
 }
 
 fn add_conditions(sql: &mut QueryBuilder<Sqlite>, query: &SessionQuery) {
@@ -96,48 +87,39 @@ pub(super) async fn read(
     let mut sql = QueryBuilder::<Sqlite>::new(COLUMNS);
     sql.push_bind(project_id.to_string());
     sql.push(" AND sessions.session_id = ").push_bind(session_id.to_string());
-    let mut connection = readers.acquire().await?;
-    let Some(row) = sql.build().fetch_optional(&mut *connection).await? else { return Ok(None) };
-    let found = found(&row)?;
-    let insights = insights_of(&mut connection, std::slice::from_ref(&found)).await?;
-    let insights: Vec<Insight> = insights.into_iter().map(|(_, insight)| insight).collect();
-    let summary = SessionSummary::of(&found.session, &insights, found.has_replay);
-    Ok(Some(SessionDetail { summary, insights }))
+    // One snapshot, so that flags and insights agree.
+    let mut snapshot = readers.begin().await?;
+    let Some(row) = sql.build().fetch_optional(&mut *snapshot).await? else { return Ok(None) };
+    let insights = insights_of(&mut snapshot, row.try_get(0)?).await?;
+    Ok(Some(SessionDetail { summary: summary(&row)?, insights }))
 }
 
-const INSIGHTS: ManyRows = ManyRows {
-    head: "SELECT session, kind, event_id, first_at, last_at, path, count FROM insights
-        WHERE session IN (VALUES ",
-    columns: 1,
-    tail: ")",
-};
-
-/// The insights of `sessions`, by kind and time.
-async fn insights_of(
-    connection: &mut SqliteConnection,
-    sessions: &[Found],
-) -> sqlx::Result<Vec<(i64, Insight)>> {
-    let rows = INSIGHTS.fetch(connection, sessions, |query, found| query.bind(found.number)).await?;
+/// The insights of the session with this number, by kind and time.
+async fn insights_of(connection: &mut SqliteConnection, number: i64) -> sqlx::Result<Vec<Insight>> {
+    let rows =
+        sqlx::query("SELECT kind, event_id, first_at, last_at, path, count FROM insights WHERE session = ?")
+            .bind(number)
+            .fetch_all(connection)
+            .await?;
     let mut insights = rows.iter().map(insight).collect::<sqlx::Result<Vec<_>>>()?;
-    insights.sort_by_key(|(number, insight)| (*number, insight.kind, insight.first_at, insight.event_id));
+    insights.sort_by_key(|insight| (insight.kind, insight.first_at, insight.event_id));
     Ok(insights)
 }
 
-fn insight(row: &SqliteRow) -> sqlx::Result<(i64, Insight)> {
-    let kind: &str = row.try_get(1)?;
+fn insight(row: &SqliteRow) -> sqlx::Result<Insight> {
+    let kind: &str = row.try_get(0)?;
     let kind = InsightKind::from_name(kind)
         .ok_or_else(|| sqlx::Error::Decode(format!("no kind of insight is called {kind:?}").into()))?;
-    let event_id: Uuid = row.try_get(2)?;
-    let path: String = row.try_get(5)?;
-    let insight = Insight {
+    let event_id: Uuid = row.try_get(1)?;
+    let path: String = row.try_get(4)?;
+    Ok(Insight {
         kind,
         event_id: EventId::from_uuid(event_id),
-        first_at: Timestamp::from_millis(row.try_get(3)?),
-        last_at: Timestamp::from_millis(row.try_get(4)?),
+        first_at: Timestamp::from_millis(row.try_get(2)?),
+        last_at: Timestamp::from_millis(row.try_get(3)?),
         path: path.into(),
-        count: row.try_get(6)?,
-    };
-    Ok((row.try_get(0)?, insight))
+        count: row.try_get(5)?,
+    })
 }
 
 /// Notes that the batch `span` was merged into `what`; `false` when it was before.
@@ -185,14 +167,14 @@ impl SessionStore for EmbeddedStore {
     ) -> Result<Option<Session>, SessionStoreError> {
         let read = async || -> sqlx::Result<Option<Session>> {
             let row = sqlx::query(
-                "SELECT state FROM sessions JOIN projects ON projects.id = sessions.project
+                "SELECT state, trail FROM sessions JOIN projects ON projects.id = sessions.project
                  WHERE projects.project_id = ? AND session_id = ?",
             )
             .bind(project_id.as_str())
             .bind(session_id.as_str())
             .fetch_optional(&self.database.readers)
             .await?;
-            row.map(|row| unpack(row.try_get(0)?)).transpose()
+            row.map(|row| apply::whole_session(&row, 0)).transpose()
         };
         read().await.map_err(store_error)
     }
@@ -200,13 +182,13 @@ impl SessionStore for EmbeddedStore {
     async fn list_idle(&self, before: Timestamp, limit: usize) -> Result<Vec<Session>, SessionStoreError> {
         let read = async || -> sqlx::Result<Vec<Session>> {
             let rows = sqlx::query(
-                "SELECT state FROM sessions WHERE ended_at < ? ORDER BY ended_at, project, session_id LIMIT ?",
+                "SELECT state, trail FROM sessions WHERE ended_at < ? ORDER BY ended_at, project, session_id LIMIT ?",
             )
             .bind(before.as_millis())
             .bind(i64::try_from(limit).unwrap_or(i64::MAX))
             .fetch_all(&self.database.readers)
             .await?;
-            rows.iter().map(|row| unpack(row.try_get(0)?)).collect()
+            rows.iter().map(|row| apply::whole_session(row, 0)).collect()
         };
         read().await.map_err(store_error)
     }

@@ -3,25 +3,27 @@ use std::collections::HashMap;
 use gosight_domain::Session;
 use gosight_domain::insight::{Insight, InsightKind, InsightThresholds, detect};
 use sqlx::Row;
+use sqlx::sqlite::SqliteRow;
 
 use crate::store::codec::{pack, unpack};
 use crate::store::many::ManyRows;
 use crate::store::writer::Transaction;
 
 const FIND: ManyRows = ManyRows {
-    head: "SELECT project, session_id, id, state FROM sessions WHERE (project, session_id) IN (VALUES ",
+    head: "SELECT project, session_id, state, trail FROM sessions WHERE (project, session_id) IN (VALUES ",
     columns: 2,
     tail: ")",
 };
 
 const PUT: ManyRows = ManyRows {
     head: "INSERT INTO sessions (project, session_id, started_at, ended_at, user_id,
-        has_error, has_rage_click, has_dead_click, is_bounce, state) VALUES ",
-    columns: 10,
+        has_error, has_rage_click, has_dead_click, is_bounce, state, trail) VALUES ",
+    columns: 11,
     tail: " ON CONFLICT (project, session_id) DO UPDATE SET
         started_at = excluded.started_at, ended_at = excluded.ended_at, user_id = excluded.user_id,
         has_error = excluded.has_error, has_rage_click = excluded.has_rage_click,
-        has_dead_click = excluded.has_dead_click, is_bounce = excluded.is_bounce, state = excluded.state
+        has_dead_click = excluded.has_dead_click, is_bounce = excluded.is_bounce, state = excluded.state,
+        trail = excluded.trail
         RETURNING project, session_id, id",
 };
 
@@ -41,11 +43,33 @@ pub(in crate::store) struct Merged {
     pub session: Session,
 }
 
-struct SessionRow {
+/// A session as it is to be stored.
+pub(in crate::store) struct SessionRow {
     project: i64,
     session: Session,
     insights: Vec<Insight>,
     state: Vec<u8>,
+    trail: Vec<u8>,
+}
+
+impl SessionRow {
+    /// The row of `session`, with what it shows.
+    pub fn new(project: i64, mut session: Session, thresholds: &InsightThresholds) -> sqlx::Result<Self> {
+        let insights = detect(session.trail(), thresholds);
+        let trail = session.take_trail();
+        let (state, packed_trail) = (pack(&session)?, pack(&trail)?);
+        Ok(Self { project, session: session.with_trail(trail), insights, state, trail: packed_trail })
+    }
+
+    fn name(&self) -> Name {
+        (self.project, self.session.session_id.to_string())
+    }
+}
+
+/// A whole session, from the columns `state` and `trail` that stand at `column` and after it.
+pub(in crate::store) fn whole_session(row: &SqliteRow, column: usize) -> sqlx::Result<Session> {
+    let session: Session = unpack(row.try_get(column)?)?;
+    Ok(session.with_trail(unpack(row.try_get(column + 1)?)?))
 }
 
 /// Joins `folds` with what is stored, finds their insights again, and stores both; gives the sessions in the same
@@ -72,14 +96,21 @@ pub(in crate::store) async fn merge_sessions(
             }
             None => fold.clone(),
         };
-        let insights = detect(session.trail(), thresholds);
-        rows.push(SessionRow { project: name.0, state: pack(&session)?, session, insights });
+        rows.push(SessionRow::new(name.0, session, thresholds)?);
     }
+    store_sessions(transaction, rows).await
+}
+
+/// Stores sessions with their insights in place of what was stored of them; gives them in the same order.
+pub(in crate::store) async fn store_sessions(
+    transaction: &mut Transaction<'_>,
+    mut rows: Vec<SessionRow>,
+) -> sqlx::Result<Vec<Merged>> {
     let mut numbers = put(transaction, &mut rows).await?;
     let mut merged = Vec::with_capacity(rows.len());
     let mut insights = Vec::new();
-    for (row, name) in rows.into_iter().zip(&names) {
-        let number = numbers.remove(name).ok_or(sqlx::Error::RowNotFound)?;
+    for row in rows {
+        let number = numbers.remove(&row.name()).ok_or(sqlx::Error::RowNotFound)?;
         insights.extend(row.insights.into_iter().map(|insight| (number, insight)));
         merged.push(Merged { number, session: row.session });
     }
@@ -95,12 +126,7 @@ async fn find(transaction: &mut Transaction<'_>, names: &[Name]) -> sqlx::Result
             query.bind(*project).bind(session_id.clone())
         })
         .await?;
-    rows.iter()
-        .map(|row| {
-            let state: &[u8] = row.try_get(3)?;
-            Ok(((row.try_get(0)?, row.try_get(1)?), unpack(state)?))
-        })
-        .collect()
+    rows.iter().map(|row| Ok(((row.try_get(0)?, row.try_get(1)?), whole_session(row, 2)?))).collect()
 }
 
 async fn put(transaction: &mut Transaction<'_>, rows: &mut [SessionRow]) -> sqlx::Result<HashMap<Name, i64>> {
@@ -119,6 +145,7 @@ async fn put(transaction: &mut Transaction<'_>, rows: &mut [SessionRow]) -> sqlx
                 .bind(has(InsightKind::DeadClick))
                 .bind(session.is_bounce())
                 .bind(std::mem::take(&mut row.state))
+                .bind(std::mem::take(&mut row.trail))
         })
         .await?;
     returned.iter().map(|row| Ok(((row.try_get(0)?, row.try_get(1)?), row.try_get(2)?))).collect()
