@@ -4,11 +4,12 @@ use std::path::Path;
 
 use gosight_application::ports::{
     AggregateStore, BatchStore, Clock, DeadLetter, DeadLetters, EventQuery, LedgerQuery, LogPosition,
-    ProcessedBatch, SystemClock, WindowQuery,
+    MetricsQuery, ProcessedBatch, SessionDetail, SystemClock, WindowQuery,
 };
 use gosight_conformance::factory::{
     LOG, NOON, batch, bytes, click, event, project, session_id, shared, span,
 };
+use gosight_domain::Event;
 use gosight_domain::ledger::{LedgerRow, OutcomeCounts};
 use gosight_domain::time::{DAY_MS, HOUR_MS};
 use gosight_embedded::StoreConfig;
@@ -96,6 +97,99 @@ async fn a_count_of_an_hour_that_went_begins_anew() {
     store.commit(&batch(1, &[click(2, 0)])).await.unwrap();
     let metrics = store.metrics(&project("p"), &noon()).await.unwrap();
     assert_eq!((metrics.total_count, metrics.unique_users), (1, 1));
+}
+
+/// An event of a session of its own in project `q`, long before the others.
+fn late(id: u128) -> Event {
+    let timestamp = NOON.plus_millis(-10 * DAY_MS);
+    Event { project_id: project("q"), session_id: Some(session_id("late")), timestamp, ..click(id, 0) }
+}
+
+#[tokio::test]
+async fn an_old_event_behind_newer_ones_goes_too() {
+    let dir = tempfile::tempdir().unwrap();
+    let opened = keeping(dir.path(), 2).await;
+    let store = &opened.store;
+    let newer: Vec<Event> = (0..5_500).map(|n| click(n, 0)).collect();
+    store.commit(&batch(0, &newer)).await.unwrap();
+    store.commit(&batch(5_500, &[late(9_000)])).await.unwrap();
+    store.maintain(NOON.plus_millis(DAY_MS)).await.unwrap();
+    assert_eq!(count(dir.path(), "SELECT count(*) FROM events").await, 5_500);
+    assert!(store.session(&project("q"), &session_id("late")).await.unwrap().is_none());
+}
+
+#[tokio::test]
+async fn nothing_of_a_session_that_went_is_shown_in_another() {
+    let dir = tempfile::tempdir().unwrap();
+    let opened = keeping(dir.path(), 2).await;
+    let store = &opened.store;
+    store.commit(&batch(0, &[late(1)])).await.unwrap();
+    let before = count(dir.path(), "SELECT max(id) FROM sessions").await;
+    store.maintain(NOON).await.unwrap();
+    assert_eq!(count(dir.path(), "SELECT count(*) FROM sessions").await, 0);
+    store.commit(&batch(1, &[click(2, 0)])).await.unwrap();
+    let number = count(dir.path(), "SELECT id FROM sessions").await;
+    assert!(number > before, "the number of a session is never given again");
+
+    // Even a row that calls itself one of this session is not shown when it is another project's.
+    let of_other = Event { timestamp: NOON, ..late(3) };
+    store.commit(&batch(2, &[of_other])).await.unwrap();
+    let options = SqliteConnectOptions::new().filename(dir.path().join("gosight.db"));
+    let mut connection = options.connect().await.unwrap();
+    sqlx::query("UPDATE events SET session = ?").bind(number).execute(&mut connection).await.unwrap();
+    let shown = store.session_events(&project("p"), &session_id("s"), None, 10).await.unwrap();
+    assert_eq!(shown.len(), 1);
+}
+
+#[tokio::test]
+async fn what_is_left_at_the_edge_of_the_retention_agrees() {
+    let dir = tempfile::tempdir().unwrap();
+    let opened = keeping(dir.path(), 2).await;
+    let store = &opened.store;
+    let of = |session: &str, event: Event| Event { session_id: Some(session_id(session)), ..event };
+    let minutes = |minutes: i64| minutes * 60_000;
+    store
+        .commit(&batch(
+            0,
+            &[
+                // Ends before the full hour, begins before and ends after it, is after it.
+                of("gone", event(1, "page_view", minutes(-20))),
+                of("gone", click(2, minutes(-1))),
+                of("cut", event(3, "page_view", minutes(-10))),
+                of("cut", click(4, -1)),
+                of("cut", click(5, 0)),
+                of("cut", event(6, "js_error", minutes(40))),
+                of("kept", event(7, "page_view", minutes(10))),
+            ],
+        ))
+        .await
+        .unwrap();
+    // The edge lies in the middle of an hour; the cut is made at its start.
+    store.maintain(NOON.plus_millis(2 * DAY_MS + minutes(30))).await.unwrap();
+
+    let p = project("p");
+    let query = MetricsQuery { from: NOON.plus_millis(-DAY_MS).hour(), ..noon() };
+    assert_eq!(store.metrics(&p, &query).await.unwrap().total_count, 3);
+    let mut shown = Vec::new();
+    for name in ["gone", "cut", "kept"] {
+        let events = store.session_events(&p, &session_id(name), None, 10).await.unwrap();
+        let Some(SessionDetail { summary, .. }) = store.session(&p, &session_id(name)).await.unwrap() else {
+            assert!(events.is_empty());
+            continue;
+        };
+        assert_eq!(summary.event_count, events.len() as u64, "{name}");
+        assert_eq!(summary.started_at, events[0].timestamp, "{name}");
+        shown.push((name, summary.event_count, summary.page_count, summary.click_count, summary.error_count));
+    }
+    assert_eq!(shown, [("cut", 2, 0, 1, 1), ("kept", 1, 1, 0, 0)]);
+    assert_eq!(count(dir.path(), "SELECT count(*) FROM events").await, 3);
+
+    // A late event before the cut comes and goes as if it had not been.
+    store.commit(&batch(7, &[of("cut", click(8, minutes(-5)))])).await.unwrap();
+    store.maintain(NOON.plus_millis(2 * DAY_MS + minutes(30))).await.unwrap();
+    let cut = store.session(&p, &session_id("cut")).await.unwrap().unwrap().summary;
+    assert_eq!((cut.event_count, cut.click_count, cut.started_at), (2, 1, NOON));
+    assert_eq!(store.metrics(&p, &query).await.unwrap().total_count, 3);
 }
 
 async fn ledger(store: &dyn LedgerQuery) -> OutcomeCounts {
