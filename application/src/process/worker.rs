@@ -9,7 +9,7 @@ use super::consumer::{LogConsumer, ProcessError};
 use super::handler::Refusals;
 use crate::backoff::Backoff;
 use crate::kill_point;
-use crate::ports::{DeadLetter, DeadLetter, PartitionSource, PolledBatch, PortError, ProcessedBatch};
+use crate::ports::{DeadLetter, PartitionSource, PolledBatch, PortError, ProcessedBatch};
 use crate::telemetry::{Metric, Telemetry};
 
 /// Reads one partition.
@@ -19,12 +19,6 @@ pub(super) struct Worker {
     stop: CancellationToken,
     /// The offset that the ledger goes on at.
     next: u64,
-}
-
-/// One line for a batch, however many there are: the first of them stands for the others.
-fn warn_of(letters: &[DeadLetter]) {
-    let Some(DeadLetter { position, reason, detail, .. }) = letters.first() else { return };
-    tracing::warn!(letters = letters.len(), %position, %reason, detail, "records were put aside as dead letters");
 }
 
 /// One line for a batch, however many there are: the first of them stands for the others.
@@ -179,7 +173,6 @@ impl Worker {
         for (reason, count) in &counts.dead_lettered {
             telemetry.count(Metric::DeadLetters, &[("reason", reason)], *count);
         }
-        warn_of(&processed.dead_letters);
         warn_of(&processed.dead_letters);
         telemetry.observe_time(Metric::ProcessingSeconds, &log, started.elapsed());
         #[expect(clippy::cast_precision_loss, reason = "a batch is small")]
