@@ -31,8 +31,8 @@ use gosight_application::ports::{BoxError, Health, HealthCheck};
 use gosight_domain::insight::InsightThresholds;
 
 pub use accounts::EmbeddedAccounts;
-pub use dead_letters::EmbeddedDeadLetters;
 pub(crate) use database::Database;
+pub use dead_letters::EmbeddedDeadLetters;
 pub(crate) use marks::Marks;
 
 use claims::Claims;
@@ -81,7 +81,7 @@ impl EmbeddedStore {
         config: StoreConfig,
     ) -> Result<Self, BoxError> {
         let store = Self { database, claims: Claims::default(), marks, config };
-        store.mark_unmarked_rows().await?;
+        drop(store.ready_writer().await?);
         Ok(store)
     }
 

@@ -8,16 +8,19 @@ use gosight_application::ports::{
 use gosight_domain::EventId;
 use sqlx::Row;
 use sqlx::sqlite::SqliteRow;
+use tokio::sync::MutexGuard;
 
 use super::codec::unsigned;
 use super::marks::{Mark, MarkedEvent};
+use super::writer::Writer;
 use super::{EmbeddedStore, apply};
 use crate::STORE_ADAPTER;
 
 #[async_trait]
 impl BatchStore for EmbeddedStore {
     async fn next_offsets(&self, log: &str) -> Result<BTreeMap<u32, u64>, PortError<Nothing>> {
-        let writer = self.database.writer.lock().await;
+        let mut writer = self.database.writer.lock().await;
+        writer.ready().await?;
         let of_log = writer.ledger_ends.iter().filter(|((name, _), _)| **name == *log);
         Ok(of_log.map(|((_, partition), end)| (*partition, *end)).collect())
     }
@@ -25,9 +28,12 @@ impl BatchStore for EmbeddedStore {
     async fn commit(&self, batch: &ProcessedBatch) -> Result<Committed, CommitError> {
         let span = &batch.ledger.span;
         let partition = (span.log.clone(), span.partition);
-        let mut writer = self.database.writer.lock().await;
+        let mut writer = self.ready_writer().await?;
         match writer.ledger_ends.get(&partition) {
-            Some(&end) if span.next() <= end => return Ok(Committed::Before),
+            Some(&end) if span.next() <= end => {
+                self.claims.release(span);
+                return Ok(Committed::Before);
+            }
             Some(&end) if span.first != end => {
                 let text = format!("{span} does not join the ledger, which ends at {end}");
                 return Err(CommitError::fatal(STORE_ADAPTER, text));
@@ -69,11 +75,31 @@ impl EmbeddedStore {
         marked.map_err(|error| CommitError::fatal(STORE_ADAPTER, error))
     }
 
-    /// Marks the events whose rows a crash left without marks.
-    pub(super) async fn mark_unmarked_rows(&self) -> Result<(), BoxError> {
+    /// The writer, once there is a mark for every row. After a commit whose outcome is not known there may be rows
+    /// without.
+    pub(super) async fn ready_writer(&self) -> Result<MutexGuard<'_, Writer>, CommitError> {
         let mut writer = self.database.writer.lock().await;
+        writer.ready().await?;
+        if writer.has_unmarked_rows {
+            let marked = self.mark_unmarked_rows(&mut writer).await;
+            marked.map_err(|error| CommitError::transient(STORE_ADAPTER, error))?;
+            writer.has_unmarked_rows = false;
+        }
+        Ok(writer)
+    }
+
+    /// Marks the events whose rows have no marks.
+    async fn mark_unmarked_rows(&self, writer: &mut Writer) -> Result<(), BoxError> {
         let mut after = self.marks.last_row()?;
-        writer.last_row = writer.last_row.max(after);
+        if after > writer.last_row {
+            tracing::warn!(
+                marked = after,
+                rows = writer.last_row,
+                "the database is older than the marks of known events, or another one; the marks are made again"
+            );
+            self.marks.forget_all()?;
+            after = 0;
+        }
         let now = SystemClock.now();
         loop {
             let rows = sqlx::query(
@@ -88,7 +114,7 @@ impl EmbeddedStore {
             after = last.try_get(0)?;
             let marks: sqlx::Result<Vec<_>> = rows.iter().map(marked_row).collect();
             self.marks.add(marks?, after, now)?;
-            tracing::info!(rows = rows.len(), "events that a crash left unmarked are marked");
+            tracing::info!(rows = rows.len(), "events that were stored and not marked are marked");
         }
     }
 }

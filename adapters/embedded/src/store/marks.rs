@@ -122,6 +122,14 @@ impl Marks {
         Ok(value.and_then(|value| Some(i64::from_be_bytes(value.as_ref().try_into().ok()?))).unwrap_or(0))
     }
 
+    /// Forgets all marks.
+    pub(super) fn forget_all(&self) -> fjall::Result<()> {
+        // A number that no row has: when this is cut short, the next start does it again.
+        self.meta.insert(LAST_ROW, i64::MAX.to_be_bytes())?;
+        self.forget_weeks(|_| true)?;
+        self.meta.insert(LAST_ROW, 0i64.to_be_bytes())
+    }
+
     fn week(&self, number: i64) -> fjall::Result<Keyspace> {
         let mut weeks = self.weeks.write().unwrap_or_else(PoisonError::into_inner);
         if let Some((_, week)) = weeks.iter().find(|(known, _)| *known == number) {
@@ -136,9 +144,13 @@ impl Marks {
     /// Forgets the marks of weeks that ended before `before`.
     pub(super) fn forget(&self, before: Timestamp) -> fjall::Result<()> {
         let first_kept = before.as_millis().div_euclid(WEEK_MS);
+        self.forget_weeks(|week| week < first_kept)
+    }
+
+    fn forget_weeks(&self, is_forgotten: impl Fn(i64) -> bool) -> fjall::Result<()> {
         let forgotten: Vec<(i64, Keyspace)> = {
             let mut weeks = self.weeks.write().unwrap_or_else(PoisonError::into_inner);
-            weeks.extract_if(.., |(number, _)| *number < first_kept).collect()
+            weeks.extract_if(.., |(number, _)| is_forgotten(*number)).collect()
         };
         for (number, week) in forgotten {
             tracing::debug!(week = number, "marks of an old week forgotten");

@@ -16,18 +16,18 @@ pub(super) struct Numbers {
 }
 
 impl Numbers {
-    pub async fn load(connection: &mut SqliteConnection) -> sqlx::Result<Self> {
-        let numbers = Self::default();
+    /// Adds what the database has.
+    pub async fn load(&self, connection: &mut SqliteConnection) -> sqlx::Result<()> {
         for row in sqlx::query("SELECT project_id, id FROM projects").fetch_all(&mut *connection).await? {
             let name: String = row.try_get(0)?;
             let name = ProjectId::new(name).map_err(|error: Violation| sqlx::Error::Decode(error.into()))?;
-            keep(&numbers.projects, [(name, row.try_get(1)?)]);
+            keep(&self.projects, [(name, row.try_get(1)?)]);
         }
         for row in sqlx::query("SELECT name, id FROM logs").fetch_all(connection).await? {
             let name: String = row.try_get(0)?;
-            keep(&numbers.logs, [(name.into(), row.try_get(1)?)]);
+            keep(&self.logs, [(name.into(), row.try_get(1)?)]);
         }
-        Ok(numbers)
+        Ok(())
     }
 
     pub fn project(&self, project_id: &ProjectId) -> Option<i64> {

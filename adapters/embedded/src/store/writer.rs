@@ -14,10 +14,17 @@ use crate::STORE_ADAPTER;
 
 /// The writing connection with what it remembers of the database. What a transaction changes is taken over once it is
 /// committed.
+///
+/// A connection that a transaction did not leave cleanly is not used again. `SQLite` rolls back by itself when the disk
+/// is full or fails, after which the driver takes its connection for one that is still in the transaction; and nobody
+/// knows whether a commit that failed did its work. So another connection is opened, and the database is asked anew for
+/// what it has.
 #[derive(Debug)]
 pub(super) struct Writer {
-    /// `None` after closing.
+    options: SqliteConnectOptions,
+    /// `None` after closing, while a transaction runs, and after one that did not end cleanly.
     connection: Option<SqliteConnection>,
+    is_closed: bool,
     names: Names,
     pub numbers: Arc<Numbers>,
     rollup_ids: RollupIds,
@@ -25,27 +32,49 @@ pub(super) struct Writer {
     pub ledger_ends: HashMap<(Arc<str>, u32), u64>,
     /// The last row of `events` that was ever written.
     pub last_row: i64,
+    /// Whether there may be rows of `events` without marks.
+    pub has_unmarked_rows: bool,
+}
+
+/// Why there is no result of a transaction, and whether its connection can be used again.
+struct Failed {
+    error: sqlx::Error,
+    left_cleanly: bool,
 }
 
 impl Writer {
     pub async fn open(options: SqliteConnectOptions) -> sqlx::Result<Self> {
         let mut connection = options.connect().await?;
         sqlx::migrate!("./migrations").run(&mut connection).await?;
-        let ledger_ends = ledger_ends(&mut connection).await?;
-        let rollup_ids = RollupIds::load(&mut connection).await?;
-        let numbers = Arc::new(Numbers::load(&mut connection).await?);
-        let row = sqlx::query("SELECT coalesce(max(id), 0) FROM events").fetch_one(&mut connection).await?;
-        Ok(Self {
-            connection: Some(connection),
+        let numbers = Arc::new(Numbers::default());
+        let mut writer = Self {
+            options,
+            connection: None,
+            is_closed: false,
             names: Names::new(numbers.clone()),
             numbers,
-            rollup_ids,
-            ledger_ends,
-            last_row: row.try_get(0)?,
-        })
+            rollup_ids: RollupIds::default(),
+            ledger_ends: HashMap::new(),
+            last_row: 0,
+            has_unmarked_rows: true,
+        };
+        writer.load(&mut connection).await?;
+        writer.connection = Some(connection);
+        Ok(writer)
+    }
+
+    /// Asks the database for what is remembered of it.
+    async fn load(&mut self, connection: &mut SqliteConnection) -> sqlx::Result<()> {
+        self.ledger_ends = ledger_ends(connection).await?;
+        self.rollup_ids = RollupIds::load(connection).await?;
+        self.numbers.load(connection).await?;
+        self.last_row = self.last_row.max(last_row(connection).await?);
+        self.has_unmarked_rows = true;
+        Ok(())
     }
 
     pub async fn close(&mut self) {
+        self.is_closed = true;
         if let Some(connection) = self.connection.take()
             && let Err(error) = connection.close().await
         {
@@ -53,24 +82,75 @@ impl Writer {
         }
     }
 
+    /// Sees to it that there is a connection, and that what is remembered is what the database has.
+    pub async fn ready<R: std::fmt::Debug + std::fmt::Display>(&mut self) -> Result<(), PortError<R>> {
+        if self.is_closed {
+            return Err(PortError::fatal(STORE_ADAPTER, "the store is closed"));
+        }
+        if self.connection.is_none() {
+            self.connection = Some(self.reopen().await.map_err(store_error)?);
+            tracing::warn!(
+                "the database is written to through a new connection, after a failure of the last one"
+            );
+        }
+        Ok(())
+    }
+
+    async fn reopen(&mut self) -> sqlx::Result<SqliteConnection> {
+        let mut connection = self.options.connect().await?;
+        // The last connection may still be at its commit: whoever begins to write waits for that.
+        let mut alone = connection.begin_with("BEGIN IMMEDIATE").await?;
+        self.load(&mut alone).await?;
+        alone.commit().await?;
+        Ok(connection)
+    }
+
     /// Does `work` in a transaction, and commits it.
     pub async fn transact<T, R: std::fmt::Debug + std::fmt::Display>(
         &mut self,
         work: impl AsyncFnOnce(&mut Transaction<'_>) -> sqlx::Result<T>,
     ) -> Result<T, PortError<R>> {
-        let closed = || PortError::fatal(STORE_ADAPTER, "the store is closed");
-        let connection = self.connection.as_mut().ok_or_else(closed)?;
-        // An earlier transaction may have been dropped in the middle.
+        self.ready().await?;
+        // Taken out, so that it is gone if this future is dropped in the middle.
+        let Some(mut connection) = self.connection.take() else {
+            return Err(PortError::fatal(STORE_ADAPTER, "the store has no connection"));
+        };
+        match self.transact_on(&mut connection, work).await {
+            Ok(done) => {
+                self.connection = Some(connection);
+                self.names.keep();
+                self.rollup_ids.keep();
+                Ok(done)
+            }
+            Err(Failed { error, left_cleanly }) => {
+                if left_cleanly {
+                    self.connection = Some(connection);
+                }
+                Err(store_error(error))
+            }
+        }
+    }
+
+    async fn transact_on<T>(
+        &mut self,
+        connection: &mut SqliteConnection,
+        work: impl AsyncFnOnce(&mut Transaction<'_>) -> sqlx::Result<T>,
+    ) -> Result<T, Failed> {
         self.names.forget();
         self.rollup_ids.forget();
-        let mut begun = connection.begin_with("BEGIN IMMEDIATE").await.map_err(store_error)?;
+        let begun = connection.begin_with("BEGIN IMMEDIATE").await;
+        // What the database itself says, such as that it is locked, leaves the connection as it was.
+        let mut begun =
+            begun.map_err(|error| Failed { left_cleanly: error.as_database_error().is_some(), error })?;
         let mut transaction =
             Transaction { connection: &mut begun, names: &mut self.names, rollup_ids: &mut self.rollup_ids };
-        let done = work(&mut transaction).await.map_err(store_error)?;
-        begun.commit().await.map_err(store_error)?;
-        self.names.keep();
-        self.rollup_ids.keep();
-        Ok(done)
+        match work(&mut transaction).await {
+            Ok(done) => match begun.commit().await {
+                Ok(()) => Ok(done),
+                Err(error) => Err(Failed { error, left_cleanly: false }),
+            },
+            Err(error) => Err(Failed { error, left_cleanly: begun.rollback().await.is_ok() }),
+        }
     }
 }
 
@@ -93,6 +173,12 @@ impl Transaction<'_> {
     }
 }
 
+/// The last row of `events` that was ever written, also if it was deleted.
+async fn last_row(connection: &mut SqliteConnection) -> sqlx::Result<i64> {
+    let row = sqlx::query("SELECT coalesce(max(seq), 0) FROM sqlite_sequence WHERE name = 'events'");
+    row.fetch_one(connection).await?.try_get(0)
+}
+
 async fn ledger_ends(connection: &mut SqliteConnection) -> sqlx::Result<HashMap<(Arc<str>, u32), u64>> {
     let rows = sqlx::query(
         "SELECT logs.name, log_partition, max(last_offset) + 1 FROM ledger JOIN logs ON logs.id = ledger.log
@@ -108,3 +194,6 @@ async fn ledger_ends(connection: &mut SqliteConnection) -> sqlx::Result<HashMap<
         })
         .collect()
 }
+
+#[cfg(test)]
+mod tests;

@@ -91,3 +91,42 @@ async fn marks_that_were_lost_are_made_again_from_the_rows() {
         assert_eq!(own, ClaimVerdict::Granted, "event {n} is not the duplicate of its own record");
     }
 }
+
+#[tokio::test]
+async fn marks_of_a_database_that_was_lost_are_forgotten() {
+    let dir = tempfile::tempdir().unwrap();
+    let opened = open(dir.path()).await;
+    opened.store.commit(&batch(0, &[click(1, 0), click(2, 0)])).await.unwrap();
+    opened.close().await;
+    for name in ["gosight.db", "gosight.db-wal", "gosight.db-shm"] {
+        match std::fs::remove_file(dir.path().join(name)) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => panic!("{error}"),
+            _ => {}
+        }
+    }
+
+    let opened = open(dir.path()).await;
+    // So that the project and the log have their numbers again.
+    opened.store.commit(&batch(0, &[click(3, 0)])).await.unwrap();
+    assert_eq!(verdict(&*opened.store, &click(1, 0), 7).await, ClaimVerdict::Granted);
+    assert_eq!(verdict(&*opened.store, &click(3, 0), 8).await, ClaimVerdict::Duplicate);
+}
+
+#[tokio::test]
+async fn marks_are_those_of_the_database_when_an_older_one_is_restored() {
+    let dir = tempfile::tempdir().unwrap();
+    let database = dir.path().join("gosight.db");
+    let opened = open(dir.path()).await;
+    opened.store.commit(&batch(0, &[click(1, 0)])).await.unwrap();
+    opened.close().await;
+    let backup = std::fs::read(&database).unwrap();
+    let opened = open(dir.path()).await;
+    opened.store.commit(&batch(1, &[click(2, 0)])).await.unwrap();
+    opened.close().await;
+    std::fs::write(&database, backup).unwrap();
+
+    let opened = open(dir.path()).await;
+    assert_eq!(opened.store.next_offsets(LOG).await.unwrap(), [(0, 1)].into());
+    assert_eq!(verdict(&*opened.store, &click(1, 0), 7).await, ClaimVerdict::Duplicate);
+    assert_eq!(verdict(&*opened.store, &click(2, 0), 8).await, ClaimVerdict::Granted, "it is not stored");
+}
