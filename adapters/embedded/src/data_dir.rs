@@ -52,8 +52,7 @@ impl DataDir {
         create(&path)?;
         let lock_path = path.join("gosight.lock");
         let failed = |source| DataDirError::Io { path: lock_path.clone(), source };
-        let lock =
-            File::options().create(true).truncate(false).write(true).open(&lock_path).map_err(failed)?;
+        let lock = open_private(&lock_path).map_err(failed)?;
         match lock.try_lock() {
             Ok(()) => Ok(Self { path, _lock: lock }),
             Err(TryLockError::WouldBlock) => Err(DataDirError::InUse(path)),
@@ -75,8 +74,21 @@ impl DataDir {
     }
 }
 
+/// Makes the directory if need be, for its owner alone.
 pub(crate) fn create(dir: &Path) -> Result<(), DataDirError> {
-    std::fs::create_dir_all(dir).map_err(|source| DataDirError::Io { path: dir.to_owned(), source })
+    let mut builder = std::fs::DirBuilder::new();
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    let made = builder.recursive(true).create(dir);
+    made.map_err(|source| DataDirError::Io { path: dir.to_owned(), source })
+}
+
+/// Opens a file to write to, and makes it if need be, for its owner alone.
+pub(crate) fn open_private(path: &Path) -> std::io::Result<File> {
+    let mut options = File::options();
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options.create(true).truncate(false).write(true).open(path)
 }
 
 pub(crate) fn database_path(dir: &Path) -> PathBuf {
@@ -95,6 +107,30 @@ mod tests {
         assert!(matches!(DataDir::open(&path), Err(DataDirError::InUse(_))));
         drop(first);
         DataDir::open(&path).unwrap();
+    }
+
+    #[cfg(unix)]
+    #[tokio::test]
+    async fn nobody_else_can_read_what_is_in_it() {
+        use std::os::unix::fs::PermissionsExt;
+
+        let parent = tempfile::tempdir().unwrap();
+        let path = parent.path().join("a/b");
+        let dir = DataDir::open(&path).unwrap();
+        let (log, store) = (crate::LogConfig::default(), crate::StoreConfig::default());
+        let opened = crate::Embedded::open(&dir, log, store, &[]).await.unwrap();
+        let mode = |path: &Path| path.metadata().unwrap().permissions().mode() & 0o777;
+        assert_eq!(mode(&path), 0o700);
+        let mut names = Vec::new();
+        for entry in std::fs::read_dir(&path).unwrap() {
+            let entry = entry.unwrap();
+            let expected = if entry.file_type().unwrap().is_dir() { 0o700 } else { 0o600 };
+            assert_eq!(mode(&entry.path()), expected, "{}", entry.path().display());
+            names.push(entry.file_name().into_string().unwrap());
+        }
+        names.sort_unstable();
+        assert_eq!(names, ["gosight.db", "gosight.db-shm", "gosight.db-wal", "gosight.lock", "log"]);
+        opened.store.close().await;
     }
 
     #[test]

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use fjall::Database;
 
-use crate::{DataDir, DataDirError};
+use crate::{DataDir, DataDirError, data_dir};
 
 /// Most bytes of fjall's journals; beyond, tables are written so that old journals can go.
 const MAX_JOURNAL_BYTES: u64 = 128 << 20;
@@ -16,6 +16,7 @@ const CACHE_BYTES: u64 = 16 << 20;
 /// Opens or makes the database in `dir`, after cutting off what a crash or a bad disk left of its tail.
 pub(crate) fn open(dir: &DataDir) -> Result<Database, DataDirError> {
     let path = dir.log_path();
+    data_dir::create(&path)?;
     cut_damage(&path)?;
     Database::builder(&path)
         .cache_size(CACHE_BYTES)

@@ -12,7 +12,7 @@ use tokio::sync::Mutex;
 
 use super::names::Numbers;
 use super::writer::Writer;
-use crate::{DataDirError, STORE_ADAPTER};
+use crate::{DataDirError, STORE_ADAPTER, data_dir};
 
 #[derive(Debug)]
 pub(crate) struct Database {
@@ -37,9 +37,10 @@ const READER_CACHE: &str = "-8192";
 impl Database {
     /// Opens or makes the database, and brings it to the current schema.
     pub(crate) async fn open(path: &Path, readers: u32) -> Result<Arc<Self>, DataDirError> {
+        // Made here, because `SQLite` would let everybody read it. Its other files get the same mode.
+        data_dir::open_private(path).map_err(|source| DataDirError::Io { path: path.to_owned(), source })?;
         let options = SqliteConnectOptions::new()
             .filename(path)
-            .create_if_missing(true)
             .page_size(PAGE_BYTES)
             .journal_mode(SqliteJournalMode::Wal)
             // A commit that was answered survives a power cut.
