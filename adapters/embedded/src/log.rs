@@ -19,7 +19,7 @@ mod writer;
 use std::fmt;
 use std::ops::Range;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -48,11 +48,12 @@ pub struct LogConfig {
     pub max_record_bytes: usize,
     /// Size from which on a new segment is begun, in bytes.
     pub segment_bytes: u64,
-    /// Most bytes of all segments. When it is reached, and nothing that is processed can be deleted, appends fail.
+    /// Most bytes of all segments. When it is reached, what is processed is deleted, whatever its age; when nothing of
+    /// the oldest segment can be, appends fail.
     pub max_bytes: u64,
     /// How long processed records are kept.
     pub retain_for: Duration,
-    /// Most bytes of processed records that are kept.
+    /// Most bytes of processed records that are kept; never more than leaves a fifth of `max_bytes` for others.
     pub retain_bytes: u64,
     /// Logs that nobody consumes: their records go by age and size alone.
     pub logs_without_consumers: Vec<String>,
@@ -95,6 +96,8 @@ struct Shared {
     partitions: u32,
     /// Bytes of all segments.
     bytes: AtomicU64,
+    /// Held by whoever deletes segments.
+    deleting: Mutex<()>,
     config: LogConfig,
 }
 
@@ -106,6 +109,10 @@ impl Shared {
 
     fn index_mut(&self) -> RwLockWriteGuard<'_, Index> {
         self.index.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn has_room(&self, bytes: u64) -> bool {
+        self.bytes.load(Ordering::Relaxed).saturating_add(bytes) <= self.config.max_bytes
     }
 }
 
@@ -160,11 +167,6 @@ impl RecordLog for EmbeddedLog {
 impl EmbeddedLog {
     async fn enqueue(&self, log: &str, records: Vec<Record>) -> Result<(), LogError> {
         let bytes: usize = records.iter().map(|record| record.value.len()).sum();
-        let kept = self.shared.bytes.load(Ordering::Relaxed);
-        if kept.saturating_add(bytes as u64) > self.shared.config.max_bytes {
-            let text = format!("the log is full: {kept} bytes are kept, most of them not processed yet");
-            return Err(LogError::transient(LOG_ADAPTER, text));
-        }
         let permits = u32::try_from(bytes.clamp(1, MAX_QUEUED_BYTES)).unwrap_or(u32::MAX);
         let turn = self.queue.clone().acquire_many_owned(permits);
         let turn = match tokio::time::timeout(QUEUE_PATIENCE, turn).await {

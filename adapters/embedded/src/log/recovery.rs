@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::atomic::AtomicU64;
-use std::sync::{Arc, RwLock};
+use std::sync::{Arc, Mutex, RwLock};
 
 use fjall::{Database, Keyspace, KeyspaceCreateOptions};
 use gosight_application::local_log::LocalGroups;
@@ -58,6 +58,7 @@ fn open_shared(database: Database, config: LogConfig, processed: &[Processed]) -
     let index = rebuild_index(&database, &meta, processed)?;
     Ok(Shared {
         bytes: AtomicU64::new(index.bytes()),
+        deleting: Mutex::new(()),
         index: RwLock::new(index),
         appended: Notify::new(),
         partitions,

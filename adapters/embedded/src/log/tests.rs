@@ -188,6 +188,34 @@ async fn a_full_log_refuses_instead_of_growing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_full_log_makes_room_by_deleting_what_is_processed_however_young() {
+    // Many small segments, and one that is never full.
+    for segment_bytes in [3_000, 9_999] {
+        let dir = tempfile::tempdir().unwrap();
+        let dir = DataDir::open(dir.path()).unwrap();
+        let config = LogConfig { segment_bytes, max_bytes: 10_000, ..one_partition() };
+        assert!(config.retain_bytes > config.max_bytes);
+        let log = open(&dir, config);
+        let mut reader = only_partition(&log, "g").await;
+        for next in 1..=50 {
+            log.append(LOG, records(["x".repeat(1_000)])).await.unwrap();
+            reader.commit(next).await.unwrap();
+        }
+        let bounds = log.bounds(LOG, 0).await.unwrap();
+        assert_eq!(bounds.end, 50);
+        assert!((40..50).contains(&bounds.start), "{bounds:?}");
+        // What is not processed is not touched, and is what makes the log full.
+        let mut taken = 0;
+        while log.append(LOG, records(["x".repeat(1_000)])).await.is_ok() {
+            taken += 1;
+        }
+        assert!(taken > 0);
+        assert_eq!(log.bounds(LOG, 0).await.unwrap().end, 50 + taken);
+        assert_eq!(read_from(&log, 50).await.len() as u64, taken);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn the_number_of_partitions_stays() {
     let dir = tempfile::tempdir().unwrap();
     let dir = DataDir::open(dir.path()).unwrap();

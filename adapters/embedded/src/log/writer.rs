@@ -15,6 +15,7 @@ use super::Shared;
 use super::index::Segment;
 use super::keys::PartitionId;
 use super::recovery::segment_keyspace;
+use super::retention;
 use crate::LOG_ADAPTER;
 
 /// Records of one call that wait to be written.
@@ -32,14 +33,19 @@ const MAX_WRITE_BYTES: usize = 4 << 20;
 /// Writes what is in the queue until the log is dropped.
 pub(super) fn run(shared: &Shared, mut queue: mpsc::UnboundedReceiver<Append>) {
     while let Some(first) = queue.blocking_recv() {
-        let mut bytes = size(&first);
-        let mut appends = vec![first];
+        let mut bytes = 0;
+        let mut appends = Vec::new();
+        let mut next = Some(first);
         // Whatever came in during the last write goes into this one.
-        while bytes < MAX_WRITE_BYTES
-            && let Ok(next) = queue.try_recv()
-        {
-            bytes += size(&next);
-            appends.push(next);
+        while let Some(append) = next {
+            if let Some(append) = with_room(shared, append, bytes) {
+                bytes += size(&append);
+                appends.push(append);
+            }
+            next = if bytes < MAX_WRITE_BYTES { queue.try_recv().ok() } else { None };
+        }
+        if appends.is_empty() {
+            continue;
         }
         let result = write(shared, &appends);
         let poisoned = matches!(result, Err(fjall::Error::Poisoned));
@@ -52,6 +58,20 @@ pub(super) fn run(shared: &Shared, mut queue: mpsc::UnboundedReceiver<Append>) {
             return;
         }
     }
+}
+
+/// Gives `append` back when the log has room for it after `bytes` more; otherwise refuses it.
+fn with_room(shared: &Shared, append: Append, bytes: usize) -> Option<Append> {
+    let room = retention::make_room(shared, (bytes + size(&append)) as u64);
+    match room {
+        Ok(true) => return Some(append),
+        Ok(false) => {}
+        Err(error) => tracing::warn!(%error, "old log segments could not be deleted"),
+    }
+    let (kept, max) = (shared.bytes.load(Ordering::Relaxed), shared.config.max_bytes);
+    let text = format!("the log is full: it has {kept} of {max} bytes, and the oldest are not processed yet");
+    drop(append.done.send(Err(LogError::transient(LOG_ADAPTER, text))));
+    None
 }
 
 fn size(append: &Append) -> usize {
@@ -145,7 +165,13 @@ fn rotate_when_full(shared: &Shared) -> fjall::Result<()> {
     if bytes < shared.config.segment_bytes {
         return Ok(());
     }
-    let keyspace = segment_keyspace(&shared.database, number + 1)?;
-    shared.index_mut().segments.push_back(Segment::new(number + 1, keyspace, SystemClock.now()));
-    super::retention::delete_old_segments(shared)
+    begin_segment(shared, number + 1)?;
+    retention::delete_old_segments(shared)
+}
+
+/// Begins the segment that is written to from now on.
+pub(super) fn begin_segment(shared: &Shared, number: u64) -> fjall::Result<()> {
+    let keyspace = segment_keyspace(&shared.database, number)?;
+    shared.index_mut().segments.push_back(Segment::new(number, keyspace, SystemClock.now()));
+    Ok(())
 }
