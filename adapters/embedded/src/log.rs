@@ -18,7 +18,7 @@ mod writer;
 
 use std::fmt;
 use std::ops::Range;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::Duration;
 
@@ -98,6 +98,8 @@ struct Shared {
     bytes: AtomicU64,
     /// Held by whoever deletes segments.
     deleting: Mutex<()>,
+    /// Whether the disk failed, so that nothing more can be written.
+    has_stopped: AtomicBool,
     config: LogConfig,
 }
 
@@ -113,6 +115,24 @@ impl Shared {
 
     fn has_room(&self, bytes: u64) -> bool {
         self.bytes.load(Ordering::Relaxed).saturating_add(bytes) <= self.config.max_bytes
+    }
+
+    /// Takes no more records, and ends all who read: only a new start finds out what the disk has.
+    fn stop(&self) {
+        if !self.has_stopped.swap(true, Ordering::Relaxed) {
+            tracing::error!(
+                "the log's disk is full or failed, no more records are taken until the next start"
+            );
+        }
+        self.appended.notify_waiters();
+    }
+
+    fn check_running(&self) -> Result<(), SourceError> {
+        if self.has_stopped.load(Ordering::Relaxed) {
+            let text = "the log's disk is full or failed; the cause is in the logs, and a new start finds out what it has";
+            return Err(SourceError::fatal(LOG_ADAPTER, text));
+        }
+        Ok(())
     }
 }
 
@@ -193,6 +213,7 @@ impl LocalLog for EmbeddedLog {
     }
 
     async fn bounds(&self, log: &str, partition: u32) -> Result<Range<u64>, SourceError> {
+        self.shared.check_running()?;
         let index = self.shared.index();
         Ok(index.partition(log, partition).map_or(0..0, |id| index.bounds(id)))
     }
@@ -222,7 +243,12 @@ impl LocalLog for EmbeddedLog {
 
     async fn commit(&self, group: &str, log: &str, partition: u32, next: u64) -> Result<(), SourceError> {
         let Some(id) = self.shared.index().partition(log, partition) else { return Ok(()) };
-        self.shared.meta.commit(group, id, next).map_err(read_error)
+        self.shared.meta.commit(group, id, next).map_err(|error| {
+            if matches!(error, fjall::Error::Poisoned) {
+                self.shared.stop();
+            }
+            read_error(error)
+        })
     }
 }
 
@@ -257,7 +283,7 @@ impl HealthCheck for EmbeddedLog {
     async fn check(&self) -> Health {
         let kept = self.shared.bytes.load(Ordering::Relaxed);
         let max = self.shared.config.max_bytes;
-        if self.appends.is_closed() {
+        if self.appends.is_closed() || self.shared.has_stopped.load(Ordering::Relaxed) {
             Health::Down(
                 "the log's writer has stopped; look for the cause in the logs and restart".to_owned(),
             )

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::ops::Range;
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::sync::{Arc, Mutex, RwLock};
 
 use fjall::{Database, Keyspace, KeyspaceCreateOptions};
@@ -59,6 +59,7 @@ fn open_shared(database: Database, config: LogConfig, processed: &[Processed]) -
     Ok(Shared {
         bytes: AtomicU64::new(index.bytes()),
         deleting: Mutex::new(()),
+        has_stopped: AtomicBool::new(false),
         index: RwLock::new(index),
         appended: Notify::new(),
         partitions,

@@ -215,6 +215,42 @@ async fn a_full_log_makes_room_by_deleting_what_is_processed_however_young() {
     }
 }
 
+/// Appends until the log refuses; gives what it says.
+async fn append_until_refused(log: &EmbeddedLog) -> LogError {
+    let value = "x".repeat(1 << 20);
+    for _ in 0..1_000 {
+        if let Err(error) = log.append(LOG, records([value.clone()])).await {
+            return error;
+        }
+    }
+    panic!("a log without a disk takes records");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_disk_that_fails_ends_those_who_read_the_log() {
+    let dir = tempfile::tempdir().unwrap();
+    let data_dir = DataDir::open(dir.path()).unwrap();
+    let log = open(&data_dir, one_partition());
+    append(&log, 0, 10).await;
+    let mut reader = only_partition(&log, "g").await;
+    let limits = PollLimits { max_records: 100, max_bytes: 1 << 30, linger: Duration::ZERO };
+    let reading = tokio::spawn(async move {
+        loop {
+            if let Err(error) = reader.poll(&limits).await {
+                return error;
+            }
+        }
+    });
+    // Tables can no longer be written; fjall takes nothing more when it notices.
+    std::fs::remove_dir_all(dir.path().join("log/keyspaces")).unwrap();
+    append_until_refused(&log).await;
+    // A reader that waits is woken, and says that it cannot go on: a supervisor starts the process again.
+    let ended = tokio::time::timeout(Duration::from_mins(1), reading).await.unwrap().unwrap();
+    assert!(matches!(ended, SourceError::Fatal { .. }), "{ended}");
+    assert!(matches!(log.check().await, Health::Down(_)));
+    assert!(log.append(LOG, records(["x".to_owned()])).await.is_err());
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn the_number_of_partitions_stays() {
     let dir = tempfile::tempdir().unwrap();

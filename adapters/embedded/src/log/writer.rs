@@ -30,7 +30,7 @@ pub(super) struct Append {
 /// Most bytes of one write: what a disk takes in a few milliseconds.
 const MAX_WRITE_BYTES: usize = 4 << 20;
 
-/// Writes what is in the queue until the log is dropped.
+/// Writes what is in the queue until the log is dropped or its disk fails.
 pub(super) fn run(shared: &Shared, mut queue: mpsc::UnboundedReceiver<Append>) {
     while let Some(first) = queue.blocking_recv() {
         let mut bytes = 0;
@@ -48,13 +48,14 @@ pub(super) fn run(shared: &Shared, mut queue: mpsc::UnboundedReceiver<Append>) {
             continue;
         }
         let result = write(shared, &appends);
-        let poisoned = matches!(result, Err(fjall::Error::Poisoned));
+        // Once a write failed, the storage takes none until it is opened again: it does not know what the disk has.
+        let is_lost = result.is_err() && shared.database.persist(PersistMode::Buffer).is_err();
+        if is_lost {
+            shared.stop();
+        }
         answer(appends, result);
         shared.appended.notify_waiters();
-        if poisoned {
-            tracing::error!(
-                "the log's disk failed, no more records are taken; restart after looking at the disk"
-            );
+        if is_lost {
             return;
         }
     }
