@@ -132,6 +132,12 @@ fn raise_next_offsets(
     processed: &[Processed],
 ) -> fjall::Result<()> {
     let mut batch = database.batch().durability(Some(fjall::PersistMode::SyncAll));
+    let is_new = index.log_ids.is_empty();
+    if is_new && !processed.is_empty() {
+        tracing::warn!(
+            "the log is new and the database is not: what the log of before had and was not processed is not here"
+        );
+    }
     for (log, partition, next) in processed {
         let known = index.log_ids.len();
         let log_id = *index.log_ids.entry(log.clone()).or_insert_with(|| {
@@ -142,13 +148,15 @@ fn raise_next_offsets(
         let id = PartitionId { log: log_id, partition: *partition };
         let end = index.next.entry(id).or_default();
         if *end < *next {
-            tracing::error!(
-                %log,
-                partition,
-                log_end = *end,
-                ledger_end = *next,
-                "the log ends before the ledger does: its tail is lost; going on after the ledger"
-            );
+            if !is_new {
+                tracing::error!(
+                    %log,
+                    partition,
+                    log_end = *end,
+                    ledger_end = *next,
+                    "the log ends before the ledger does: its tail is lost; going on after the ledger"
+                );
+            }
             *end = *next;
             meta.put_next(&mut batch, id, *next);
         }

@@ -251,6 +251,40 @@ async fn a_disk_that_fails_ends_those_who_read_the_log() {
     assert!(log.append(LOG, records(["x".to_owned()])).await.is_err());
 }
 
+/// Counts what is said, by level.
+#[derive(Debug, Clone, Default)]
+struct Said(Arc<std::sync::Mutex<Vec<tracing::Level>>>);
+
+impl tracing::Subscriber for Said {
+    fn enabled(&self, metadata: &tracing::Metadata<'_>) -> bool {
+        metadata.target().starts_with("gosight_embedded")
+    }
+    fn new_span(&self, _: &tracing::span::Attributes<'_>) -> tracing::span::Id {
+        tracing::span::Id::from_u64(1)
+    }
+    fn record(&self, _: &tracing::span::Id, _: &tracing::span::Record<'_>) {}
+    fn record_follows_from(&self, _: &tracing::span::Id, _: &tracing::span::Id) {}
+    fn event(&self, event: &tracing::Event<'_>) {
+        self.0.lock().unwrap().push(*event.metadata().level());
+    }
+    fn enter(&self, _: &tracing::span::Id) {}
+    fn exit(&self, _: &tracing::span::Id) {}
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_new_log_beside_an_older_database_is_one_warning() {
+    let dir = tempfile::tempdir().unwrap();
+    let dir = DataDir::open(dir.path()).unwrap();
+    let processed: Vec<Processed> = (0..8).map(|partition| (LOG.into(), partition, 5)).collect();
+    let database = engine::open(&dir).unwrap();
+    let said = Said::default();
+    let log = tracing::subscriber::with_default(said.clone(), || {
+        EmbeddedLog::open(database, LogConfig::default(), &processed).unwrap()
+    });
+    assert_eq!(*said.0.lock().unwrap(), [tracing::Level::WARN]);
+    assert_eq!(log.bounds(LOG, 0).await.unwrap(), 5..5);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn the_number_of_partitions_stays() {
     let dir = tempfile::tempdir().unwrap();
