@@ -130,6 +130,9 @@ impl Ord for ReplayEvent {
 }
 
 /// The events of a recording in order, read chunk by chunk: in memory are only the chunks whose times overlap.
+///
+/// Where more of them overlap than may be held, events go out before all chunks that could have earlier ones are read:
+/// no recording is too tangled to be read, and none takes more memory.
 #[derive(Debug)]
 pub struct ReplayEvents {
     store: Arc<dyn ReplayStore>,
@@ -138,8 +141,13 @@ pub struct ReplayEvents {
     /// Chunks not read yet, by their start.
     waiting: VecDeque<ReplayChunk>,
     ready: BinaryHeap<Reverse<ReplayEvent>>,
+    /// Bytes of the events that are ready.
+    ready_bytes: usize,
     range: TimeRange,
 }
+
+/// Bytes of events that are held before they go out whatever is not read yet. A single chunk may have more.
+const MAX_READY_BYTES: usize = 64 << 20;
 
 impl Query {
     /// What there is of a session's recording; `None` when there is nothing.
@@ -175,6 +183,7 @@ impl Query {
             session_id: session_id.clone(),
             waiting: chunks.into(),
             ready: BinaryHeap::new(),
+            ready_bytes: 0,
             range,
         }))
     }
@@ -189,13 +198,18 @@ impl ReplayEvents {
         while let Some(chunk) = self.waiting.front() {
             let starts = time_bits(chunk.timestamp_start);
             // An event may go out once no unread chunk can have an earlier one.
-            if self.ready.peek().is_some_and(|Reverse(event)| event.order.time_bits < starts) {
+            let is_next = |Reverse(event): &Reverse<ReplayEvent>| {
+                event.order.time_bits < starts || self.ready_bytes >= MAX_READY_BYTES
+            };
+            if self.ready.peek().is_some_and(is_next) {
                 break;
             }
             let Some(chunk) = self.waiting.pop_front() else { break };
             self.read(&chunk).await?;
         }
-        Ok(self.ready.pop().map(|Reverse(event)| event))
+        let next = self.ready.pop().map(|Reverse(event)| event);
+        self.ready_bytes -= next.as_ref().map_or(0, ReplayEvent::bytes);
+        Ok(next)
     }
 
     async fn read(&mut self, chunk: &ReplayChunk) -> Result<(), ReplayReadError> {
@@ -211,12 +225,20 @@ impl ReplayEvents {
             .await
             .map_err(|error| corrupt(index, error))??;
         let range = self.range;
-        self.ready.extend(events.into_iter().filter(|event| event.is_in(range)).map(Reverse));
+        for event in events.into_iter().filter(|event| event.is_in(range)) {
+            self.ready_bytes += event.bytes();
+            self.ready.push(Reverse(event));
+        }
         Ok(())
     }
 }
 
 impl ReplayEvent {
+    /// Memory that it takes.
+    fn bytes(&self) -> usize {
+        size_of::<Self>() + self.text.get().len()
+    }
+
     fn is_in(&self, range: TimeRange) -> bool {
         let at = f64::from_bits(self.order.time_bits);
         #[expect(

@@ -264,3 +264,21 @@ async fn a_recording_is_its_projects_only() {
         assert!(events.unwrap().is_none());
     }
 }
+
+#[tokio::test]
+async fn chunks_of_the_same_time_are_not_all_held_at_once() {
+    let replays = Arc::new(Replays::default());
+    let large = "x".repeat(20 << 20);
+    let chunks: Vec<ReplayChunk> = (0..6).map(|index| chunk(index, &[(&large, 0)])).collect();
+    replays.put(&chunks).await.unwrap();
+    let query = query(&replays);
+    let events = query.replay_events(&may_read("p"), &session_id("s"), TimeRange::default()).await;
+    let mut events = events.unwrap().unwrap();
+    assert!(events.next().await.unwrap().is_some());
+    assert_eq!(*replays.reads.lock().unwrap(), [0, 1, 2, 3], "64 MiB are enough to go on");
+    let mut found = 1;
+    while events.next().await.unwrap().is_some() {
+        found += 1;
+    }
+    assert_eq!(found, 6);
+}
