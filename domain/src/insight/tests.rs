@@ -66,6 +66,23 @@ fn rage_needs_one_spot() {
 }
 
 #[test]
+fn a_stray_click_hides_no_rage_and_makes_none() {
+    let mut events: Vec<Event> = (0..5).map(|i| click(i * 100, 10, "p")).collect();
+    events.push(click(250, 900, "p"));
+    assert_eq!(found(events), [(InsightKind::RageClick, 0, 5)]);
+    let apart = [0, -49, 49, 0, 0, -49].into_iter().zip(0..).map(|(x, i)| click(i * 100, 100 + x, "p"));
+    assert_eq!(found(apart.collect()), [(InsightKind::RageClick, 0, 5)], "98 px are too far from each other");
+    let apart = [0, -49, 49, 0, 49].into_iter().zip(0..).map(|(x, i)| click(i * 100, 100 + x, "p"));
+    assert_eq!(found(apart.collect()), []);
+}
+
+#[test]
+fn clicks_on_two_pages_are_no_rage() {
+    let on = |at: i64, path: &str| event("click", at, path, r#"{"x":1,"y":1}"#);
+    assert_eq!(found((0..5).map(|i| on(i * 100, if i < 3 { "/a" } else { "/b" })).collect()), []);
+}
+
+#[test]
 fn two_runs_are_two_insights() {
     let mut events: Vec<Event> = (0..5).map(|i| click(i * 100, 10, "p")).collect();
     events.extend((0..6).map(|i| click(10_000 + i * 100, 10, "p")));
