@@ -91,8 +91,16 @@ fn explain<'a, T: Deserialize<'a>>(payload: &'a str) -> Violation {
     match serde_path_to_error::deserialize::<_, T>(&mut json) {
         Ok(_) => Violation::new("payload", ViolationCode::InvalidJson, "is not valid JSON"),
         Err(error) => {
-            let field = format!("payload.{}", error.path());
-            Violation::new(field, ViolationCode::WrongType, plain(error.inner()))
+            let path = error.path().to_string();
+            // A field that stands there twice is found around it, not in it.
+            let field = if path == "." { "payload".to_owned() } else { format!("payload.{path}") };
+            let reason = plain(error.inner());
+            let code = if reason.starts_with("duplicate field") {
+                ViolationCode::Inconsistent
+            } else {
+                ViolationCode::WrongType
+            };
+            Violation::new(field, code, reason)
         }
     }
 }
@@ -115,9 +123,12 @@ impl<'de> Deserialize<'de> for Number {
 
 macro_rules! fit {
     ($number:expr, $type:ty, $field:literal) => {
+        fit!($number, $type, $field, <$type>::MIN, <$type>::MAX)
+    };
+    ($number:expr, $type:ty, $field:literal, $min:expr, $max:expr) => {
         match $number.0.map(f64::round) {
             None => None,
-            Some(n) if n >= f64::from(<$type>::MIN) && n <= f64::from(<$type>::MAX) =>
+            Some(n) if n >= f64::from($min) && n <= f64::from($max) =>
             {
                 #[allow(
                     clippy::cast_possible_truncation,
@@ -130,7 +141,7 @@ macro_rules! fit {
                 return Err(Violation::new(
                     $field,
                     ViolationCode::OutOfRange,
-                    format!("{n} is outside of {} to {}", <$type>::MIN, <$type>::MAX),
+                    format!("{n} is outside of {} to {}", $min, $max),
                 ));
             }
         }
@@ -223,10 +234,8 @@ struct Scroll {
 
 impl Scroll {
     fn into_details<'a>(self) -> Result<Details<'a>, Violation> {
-        Ok(Details {
-            scroll_depth: fit!(self.depth_percent, u8, "payload.depth_percent"),
-            ..Details::default()
-        })
+        let scroll_depth = fit!(self.depth_percent, u8, "payload.depth_percent", 0, 100);
+        Ok(Details { scroll_depth, ..Details::default() })
     }
 }
 
@@ -353,6 +362,7 @@ mod tests {
             ("click", r#"{"x":70000}"#, "payload.x"),
             ("click", r#"{"y":-32769}"#, "payload.y"),
             ("scroll", r#"{"depth_percent":300}"#, "payload.depth_percent"),
+            ("scroll", r#"{"depth_percent":101}"#, "payload.depth_percent"),
             ("scroll", r#"{"depth_percent":-1}"#, "payload.depth_percent"),
             ("web_vitals", r#"{"lcp":5000000000}"#, "payload.lcp"),
             ("web_vitals", r#"{"ttfb":-5}"#, "payload.ttfb"),
@@ -380,6 +390,13 @@ mod tests {
             assert_eq!((violation.code, &*violation.field), (ViolationCode::WrongType, field), "{payload}");
             assert!(!violation.reason.contains("line"), "{violation}");
         }
+    }
+
+    #[test]
+    fn a_field_that_is_there_twice_is_refused() {
+        let violation = extract("click", r#"{"x":1,"x":2}"#).unwrap_err();
+        assert_eq!((violation.code, &*violation.field), (ViolationCode::Inconsistent, "payload"));
+        assert!(violation.reason.contains('x'), "{violation}");
     }
 
     #[test]

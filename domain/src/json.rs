@@ -129,9 +129,28 @@ fn check(field: &'static str, text: &str, max_depth: usize) -> Result<(), Violat
         };
         return Err(Violation::new(field, code, reason));
     }
-    result.map_err(|error| {
-        Violation::new(field, ViolationCode::InvalidJson, format!("is not valid JSON: {error}"))
-    })
+    result.map_err(
+        |error| if is_out_of_range(&error) { out_of_range(field, text) } else { not_json(field, &error) },
+    )
+}
+
+fn not_json(field: &'static str, error: &serde_json::Error) -> Violation {
+    Violation::new(field, ViolationCode::InvalidJson, format!("is not valid JSON: {error}"))
+}
+
+/// A number that no column and no float holds, such as `1e400`. The grammar allows it.
+fn is_out_of_range(error: &serde_json::Error) -> bool {
+    error.to_string().starts_with("number out of range")
+}
+
+/// Reads `text` once more, slower, to learn which number it was.
+#[cold]
+fn out_of_range(field: &'static str, text: &str) -> Violation {
+    let mut json = serde_json::Deserializer::from_str(text);
+    let found: Result<Value, _> = serde_path_to_error::deserialize(&mut json);
+    let path = found.err().map(|error| error.path().to_string()).filter(|path| path != ".");
+    let field = path.map_or_else(|| field.to_owned(), |path| format!("{field}.{path}"));
+    Violation::new(field, ViolationCode::OutOfRange, "is a number that is too large to be kept")
 }
 
 /// Walks a JSON value without keeping any of it.
@@ -291,7 +310,8 @@ mod tests {
         assert_eq!(parse(r#"{"a":"\u0000"}"#).unwrap_err().code, ViolationCode::NulCharacter);
         assert_eq!(parse(r#"{"a\u0000":1}"#).unwrap_err().code, ViolationCode::NulCharacter);
         assert_eq!(parse(r#"{"a":"\ud800"}"#).unwrap_err().code, ViolationCode::InvalidJson);
-        assert_eq!(parse(r#"{"a":1e999}"#).unwrap_err().code, ViolationCode::InvalidJson);
+        let large = parse(r#"{"a":[1,{"b":1e999}]}"#).unwrap_err();
+        assert_eq!((large.code, &*large.field), (ViolationCode::OutOfRange, "payload.a[1].b"));
         assert!(parse(r#"{"a":"\ud83d\ude00"}"#).is_ok());
     }
 
