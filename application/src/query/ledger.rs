@@ -91,10 +91,7 @@ impl Query {
         from: Hour,
         to: Hour,
     ) -> Result<LedgerReport, QueryError> {
-        let mut report = LedgerReport {
-            balances: self.ports.ledger.balances(None, from, to).await?,
-            logs: Vec::with_capacity(self.ports.logs.len()),
-        };
+        let mut logs = Vec::with_capacity(self.ports.logs.len());
         for source in &self.ports.logs {
             // The ledger first: the log only grows, so nothing in flight is missed or counted below zero.
             let covered = self.ports.ledger.coverage(source.log()).await?;
@@ -110,9 +107,11 @@ impl Query {
                 let (coverage, polled) = parts(covered);
                 PartitionReport { partition, log_end: coverage.end, coverage, polled }
             }));
-            report.logs.push(LogCoverage { log: source.log().clone(), partitions });
+            logs.push(LogCoverage { log: source.log().clone(), partitions });
         }
-        Ok(report)
+        // Last: when nothing is in flight above, the balances have everything.
+        let balances = self.ports.ledger.balances(None, from, to).await?;
+        Ok(LedgerReport { balances, logs })
     }
 }
 

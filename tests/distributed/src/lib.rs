@@ -7,3 +7,10 @@ mod set;
 
 pub use process::Process;
 pub use set::{Binary, Servers, Set};
+
+/// Waits until no other test of the process runs: each starts many processes, and what is killed has to come up again
+/// in time.
+pub async fn one_at_a_time() -> tokio::sync::MutexGuard<'static, ()> {
+    static TURN: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
+    TURN.lock().await
+}

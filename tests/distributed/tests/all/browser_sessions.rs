@@ -2,13 +2,14 @@
 
 use std::process::Command;
 
-use gosight_distributed_tests::{Binary, Servers, Set};
+use gosight_distributed_tests::{Binary, Servers, Set, one_at_a_time};
 use gosight_e2e::truth::assert_truth;
 use gosight_e2e::{gosight, recordings};
 use serde_json::{Value, json};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn everything_that_visitors_did_comes_out_and_nothing_else() {
+    let _turn = one_at_a_time().await;
     let set = Set::new(&Servers::shared())
         .with("EVENTS_MAX_AGE", "100years")
         .with("EVENTS_MAX_FUTURE", "100years")

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use gosight_distributed_tests::{Binary, Process, Servers, Set};
+use gosight_distributed_tests::{Binary, Process, Servers, Set, one_at_a_time};
 use gosight_e2e::load::{Sent, batch, reconcile};
 use gosight_e2e::{Api, INGEST_KEY, wait_for};
 use gosight_services::{Instance, Service};
@@ -55,6 +55,7 @@ async fn until_part(process: &Process, part: &str, is_up: bool) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn servers_that_go_away_and_come_back_lose_and_double_nothing() {
+    let _turn = one_at_a_time().await;
     let own = Own::start();
     let set = Set::new(&own.servers())
         .with("KAFKA_CONSUME_SESSION_TIMEOUT", "6s")
@@ -118,6 +119,7 @@ async fn servers_that_go_away_and_come_back_lose_and_double_nothing() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_store_that_is_away_for_long_costs_no_memory_and_the_backlog_drains() {
+    let _turn = one_at_a_time().await;
     let own = Own::start();
     let set = Set::new(&own.servers()).with("PROCESS_BACKOFF_MAX", "2s");
     let ingestor = set.start(Binary::Ingestor);

@@ -1,12 +1,13 @@
 //! Nothing lost, nothing twice: processes are killed while they work, and everything is counted.
 
-use gosight_distributed_tests::{Binary, Servers, Set};
+use gosight_distributed_tests::{Binary, Servers, Set, one_at_a_time};
 use gosight_e2e::load::{Sent, reconcile};
 
 use crate::traffic::{Traffic, pause};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn processors_and_ingestors_killed_at_random_moments_lose_and_double_nothing() {
+    let _turn = one_at_a_time().await;
     let set = Set::new(&Servers::shared()).with("KAFKA_CONSUME_SESSION_TIMEOUT", "6s");
     let mut ingestor = set.start(Binary::Ingestor);
     let mut processors = [set.start(Binary::EventProcessor), set.start(Binary::EventProcessor)];
@@ -42,6 +43,7 @@ const KILL_POINTS: [&str; 6] = [
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_processor_killed_between_any_two_effects_loses_and_doubles_nothing() {
+    let _turn = one_at_a_time().await;
     let set = Set::new(&Servers::shared()).with("KAFKA_CONSUME_SESSION_TIMEOUT", "6s");
     let ingestor = set.start(Binary::Ingestor);
     let mut processor = set.start(Binary::EventProcessor);
@@ -63,6 +65,7 @@ async fn a_processor_killed_between_any_two_effects_loses_and_doubles_nothing() 
 
 #[tokio::test(flavor = "multi_thread")]
 async fn processors_that_come_and_go_share_the_work() {
+    let _turn = one_at_a_time().await;
     let set = Set::new(&Servers::shared());
     let ingestor = set.start(Binary::Ingestor);
     let mut processors = vec![set.start(Binary::EventProcessor)];
