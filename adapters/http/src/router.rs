@@ -3,6 +3,7 @@ use std::sync::Arc;
 use axum::Router;
 use axum::http::{HeaderValue, Method, header};
 use axum::middleware::from_fn_with_state;
+use axum::response::Redirect;
 use axum::routing::{get, post};
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::compression::CompressionLayer;
@@ -35,7 +36,8 @@ pub fn router(config: HttpConfig, ports: HttpPorts) -> Router {
 pub(crate) fn routes(app: &Arc<App>, ports: HttpPorts) -> Router {
     let mut read = operation_routes(app).merge(health::metrics_route(ports.render_metrics.clone()));
     if let Some(query) = ports.query.clone() {
-        read = read.merge(read_routes(ReadState { app: app.clone(), query }));
+        let aggregations = ports.processor.as_ref().map(|processor| processor.aggregations.clone());
+        read = read.merge(read_routes(ReadState { app: app.clone(), query, aggregations }));
     }
     if let Some(processor) = ports.processor.clone() {
         read = read.merge(processor_routes(ProcessorState { app: app.clone(), processor }));
@@ -43,6 +45,7 @@ pub(crate) fn routes(app: &Arc<App>, ports: HttpPorts) -> Router {
     let mut all = read.layer(CompressionLayer::new());
     if app.config.swagger {
         all = all.merge(openapi::routes(&ports));
+        all = all.route("/", get(|| async { Redirect::temporary("/swagger/") }));
     }
     if let Some(ingest) = ports.ingest {
         all = all.merge(ingest_routes(IngestState { app: app.clone(), ingest }));

@@ -1,3 +1,4 @@
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
@@ -55,6 +56,8 @@ pub struct ProcessorInfo {
     pub status: Vec<Arc<ProcessStatus>>,
     /// The filter rules in use.
     pub filters: Arc<FilterSet>,
+    /// The aggregations that are kept, each with the length of its windows in ms.
+    pub aggregations: Arc<BTreeMap<Arc<str>, i64>>,
     /// How profiles are looked up; `None` when they are not.
     pub enrichment: Option<Arc<EnrichmentStats>>,
 }
@@ -100,6 +103,8 @@ pub(crate) struct IngestState {
 pub(crate) struct ReadState {
     pub app: Arc<App>,
     pub query: Query,
+    /// As of [`ProcessorInfo`]; `None` where nobody here knows.
+    pub aggregations: Option<Arc<BTreeMap<Arc<str>, i64>>>,
 }
 
 /// What the processor routes need.

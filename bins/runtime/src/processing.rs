@@ -46,7 +46,10 @@ pub fn consumers(
     let enrichment = profiles.as_ref().map(|profiles| profiles.stats().clone());
     let handler_ports =
         EventHandlerPorts { deduplicator: deduplicator.clone(), profiles, clock: clock.clone() };
-    let events = Arc::new(EventHandler::new(handler_ports, filters.clone(), process.aggregations()?));
+    let aggregations = process.aggregations()?;
+    let windows = aggregations.iter().map(|aggregation| (aggregation.name.clone(), aggregation.window_ms));
+    let windows = Arc::new(windows.collect());
+    let events = Arc::new(EventHandler::new(handler_ports, filters.clone(), aggregations));
     let replay = Arc::new(ReplayHandler::new(replays.clone(), clock.clone()));
     let consumer = |source: &Arc<dyn EventSource>| {
         let is_replay = &**source.log() == logs::REPLAY;
@@ -67,5 +70,5 @@ pub fn consumers(
     };
     let consumers: Vec<LogConsumer> = sources.iter().map(consumer).collect();
     let status = consumers.iter().map(|consumer| consumer.status.clone()).collect();
-    Ok((consumers, ProcessorInfo { status, filters, enrichment }))
+    Ok((consumers, ProcessorInfo { status, filters, aggregations: windows, enrichment }))
 }

@@ -14,7 +14,7 @@ use utoipa::ToSchema;
 use super::metrics::times;
 use crate::access::Reader;
 use crate::answer;
-use crate::error::{ApiError, ErrorAnswer};
+use crate::error::{ApiError, ErrorAnswer, ErrorCode};
 use crate::query_params::Params;
 use crate::state::ReadState;
 
@@ -66,14 +66,14 @@ pub(crate) enum MeasureAnswer {
 
 /// Read an aggregation
 ///
-/// Without `from` and `to` the windows of the last day.
+/// Without `from` and `to` the windows of the last day: those that have begun in it, and the one that it begins in.
 #[utoipa::path(
     get, path = "/processor/aggregation", tag = "processor",
     params(
         ("aggregator" = String, Query, description = "Name of the aggregation, as configured"),
         ("key" = String, Query, description = "The key, such as `user:123`"),
-        ("from" = Option<String>, Query, description = "Windows that start at or after, in epoch s or ms or RFC 3339"),
-        ("to" = Option<String>, Query, description = "Windows that start before"),
+        ("from" = Option<String>, Query, description = "Windows that end after this time, in epoch s or ms or RFC 3339; a day before `to` by default"),
+        ("to" = Option<String>, Query, description = "Windows that start before; now by default"),
         ("limit" = Option<usize>, Query, description = "Most windows, 1 to 10,000; 1,000 by default. The latest are given"),
     ),
     responses(
@@ -93,10 +93,24 @@ pub(crate) async fn windows(
     let (from, to) = times(&mut params, state.app.clock.now())?;
     let limit = params.limit(1..=MAX_LIMIT, 1_000)?;
     params.finish()?;
+    let from = from_window(&state, &aggregator, from)?;
     let query = WindowQuery { aggregation: aggregator.clone(), key: key.clone(), from, to, limit };
     let windows = state.query.aggregates(&scope, query).await?;
     let windows = windows.into_iter().map(WindowAnswer::of).collect();
     Ok(answer::ok(&AggregationAnswer { aggregator, key, windows }))
+}
+
+/// The start of the window that `from` lies in: a window that has begun is asked for too. Where the aggregations are
+/// known, others than these are not found.
+fn from_window(state: &ReadState, aggregator: &str, from: Timestamp) -> Result<Timestamp, ApiError> {
+    let Some(known) = &state.aggregations else { return Ok(from) };
+    let Some(window_ms) = known.get(aggregator) else {
+        let names: Vec<&str> = known.keys().map(|name| &**name).collect();
+        let message = format!("there is no such aggregator; there are: {}", names.join(", "));
+        return Err(ApiError::new(ErrorCode::NotFound, message));
+    };
+    let into_window = from.as_millis().checked_rem_euclid(*window_ms).unwrap_or(0);
+    Ok(from.plus_millis(-into_window))
 }
 
 impl WindowAnswer {

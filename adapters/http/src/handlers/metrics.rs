@@ -30,6 +30,9 @@ pub(crate) struct MetricsAnswer {
     /// The same by group; only with `group_by`. Times come in order, others by size.
     #[serde(skip_serializing_if = "Option::is_none")]
     grouped_data: Option<Vec<GroupAnswer>>,
+    /// Whether there are more groups than `limit`; only with `group_by`. Of times the latest are missing then.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    truncated: Option<bool>,
 }
 
 /// Counts of one group.
@@ -44,6 +47,8 @@ pub(crate) struct GroupAnswer {
 }
 
 const DEFAULT_GROUPS: usize = 1_000;
+/// One fewer than the use case gives, which tells whether there are more.
+const MAX_GROUPS: usize = MAX_LIMIT - 1;
 
 /// Count events
 ///
@@ -56,7 +61,7 @@ const DEFAULT_GROUPS: usize = 1_000;
         ("to" = Option<String>, Query, description = "End, exclusive; now by default"),
         ("channel" = Option<String>, Query, description = "`web`, `mobile_app` or `api`"),
         ("group_by" = Option<String>, Query, description = "`channel`, `hour`, `day`, `event_type`, `path`, `browser`, `os`, `device` or `country`"),
-        ("limit" = Option<usize>, Query, description = "Most groups, 1 to 10,000; 1,000 by default"),
+        ("limit" = Option<usize>, Query, description = "Most groups, 1 to 9,999; 1,000 by default"),
     ),
     responses(
         (status = 200, description = "The counts", body = MetricsAnswer),
@@ -72,23 +77,28 @@ pub(crate) async fn count(
 ) -> Result<Response, ApiError> {
     let (from, to) = hours(&mut params, state.app.clock.now())?;
     let channels = [Channel::Web, Channel::MobileApp, Channel::Api];
-    let query = MetricsQuery {
+    let mut query = MetricsQuery {
         event_name: params.checked("event_name", EventName::new)?,
         from,
         to,
         channel: one_of(&mut params, "channel", &channels, Channel::as_str)?,
         group_by: one_of(&mut params, "group_by", &GroupBy::ALL, GroupBy::as_str)?,
-        limit: params.limit(1..=MAX_LIMIT, DEFAULT_GROUPS)?,
+        limit: params.limit(1..=MAX_GROUPS, DEFAULT_GROUPS)?,
     };
     params.finish()?;
-    let group_by = query.group_by;
-    let Metrics { total_count, unique_users, groups } = state.query.metrics(&scope, query).await?;
+    let (group_by, limit) = (query.group_by, query.limit);
+    // One more than asked for tells whether there are more.
+    query.limit += 1;
+    let Metrics { total_count, unique_users, mut groups } = state.query.metrics(&scope, query).await?;
+    let truncated = group_by.map(|_| groups.len() > limit);
+    groups.truncate(limit);
     Ok(answer::ok(&MetricsAnswer {
         from: times::rfc3339(from.start()),
         to: times::rfc3339(to.start()),
         total_count,
         unique_users,
         grouped_data: group_by.map(|by| groups.into_iter().map(|group| GroupAnswer::of(by, group)).collect()),
+        truncated,
     }))
 }
 

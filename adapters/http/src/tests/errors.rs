@@ -96,6 +96,7 @@ async fn every_code_is_answered_with_its_status() {
         ("invalid_utf8", default(), body(vec![b'{', b'"', 0xff, b'"', b'}'])),
         ("invalid_request", default(), body("[]")),
         ("invalid_request", default(), body(r#"{"events": {}}"#)),
+        ("invalid_request", default(), body(r#"{"events": [{"type": "lost"}], "events": []}"#)),
         ("invalid_request", default(), body(r#"{"session_id": 5, "events": []}"#)),
         ("invalid_request", default(), body(r#"{"sent_at": "yesterday", "events": []}"#)),
         ("invalid_request", default(), body(r#"{"sent_at": -5, "events": []}"#)),

@@ -87,6 +87,7 @@ impl Setup {
         let processor = ProcessorInfo {
             status: vec![Arc::new(ProcessStatus::new("events", "gosight.events.raw"))],
             filters: Arc::new(self.filters),
+            aggregations: Arc::new(BTreeMap::from([("hourly".into(), 3_600_000), ("a".into(), 86_400_000)])),
             enrichment: Some(Arc::new(EnrichmentStats::default())),
         };
         let ports = HttpPorts {

@@ -27,6 +27,15 @@ async fn the_process_lives() {
 }
 
 #[tokio::test]
+async fn who_just_looks_is_shown_the_description() {
+    let answer = Harness::new().get("/").await;
+    assert_eq!((answer.status.as_u16(), answer.header("location")), (307, "/swagger/"));
+    let config = HttpConfig { swagger: false, ..HttpConfig::default() };
+    let answer = Setup { config, ..Setup::default() }.build().get("/").await;
+    assert_eq!(answer.error(), (404, "not_found".to_owned()));
+}
+
+#[tokio::test]
 async fn readiness_is_that_of_the_worst_part() {
     let degraded = || Some(Health::Degraded("no cache".into()));
     let down = || Some(Health::Down("gone".into()));

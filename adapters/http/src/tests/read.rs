@@ -76,8 +76,25 @@ async fn metrics_say_which_hours_they_count() {
     assert_eq!(answer["grouped_data"], json!([{"key": "web", "total_count": 5, "unique_users": 3}]));
     let asked = harness.store.metrics_asked.lock().unwrap();
     let query = asked.last().unwrap();
-    assert_eq!((query.group_by, query.limit), (Some(GroupBy::Channel), 7));
+    assert_eq!((query.group_by, query.limit), (Some(GroupBy::Channel), 8), "one more than asked for");
+    assert_eq!(answer["truncated"], false);
     assert_eq!(query.event_name.as_ref().unwrap().as_str(), "click");
+}
+
+#[tokio::test]
+async fn groups_that_are_left_out_are_said() {
+    let group = |n: i64| MetricsGroup {
+        key: GroupKey::Time(NOW.plus_millis(n * 3_600_000).hour()),
+        total_count: 1,
+        unique_users: 1,
+    };
+    let metrics = Metrics { groups: (0..3).map(group).collect(), ..Metrics::default() };
+    let harness = with_store(Store { metrics, ..Store::default() });
+    for (limit, shown, truncated) in [(2, 2, true), (3, 3, false)] {
+        let answer = harness.get(&format!("/api/v1/metrics?group_by=hour&limit={limit}")).await.json();
+        assert_eq!(answer["grouped_data"].as_array().unwrap().len(), shown);
+        assert_eq!(answer["truncated"], truncated);
+    }
 }
 
 #[tokio::test]
@@ -98,7 +115,7 @@ async fn bad_parameters_are_named_with_what_is_allowed() {
         ("/api/v1/metrics?from=2026-11-20T00:00:00Z&to=2026-11-20T00:00:00Z", "from", "before to"),
         ("/api/v1/metrics?channel=tv", "channel", "web, mobile_app, api"),
         ("/api/v1/metrics?group_by=colour", "group_by", "country"),
-        ("/api/v1/metrics?limit=0", "limit", "1 to 10000"),
+        ("/api/v1/metrics?limit=0", "limit", "1 to 9999"),
         ("/api/v1/metrics?limit=5&limit=6", "limit", "once"),
         ("/api/v1/metrics?event_name=", "event_name", "empty"),
         ("/api/v1/sessions?limit=1001", "limit", "1 to 1000"),
@@ -314,8 +331,16 @@ async fn windows_have_their_measures() {
             },
         }]})
     );
+    harness.get("/processor/aggregation?aggregator=a&key=k").await;
     let asked = harness.store.windows_asked.lock().unwrap();
-    assert_eq!((asked[0].to, asked[0].to.millis_since(asked[0].from), asked[0].limit), (NOW, 86_400_000, 3));
+    assert_eq!((asked[0].to, asked[0].limit), (NOW, 3));
+    for (asked, window_ms) in asked.iter().zip([3_600_000, 86_400_000]) {
+        let (from, day_ago) = (asked.from.as_millis(), NOW.as_millis() - 86_400_000);
+        assert_eq!(from, day_ago - day_ago % window_ms, "the window that has begun by then is asked for too");
+    }
+    let unknown = harness.get("/processor/aggregation?aggregator=dayly&key=k").await;
+    assert_eq!(unknown.error(), (404, "not_found".to_owned()));
+    assert!(unknown.json()["error"]["message"].as_str().unwrap().ends_with("a, hourly"));
 }
 
 #[tokio::test]

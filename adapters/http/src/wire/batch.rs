@@ -7,7 +7,7 @@ use gosight_domain::key::PresentedKey;
 use gosight_domain::validate::EventDraft;
 use gosight_domain::{Timestamp, Violation};
 use serde::Deserialize;
-use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, Visitor};
+use serde::de::{DeserializeSeed, Deserializer, Error as _, IgnoredAny, MapAccess, Visitor};
 use serde_json::value::RawValue;
 use utoipa::ToSchema;
 
@@ -197,8 +197,10 @@ impl<'de, E: Deserialize<'de>> Visitor<'de> for EnvelopeSeed<E> {
             defaults: Defaults::default(),
             events: Capped::default(),
         };
+        let mut has_events = false;
         while let Some(field) = map.next_key()? {
             match field {
+                Field::Events if has_events => return Err(A::Error::duplicate_field("events")),
                 Field::ProjectKey => envelope.project_key = map.next_value()?,
                 Field::SentAt => envelope.sent_at = map.next_value()?,
                 Field::SessionId => envelope.defaults.session_id = map.next_value()?,
@@ -206,7 +208,10 @@ impl<'de, E: Deserialize<'de>> Visitor<'de> for EnvelopeSeed<E> {
                 Field::AnonymousId => envelope.defaults.anonymous_id = map.next_value()?,
                 Field::Channel => envelope.defaults.channel = map.next_value()?,
                 Field::CampaignId => envelope.defaults.campaign_id = map.next_value()?,
-                Field::Events => envelope.events = map.next_value_seed(CappedSeed::new(self.max_events))?,
+                Field::Events => {
+                    has_events = true;
+                    envelope.events = map.next_value_seed(CappedSeed::new(self.max_events))?;
+                }
                 Field::Other => drop(map.next_value::<IgnoredAny>()?),
             }
         }

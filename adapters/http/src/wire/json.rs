@@ -261,7 +261,7 @@ pub(crate) fn unreadable(text: &str, path: &str, error: &serde_json::Error) -> A
     if error.classify() != Category::Data {
         return ApiError::new(ErrorCode::InvalidJson, format!("the body is not JSON: {error}"));
     }
-    let violation = Violation::new(named(path, "body"), ViolationCode::WrongType, reason(error));
+    let violation = violation(path, "body", error);
     let detail = Detail::of(None, violation.field.clone(), &violation);
     ApiError::new(ErrorCode::InvalidRequest, detail.message.clone()).with_details(vec![detail])
 }
@@ -271,6 +271,7 @@ pub(crate) fn violation(path: &str, whole: &'static str, error: &serde_json::Err
     let code = match error.classify() {
         _ if is_too_deep(error) => ViolationCode::TooDeep,
         _ if error.to_string().starts_with("number out of range") => ViolationCode::OutOfRange,
+        Category::Data if error.to_string().starts_with("duplicate field") => ViolationCode::Inconsistent,
         Category::Data => ViolationCode::WrongType,
         _ => ViolationCode::InvalidJson,
     };
