@@ -97,13 +97,38 @@ metrics! {
 
 const METADATA: Metadata<'static> = Metadata::new("gosight", Level::INFO, Some(module_path!()));
 
+/// Counters without labels.
+const SHOWN_COUNTERS: [Metric; 6] = [
+    Metric::EventsAccepted,
+    Metric::ReplayChunksAccepted,
+    Metric::EventsEnriched,
+    Metric::EnrichmentFailures,
+    Metric::KeyCacheHits,
+    Metric::KeyCacheMisses,
+];
+
 impl Telemetry {
     /// Numbers go to `recorder`, which is told what they mean.
     pub fn new(recorder: SharedRecorder) -> Self {
         for metric in Metric::ALL {
             metric.describe(&*recorder);
         }
-        Self { recorder }
+        let telemetry = Self { recorder };
+        telemetry.show_zeros();
+        telemetry
+    }
+
+    /// Shows the numbers without labels, and those of dead letters, from the start: an alarm has to tell 0 from nothing.
+    /// Others are there once they were counted with their labels.
+    fn show_zeros(&self) {
+        for metric in SHOWN_COUNTERS {
+            self.recorder.register_counter(&key(metric, &[]), &METADATA).increment(0);
+        }
+        for reason in ["not_json", "invalid_record", "store_refused"] {
+            let key = key(Metric::DeadLetters, &[("reason", reason)]);
+            self.recorder.register_counter(&key, &METADATA).increment(0);
+        }
+        self.gauge(Metric::CircuitBreakersOpen, &[], 0.0);
     }
 
     /// Counts `n` more of `metric`.
