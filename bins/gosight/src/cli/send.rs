@@ -30,7 +30,8 @@ use summary::Summary;
 /// file are sent one after the other, files at the same time.
 #[derive(Debug, Args)]
 pub(super) struct SendArgs {
-    /// Files with recorded requests.
+    /// Files with recorded requests, plain or gzip: one JSON object per line, such as
+    /// `{"method": "POST", "path": "/v1/events", "body": {"events": […]}}`, with `headers` and `sent_at_ms` if need be.
     #[arg(required = true, value_name = "FILE")]
     files: Vec<PathBuf>,
     /// Where to send them.
@@ -115,12 +116,20 @@ async fn send_all(
     turns: Turns,
 ) -> anyhow::Result<Summary> {
     let mut summary = Summary::new()?;
-    for request in recording {
+    let total = recording.len();
+    for (sent, request) in (1..).zip(recording) {
         if let Some(turns) = &turns {
             turns.lock().await.recv().await;
         }
-        let answer = client.send(&request).await?;
-        summary.add(&request, &answer);
+        match client.send(&request).await {
+            Ok(answer) => summary.add(&request, &answer),
+            Err(error) => {
+                // The rest of the file builds on this one; other files do not.
+                progress.suspend(|| output::failure(&error));
+                summary.add_unanswered(total - sent);
+                break;
+            }
+        }
         progress.inc(1);
     }
     Ok(summary)

@@ -33,6 +33,9 @@ struct Counts {
     accepted_count: Option<u64>,
     #[serde(default)]
     errors: Vec<Refusal>,
+    /// Of a bulk request: also of events that were accepted, which have no code.
+    #[serde(default)]
+    results: Vec<BulkResult>,
     event_id: Option<String>,
     chunk_index: Option<u64>,
     error: Option<ErrorBody>,
@@ -41,6 +44,11 @@ struct Counts {
 #[derive(Deserialize)]
 struct Refusal {
     code: String,
+}
+
+#[derive(Deserialize)]
+struct BulkResult {
+    code: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -79,13 +87,23 @@ impl Summary {
             }
             return;
         }
-        for refusal in counts.errors {
-            *self.refused.entry(refusal.code).or_default() += 1;
+        let of_bulk = counts.results.into_iter().filter_map(|result| result.code);
+        for code in counts.errors.into_iter().map(|refusal| refusal.code).chain(of_bulk) {
+            *self.refused.entry(code).or_default() += 1;
         }
         if counts.chunk_index.is_some() || request.path.ends_with("/replay") {
             self.chunks_accepted += 1;
         } else {
             self.events_accepted += counts.accepted_count.unwrap_or(u64::from(counts.event_id.is_some()));
+        }
+    }
+
+    /// A request that got no answer, with those of its file that were not sent after it.
+    pub(super) fn add_unanswered(&mut self, not_sent: usize) {
+        self.requests += 1;
+        *self.failed.entry("no answer".to_owned()).or_default() += 1;
+        if not_sent > 0 {
+            *self.failed.entry("not sent".to_owned()).or_default() += not_sent as u64;
         }
     }
 
@@ -103,7 +121,7 @@ impl Summary {
         Ok(())
     }
 
-    /// Requests that were refused as a whole.
+    /// Requests that were refused as a whole, or not answered, or not sent.
     pub(super) fn failed_requests(&self) -> u64 {
         self.failed.values().sum()
     }
@@ -164,5 +182,25 @@ impl Summary {
                 "max": self.latency_ms(1.0),
             },
         }))?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use reqwest::StatusCode;
+
+    use super::*;
+
+    #[test]
+    fn refused_items_of_a_bulk_are_counted() {
+        let body = br#"{"accepted_count":1,"rejected_count":1,"results":[{"status":"queued","index":0,"event_id":"x"},
+            {"status":"rejected","index":1,"field":"user_id","code":"missing_field","message":"m"}]}"#;
+        let answer =
+            Answer { status: StatusCode::ACCEPTED, body: body.to_vec(), latency: Duration::ZERO, retries: 0 };
+        let request =
+            serde_json::from_str(r#"{"method":"POST","path":"/api/v1/events/bulk","body":{}}"#).unwrap();
+        let mut summary = Summary::new().unwrap();
+        summary.add(&request, &answer);
+        assert_eq!((summary.events_accepted, summary.refused["missing_field"]), (1, 1));
     }
 }
