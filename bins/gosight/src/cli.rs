@@ -22,7 +22,7 @@ use crate::config::Config;
 ///
 /// `gosight serve` runs everything in one process, in one directory, without servers.
 #[derive(Debug, Parser)]
-#[command(name = "gosight", version, disable_help_subcommand = true)]
+#[command(name = "gosight", version)]
 struct Cli {
     #[command(subcommand)]
     command: Command,

@@ -3,6 +3,7 @@
 mod storage;
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use gosight_application::ingest::IngestRules;
 use gosight_domain::insight::InsightThresholds;
@@ -67,6 +68,9 @@ impl Default for Config {
     }
 }
 
+/// Longer than any duration has to be, and short enough to be added to any time.
+const LONGEST: Duration = Duration::from_hours(100 * 366 * 24);
+
 impl Config {
     /// Checks everything that can be checked without touching anything.
     ///
@@ -81,6 +85,41 @@ impl Config {
         self.log.validate()?;
         self.process.validate()?;
         self.replay.validate()?;
+        self.logs.validate()?;
+        if self.data_dir.as_os_str().is_empty() {
+            return Err(InvalidSetting::new("data_dir", "must not be empty"));
+        }
+        self.validate_durations()
+    }
+
+    /// No part of this can count on without end.
+    fn validate_durations(&self) -> Result<(), InvalidSetting> {
+        let Self { http, events, keys, enrich, log, store, process, .. } = self;
+        for (key, duration) in [
+            ("http.overload_wait", http.overload_wait),
+            ("http.body_timeout", http.body_timeout),
+            ("http.body_stall_timeout", http.body_stall_timeout),
+            ("http.write_timeout", http.write_timeout),
+            ("http.header_timeout", http.header_timeout),
+            ("http.drain_timeout", http.drain_timeout),
+            ("http.readiness_timeout", http.readiness_timeout),
+            ("events.max_future", events.max_future),
+            ("events.max_age", events.max_age),
+            ("events.skew_tolerance", events.skew_tolerance),
+            ("keys.cache_life", keys.cache_life),
+            ("enrich.geoip.reload_interval", enrich.geoip.reload_interval),
+            ("log.retain_for", log.retain_for),
+            ("store.ledger_detail", store.ledger_detail),
+            ("process.events.linger", process.events.linger),
+            ("process.replay.linger", process.replay.linger),
+            ("process.backoff_initial", process.backoff_initial),
+            ("process.backoff_max", process.backoff_max),
+            ("process.profiles.cache_life", process.profiles.cache_life),
+        ] {
+            if duration > LONGEST {
+                return Err(InvalidSetting::new(key, "must be at most 100years"));
+            }
+        }
         Ok(())
     }
 

@@ -77,6 +77,13 @@ impl GosightBuilder {
         self
     }
 
+    /// Listens on this address; port 0 takes a free one.
+    #[must_use]
+    pub fn http(mut self, address: SocketAddr) -> Self {
+        self.config.http.listen = address;
+        self
+    }
+
     /// Takes the time from `clock`.
     #[must_use]
     pub fn clock(self, clock: Arc<dyn Clock>) -> Self {

@@ -36,7 +36,7 @@ pub const DEFAULT_PROJECT: &str = "default";
 #[derive(Debug, thiserror::Error)]
 pub enum BootstrapError {
     /// A chosen key is no good.
-    #[error("the {} key {violation}", .scope.as_str())]
+    #[error("the {} key {}", .scope.as_str(), .violation.reason)]
     BadKey {
         /// Which one.
         scope: Scope,

@@ -130,10 +130,23 @@ pub fn load<T: Serialize + DeserializeOwned + Default>(sources: &Sources) -> Res
         Ok(config) => Ok(Loaded { config, origins }),
         Err(error) => {
             let key = error.path().to_string();
-            let reason = error.into_inner().to_string();
+            let reason = in_words(error.into_inner().to_string());
             Err(ConfigError::Bad { origin: origin_of(&origins, &key), key, reason })
         }
     }
+}
+
+/// What the parsers of values say, in words that tell how such a value is written.
+fn in_words(reason: String) -> String {
+    const WORDS: [(&str, &str); 5] = [
+        ("expected parsable string", "must be a size such as 5MiB"),
+        ("expected a duration", "must be a duration such as 30s, 5m or 90days"),
+        ("invalid IP address syntax", "must be a network such as 10.0.0.0/8, or 10.0.0.1/32 for one address"),
+        ("invalid socket address syntax", "must be an address such as 127.0.0.1:8080"),
+        ("expected usize", "must be a whole number"),
+    ];
+    let words = WORDS.iter().find(|(found, _)| reason.contains(found));
+    words.map_or(reason, |(_, words)| (*words).to_owned())
 }
 
 fn read_file(path: &Path, environment: &Environment<'_>, tree: &Tree) -> Result<Value, ConfigError> {

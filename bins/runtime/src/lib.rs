@@ -3,6 +3,7 @@
 pub mod bootstrap;
 pub mod chores;
 pub mod config;
+mod errors;
 mod files;
 mod logs;
 mod metrics;
@@ -10,6 +11,7 @@ pub mod processing;
 pub mod settings;
 mod shutdown;
 
+pub use errors::with_causes;
 pub use files::{connections_that_fit, raise_open_files};
 pub use logs::{LogFormat, LogsConfig, init_logs};
 pub use metrics::Metrics;

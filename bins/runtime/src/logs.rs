@@ -4,6 +4,8 @@ use serde::{Deserialize, Serialize};
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::ParseError;
 
+use crate::settings::InvalidSetting;
+
 /// How logs are written; they go to standard error.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -17,6 +19,19 @@ pub struct LogsConfig {
 impl Default for LogsConfig {
     fn default() -> Self {
         Self { format: LogFormat::Text, filter: "info,fjall=warn,lsm_tree=warn".to_owned() }
+    }
+}
+
+impl LogsConfig {
+    /// Checks the settings.
+    ///
+    /// # Errors
+    /// [`InvalidSetting`] for a filter that is none.
+    pub fn validate(&self) -> Result<(), InvalidSetting> {
+        match EnvFilter::builder().parse(&self.filter) {
+            Ok(_) => Ok(()),
+            Err(error) => Err(InvalidSetting::new("logs.filter", format!("{:?}: {error}", self.filter))),
+        }
     }
 }
 

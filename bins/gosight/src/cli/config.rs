@@ -19,6 +19,12 @@ impl ConfigCommand {
     pub(super) fn run(self) -> anyhow::Result<ExitCode> {
         let Self::Check { config } = self;
         let config = config.load(Vec::new())?;
+        if let Some(path) = config.enrich.geoip.database_path.as_ref().filter(|path| !path.exists()) {
+            output::note(format!(
+                "warning: enrich.geoip.database_path: there is no {}; events get no country until there is",
+                path.display()
+            ))?;
+        }
         output::line(to_yaml(&config).map_err(|reason| anyhow!(reason))?)?;
         Ok(ExitCode::SUCCESS)
     }

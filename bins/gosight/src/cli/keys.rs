@@ -41,8 +41,8 @@ pub(super) struct CreateArgs {
     /// Project that the key is for; made if there is none.
     #[arg(long, default_value = "default")]
     project: String,
-    /// What the key may do; may be given several times.
-    #[arg(long = "scope", required = true, value_parser = parse_scope, value_name = "ingest|read|admin")]
+    /// What the key may do; several are given one by one or with commas between them.
+    #[arg(long = "scope", required = true, value_delimiter = ',', value_parser = parse_scope, value_name = "ingest|read|admin")]
     scopes: Vec<Scope>,
     /// What the key is for, in your words.
     #[arg(long, default_value = "")]

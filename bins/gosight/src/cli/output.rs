@@ -4,6 +4,8 @@ use std::fmt::Display;
 use std::io::{ErrorKind, Write};
 use std::process::ExitCode;
 
+use gosight_runtime::with_causes;
+
 /// Writes a line to standard output. A reader that has gone away is no error of ours.
 pub(super) fn line(text: impl Display) -> anyhow::Result<()> {
     match writeln!(std::io::stdout(), "{text}") {
@@ -29,6 +31,6 @@ pub(super) fn note(text: impl Display) -> anyhow::Result<()> {
 /// Says why a command failed.
 pub(super) fn failure(error: &anyhow::Error) -> ExitCode {
     // Nowhere is left to say that this failed.
-    let _ = writeln!(std::io::stderr(), "error: {error:#}");
+    let _ = writeln!(std::io::stderr(), "error: {}", with_causes(error.as_ref()));
     ExitCode::FAILURE
 }

@@ -18,7 +18,7 @@ pub(super) struct ServeArgs {
     #[command(flatten)]
     config: ConfigArgs,
     /// Address to listen on [default: 127.0.0.1:8080]; port 0 takes a free one.
-    #[arg(long, value_name = "ADDR", env = "GOSIGHT_HTTP")]
+    #[arg(long, value_name = "ADDR", env = "GOSIGHT_HTTP", value_parser = parse_address)]
     http: Option<SocketAddr>,
     #[command(flatten)]
     keys: KeyArgs,
@@ -41,6 +41,12 @@ struct KeyArgs {
     /// A key that may do everything.
     #[arg(long, value_name = "KEY", env = "GOSIGHT_BOOTSTRAP_ADMIN_KEY", hide_env_values = true)]
     bootstrap_admin_key: Option<PresentedKey>,
+}
+
+fn parse_address(text: &str) -> Result<SocketAddr, &'static str> {
+    text.parse().map_err(
+        |_| "must be an address such as 127.0.0.1:8080; 0.0.0.0:8080 is every network of the machine",
+    )
 }
 
 impl ServeArgs {

@@ -34,6 +34,14 @@ fn what_cannot_work_is_named() {
     assert_eq!(wrong(|config| config.rate_limit.burst = 0), "rate_limit.burst");
     assert_eq!(wrong(|config| config.events.max_depth = 1_000), "events.max_depth");
     assert_eq!(wrong(|config| config.replay.gzip_level = 10), "replay.gzip_level");
+    assert_eq!(wrong(|config| config.logs.filter = "a=b=c".to_owned()), "logs.filter");
+    assert_eq!(wrong(|config| config.data_dir = "".into()), "data_dir");
+    assert_eq!(
+        wrong(|config| config.keys.cache_life = Duration::from_hours(2_000 * 366 * 24)),
+        "keys.cache_life"
+    );
+    assert_eq!(wrong(|config| config.process.events.linger = Duration::MAX), "process.events.linger");
+    assert_eq!(wrong(|config| config.http.header_timeout = Duration::MAX), "http.header_timeout");
     assert_eq!(wrong(|config| config.http.max_connections = 0), "http.max_connections");
     assert_eq!(wrong(|config| config.process.replay.batch_records = 0), "process.replay.batch_records");
     assert_eq!(wrong(|config| config.process.filters[1].name = "bot".into()), "process.filters[1].name");

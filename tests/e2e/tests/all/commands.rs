@@ -45,7 +45,7 @@ async fn keys_are_made_and_revoked_while_the_server_runs() {
     assert!(short.starts_with("gs_test_"));
     assert_eq!(send(&short).await.code(), "expired_key");
 
-    let other = create(&["--project", "other", "--scope", "read", "--scope", "ingest"]);
+    let other = create(&["--project", "other", "--scope", "read,ingest"]);
     assert_eq!(send(&other).await.status, 200);
     server.api(ADMIN_KEY).processed().await;
     assert_eq!(Api::new(server.url(), Some(&other)).total_count().await, 1, "its own event only");
@@ -116,6 +116,23 @@ fn the_configuration_is_checked_and_printed() {
     let error = failure(&["serve", "--config", "gosight.yaml", "--data-dir", "d"], dir.path());
     assert!(error.contains("gosight.yaml: log.partitions: is 0, must be 1 to 1024"), "{error}");
     assert!(!dir.path().join("d").exists(), "a bad setting is found before anything is touched");
+    for (setting, said) in [
+        ("logs: {filter: 'a=b=c'}", "gosight.yaml: logs.filter"),
+        ("data_dir: ''", "gosight.yaml: data_dir: must not be empty"),
+        ("keys: {cache_life: 2000years}", "gosight.yaml: keys.cache_life: must be at most 100years"),
+        ("http: {max_events_body: much}", "gosight.yaml: http.max_events_body: must be a size such as 5MiB"),
+        ("http: {body_timeout: 5}", "gosight.yaml: http.body_timeout: must be a duration such as 30s"),
+        ("http: {body_timeout: soon}", "gosight.yaml: http.body_timeout: must be a duration such as 30s"),
+        ("http: {trusted_proxies: [10.0.0.1]}", "must be a network such as 10.0.0.0/8"),
+        ("http: {listen: 'localhost:8080'}", "must be an address such as 127.0.0.1:8080"),
+    ] {
+        std::fs::write(&file, setting).unwrap();
+        let error = failure(&["config", "check", "--config", "gosight.yaml"], dir.path());
+        assert!(error.contains(said), "{setting}: {error}");
+    }
+    std::fs::write(&file, "enrich: {geoip: {database_path: nowhere.mmdb}}").unwrap();
+    let checked = run(&["config", "check", "--config", "gosight.yaml"], dir.path());
+    assert!(checked.status.success() && String::from_utf8_lossy(&checked.stderr).contains("nowhere.mmdb"));
 }
 
 #[test]
@@ -131,6 +148,21 @@ fn what_cannot_be_started_says_why() {
     assert!(error.contains(&format!("cannot listen on {taken}")), "{error}");
     let error = failure(&["serve", "--data-dir", &path, "--bootstrap-read-key", "short"], dir.path());
     assert!(error.contains("the read key") && error.contains("must start with gs_live_"), "{error}");
+    assert!(!error.contains("key key"), "{error}");
     let error = failure(&["send", "nothing.ndjson"], dir.path());
     assert!(error.contains("nothing.ndjson"), "{error}");
+    assert_eq!(error.matches("No such file").count(), 1, "{error}");
+    let error = failure(&["serve", "--config", "nothing.yaml"], dir.path());
+    assert_eq!(error.matches("No such file").count(), 1, "{error}");
+    let error = failure(&["serve", "--http", "localhost:8080"], dir.path());
+    assert!(error.contains("must be an address such as 127.0.0.1:8080"), "{error}");
+    success(&["help"], dir.path());
+    let recording = dir.path().join("one.ndjson");
+    let request = json!({"method": "POST", "path": "/v1/events", "body": {"events": []}}).to_string();
+    std::fs::write(&recording, format!("{request}\n{request}\n")).unwrap();
+    let nobody = ["send", "--server", "http://127.0.0.1:1", "--json", "one.ndjson"];
+    let output = run(&nobody, dir.path());
+    assert!(!output.status.success());
+    let summary: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(summary["failed"], json!({"no answer": 1, "not sent": 1}));
 }
