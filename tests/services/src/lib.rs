@@ -75,21 +75,25 @@ impl Service {
         }
     }
 
-    /// Where clients find it, as names and values of environment variables.
+    /// Where clients find it, as environment variables: those that the distributed binaries read, where there are such.
     pub fn environment(self) -> Vec<(&'static str, String)> {
         let url = self.url(self.address());
         match self {
-            Self::Kafka => vec![("GOSIGHT_TEST_KAFKA_BROKERS", url)],
-            Self::ClickHouse => vec![("GOSIGHT_TEST_CLICKHOUSE_URL", url)],
-            Self::Redis => vec![("GOSIGHT_TEST_REDIS_URL", url)],
-            Self::Postgres => vec![("GOSIGHT_TEST_POSTGRES_URL", url)],
+            Self::Kafka => vec![
+                ("GOSIGHT_KAFKA_BROKERS", format!("[\"{url}\"]")),
+                // There is one broker.
+                ("GOSIGHT_KAFKA_REPLICATION_FACTOR", "1".to_owned()),
+            ],
+            Self::ClickHouse => vec![("GOSIGHT_CLICKHOUSE_URL", url)],
+            Self::Redis => vec![("GOSIGHT_REDIS_URL", url)],
+            Self::Postgres => vec![("GOSIGHT_POSTGRES_URL", url)],
             Self::S3 => {
                 let access = S3Access::at(self.address());
                 vec![
-                    ("GOSIGHT_TEST_S3_ENDPOINT", url),
-                    ("GOSIGHT_TEST_S3_REGION", access.region.to_owned()),
-                    ("GOSIGHT_TEST_S3_ACCESS_KEY", access.access_key.to_owned()),
-                    ("GOSIGHT_TEST_S3_SECRET_KEY", access.secret_key.to_owned()),
+                    ("S3_ENDPOINT", url),
+                    ("S3_REGION", access.region.to_owned()),
+                    ("S3_ACCESS_KEY", access.access_key.to_owned()),
+                    ("S3_SECRET_KEY", access.secret_key.to_owned()),
                 ]
             }
         }
