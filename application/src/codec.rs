@@ -4,8 +4,8 @@
 //! third more of the log.
 
 use bytes::Bytes;
-use gosight_domain::{Event, SessionId};
 use gosight_domain::replay::ReplayChunk;
+use gosight_domain::{Event, SessionId};
 
 use crate::ports::Record;
 

@@ -15,7 +15,7 @@ pub fn raise_open_files() {
     match setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum }) {
         Ok(()) => tracing::debug!(from = ?limit.current, to = ?limit.maximum, "more files may be open"),
         Err(error) => {
-            tracing::warn!(%error, limit = ?limit.current, "the limit on open files stays as it is")
+            tracing::warn!(%error, limit = ?limit.current, "the limit on open files stays as it is");
         }
     }
 }

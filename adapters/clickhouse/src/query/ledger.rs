@@ -106,8 +106,10 @@ impl LedgerQuery for ClickHouseStore {
             spans.push((row.first, row.last));
             *polled += row.polled;
         }
-        let coverage = |(partition, (spans, polled))| {
-            PartitionCoverage { partition, coverage: Coverage::of(spans), polled }
+        let coverage = |(partition, (spans, polled))| PartitionCoverage {
+            partition,
+            coverage: Coverage::of(spans),
+            polled,
         };
         Ok(found.into_iter().map(coverage).collect())
     }
