@@ -54,7 +54,8 @@ enum Command {
 struct ConfigArgs {
     /// YAML file with settings; see `gosight config check` for all of them.
     ///
-    /// Every setting can also be set by an environment variable: `http.listen` by GOSIGHT_HTTP_LISTEN.
+    /// Every setting can also be set by an environment variable: `http.listen` by GOSIGHT_HTTP_LISTEN. Instead of
+    /// GOSIGHT_CONFIG, the variable CONFIG_PATH is taken too.
     #[arg(long, value_name = "FILE", env = "GOSIGHT_CONFIG")]
     config: Option<PathBuf>,
     /// Directory of the log and the database [default: gosight-data] [env: GOSIGHT_DATA_DIR].

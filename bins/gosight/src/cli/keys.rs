@@ -1,12 +1,12 @@
 use std::process::ExitCode;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use anyhow::{Context, bail};
 use clap::{Args, Subcommand};
 use gosight_application::ports::{Clock, KeyStore, SystemClock};
-use gosight_domain::ProjectId;
 use gosight_domain::key::{ApiKey, Scope};
 use gosight_domain::project::Project;
+use gosight_domain::{ProjectId, Timestamp};
 use gosight_embedded::EmbeddedAccounts;
 use uuid::Uuid;
 
@@ -107,11 +107,18 @@ impl CreateArgs {
     }
 }
 
+/// A time in UTC, to the second.
+fn shown_time(at: Option<Timestamp>) -> String {
+    let since_epoch = at.and_then(|at| u64::try_from(at.as_millis()).ok()).map(Duration::from_millis);
+    let time = since_epoch.and_then(|since_epoch| SystemTime::UNIX_EPOCH.checked_add(since_epoch));
+    time.map_or_else(|| "-".to_owned(), |time| humantime::format_rfc3339_seconds(time).to_string())
+}
+
 fn table(keys: &[ApiKey], clock: &dyn Clock) -> String {
     let now = clock.now();
     let mut lines = vec![format!(
-        "{:<36}  {:<16}  {:<14}  {:<18}  {:<8}  {:>8}  {}",
-        "ID", "PROJECT", "KEY", "SCOPES", "STATE", "REQUESTS", "NAME"
+        "{:<36}  {:<16}  {:<14}  {:<18}  {:<8}  {:>8}  {:<20}  {:<20}  {:<20}  {}",
+        "ID", "PROJECT", "KEY", "SCOPES", "STATE", "REQUESTS", "CREATED", "EXPIRES", "LAST USED", "NAME"
     )];
     for key in keys {
         let scopes: Vec<&str> = key.scopes.iter().map(|scope| scope.as_str()).collect();
@@ -121,13 +128,16 @@ fn table(keys: &[ApiKey], clock: &dyn Clock) -> String {
             Err(_) => "revoked",
         };
         lines.push(format!(
-            "{:<36}  {:<16}  {:<14}  {:<18}  {:<8}  {:>8}  {}",
+            "{:<36}  {:<16}  {:<14}  {:<18}  {:<8}  {:>8}  {:<20}  {:<20}  {:<20}  {}",
             key.key_id,
             key.project_id,
             format!("{}…", key.prefix),
             scopes.join(","),
             state,
             key.request_count,
+            shown_time(Some(key.created_at)),
+            shown_time(key.expires_at),
+            shown_time(key.last_used_at),
             key.name
         ));
     }

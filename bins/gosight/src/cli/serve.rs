@@ -110,7 +110,7 @@ Send an event:
   curl -s {url}/api/v1/events -H 'X-Project-Key: {ingest}' -H 'Content-Type: application/json' \
     -d '{{"event_name":"hello","user_id":"me","timestamp":'$(date +%s)'}}'
 
-and count it:
+and count it, a second later:
 
   curl -s '{url}/api/v1/metrics?event_name=hello' -H 'X-Project-Key: {read}'
 

@@ -52,6 +52,8 @@ async fn keys_are_made_and_revoked_while_the_server_runs() {
 
     let list = success(&["keys", "list", "--data-dir", &dir], &here);
     assert!(!list.contains(&key) && list.contains(&key[..12]), "{list}");
+    let expired = list.lines().find(|line| line.contains("expired")).unwrap();
+    assert_eq!(expired.matches("Z  ").count(), 2, "made and expired, never used: {expired}");
     let id = list.lines().find(|line| line.contains("the shop")).unwrap().split_whitespace().next().unwrap();
     assert!(
         !success(&["keys", "list", "--data-dir", &dir, "--project", "other"], &here).contains("the shop")

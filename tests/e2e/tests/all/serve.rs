@@ -17,7 +17,7 @@ async fn the_first_start_shows_keys_once_and_a_line_that_works() {
     let shown =
         wait_for("the keys", async || Some(server.output()).filter(|text| text.contains("/swagger/"))).await;
     let line = shown.split("Send an event:").nth(1).unwrap();
-    let command = line.split("and count it:").next().unwrap().trim();
+    let command = line.split("and count it, a second later:").next().unwrap().trim();
     let sent = std::process::Command::new("sh").args(["-c", command]).output().unwrap();
     let answer: serde_json::Value = serde_json::from_slice(&sent.stdout).unwrap();
     assert_eq!(answer["status"], "queued", "{answer}");
