@@ -56,7 +56,7 @@ impl Config {
         let of = |section: &str, key: &str, reason: String| {
             InvalidSetting::new(format!("{section}.{key}"), reason)
         };
-        self.http.validate().map_err(|error| of("http", &error.key, error.reason))?;
+        self.http.validate().map_err(|error| of("http", error.key, error.reason))?;
         self.events.validate()?;
         self.replay.validate()?;
         self.rate_limit.limits()?;

@@ -205,7 +205,7 @@ async fn ingestor(config: &Config, parts: &mut Parts, stop: &CancellationToken) 
     let ports = IngestPorts {
         events: Arc::new(LogSink::new(log.clone(), logs::EVENTS)),
         log: log.clone(),
-        limiter: parts.limiter(config, &parts::redis(config)?)?,
+        limiter: parts::limiter(config, &parts::redis(config)?)?,
         enricher: enricher.clone(),
         clock: parts.clock.clone(),
     };

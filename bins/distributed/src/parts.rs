@@ -91,15 +91,15 @@ impl Parts {
         self.health.push(store.clone());
         Ok(store)
     }
+}
 
-    /// The limit at the door.
-    pub fn limiter(&self, config: &Config, redis: &Redis) -> Result<Arc<dyn RateLimiter>, NodeError> {
-        let limits = config.rate_limit.limits()?;
-        let shared =
-            gosight_redis::RateLimits { events_per_second: limits.events_per_second, burst: limits.burst };
-        let shared = Arc::new(RedisRateLimiter::new(redis.clone(), shared));
-        Ok(Arc::new(SharedOrOwn::new(shared, Arc::new(MemoryRateLimiter::new(limits)))))
-    }
+/// The limit at the door.
+pub(crate) fn limiter(config: &Config, redis: &Redis) -> Result<Arc<dyn RateLimiter>, NodeError> {
+    let limits = config.rate_limit.limits()?;
+    let shared =
+        gosight_redis::RateLimits { events_per_second: limits.events_per_second, burst: limits.burst };
+    let shared = Arc::new(RedisRateLimiter::new(redis.clone(), shared));
+    Ok(Arc::new(SharedOrOwn::new(shared, Arc::new(MemoryRateLimiter::new(limits)))))
 }
 
 /// Live state.

@@ -1,5 +1,7 @@
 //! A sink of your own: here one that counts purchases, beside the event log.
 
+#![expect(clippy::print_stdout, reason = "an example shows what it did")]
+
 use std::borrow::Cow;
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex, PoisonError};

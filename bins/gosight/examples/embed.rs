@@ -1,5 +1,7 @@
 //! The pipeline inside your own tokio program: no server, no port, one directory.
 
+#![expect(clippy::print_stdout, reason = "an example shows what it did")]
+
 use std::borrow::Cow;
 use std::time::Duration;
 

@@ -1,5 +1,7 @@
 //! A test of code that sends events, with the memory adapters: no disk, no threads, no waiting.
 
+#![expect(clippy::print_stdout, reason = "an example shows what it did")]
+
 use std::sync::Arc;
 
 use gosight_application::LogSink;

@@ -83,7 +83,7 @@ pub(crate) async fn assemble(
         ledger: store.clone(),
         aggregates: store.clone(),
         replays: store.clone(),
-        logs: sources.iter().map(|source| -> Arc<dyn LogEnds> { source.clone() }).collect(),
+        logs: sources.iter().map(as_ends).collect(),
     });
     let ports = ProcessingPorts {
         sources: sources.clone(),
@@ -126,6 +126,10 @@ pub(crate) async fn assemble(
         telemetry,
         clock,
     })
+}
+
+fn as_ends(source: &Arc<dyn EventSource>) -> Arc<dyn LogEnds> {
+    source.clone()
 }
 
 fn event_sink(log: &Arc<EmbeddedLog>, extra_sinks: Vec<Arc<dyn EventSink>>) -> Arc<dyn EventSink> {
