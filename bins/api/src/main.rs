@@ -1,4 +1,4 @@
-//! Answers questions over HTTP from ClickHouse.
+//! Answers questions over HTTP from `ClickHouse`.
 
 use std::process::ExitCode;
 

@@ -1,4 +1,4 @@
-//! Reads events from Kafka and stores them in ClickHouse.
+//! Reads events from Kafka and stores them in `ClickHouse`.
 
 use std::process::ExitCode;
 

@@ -1,4 +1,4 @@
-//! Reads replay chunks from Kafka and stores them in ClickHouse.
+//! Reads replay chunks from Kafka and stores them in `ClickHouse`.
 
 use std::process::ExitCode;
 
