@@ -12,7 +12,7 @@ pub use trail::{CursorStep, Signal, Step, Trail};
 
 use crate::details::Details;
 use crate::event::{Channel, Device, Event, Geo};
-use crate::rollup::cut;
+use crate::rollup::{Dimension, cut};
 use crate::text::{AnonymousId, CampaignId, ProjectId, SessionId, UserId};
 use crate::time::Timestamp;
 
@@ -129,7 +129,9 @@ impl Session {
         latest(&mut self.anonymous, at, event.anonymous_id.as_ref());
         earliest(&mut self.channel, at, event.channel.as_ref());
         earliest(&mut self.campaign, at, event.campaign_id.as_ref());
-        earliest(&mut self.device, at, Some(&event.device).filter(|device| !device.is_empty()));
+        if !event.device.is_empty() && self.device.as_ref().is_none_or(|seen| at < seen.at) {
+            self.device = Some(Seen { at, value: with_short_names(&event.device) });
+        }
         earliest(&mut self.geo, at, Some(&event.geo).filter(|geo| !geo.is_empty()));
         self.trail.add(event, details);
     }
@@ -267,6 +269,24 @@ impl Visit {
 
     fn page(&self) -> SessionPage<'_> {
         SessionPage { url: &self.url, path: &self.path, referrer: &self.referrer }
+    }
+}
+
+/// `device` with names cut as in the rollup.
+fn with_short_names(device: &Device) -> Device {
+    let short = |name: &Option<Arc<str>>| {
+        name.as_ref().map(|name| match cut(name, Dimension::MAX_VALUE_CHARS) {
+            short if short.len() < name.len() => short.into(),
+            _ => name.clone(),
+        })
+    };
+    Device {
+        browser: short(&device.browser),
+        browser_version: short(&device.browser_version),
+        os: short(&device.os),
+        os_version: short(&device.os_version),
+        device_type: short(&device.device_type),
+        ..*device
     }
 }
 

@@ -145,10 +145,12 @@ fn a_long_path_is_cut_and_kept_once() {
 #[test]
 fn long_addresses_are_cut() {
     let mut view = event(1, "page_view", 0);
+    view.device.os = Some("o".repeat(60_000).into());
     view.page = Page { url: "u".repeat(60_000), referrer: "r".repeat(60_000), ..Page::default() };
     let session = fold(&[view]);
     let page = session.entry_page().unwrap();
     assert_eq!((page.url.len(), page.referrer.len()), (Session::MAX_URL_CHARS, Session::MAX_URL_CHARS));
+    assert_eq!(session.device().unwrap().os.as_deref(), Some(&*"o".repeat(255)));
 }
 
 #[test]
