@@ -14,6 +14,7 @@ use gosight_domain::field::EventFields;
 use gosight_domain::{Event, JsonObject, Violation, ViolationCode};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use serde_json::value::{RawValue, to_raw_value};
 
 use condition::Condition;
 pub use condition::{ConditionConfig, Operator};
@@ -198,17 +199,28 @@ impl Rule {
 }
 
 fn transform(event: &mut Event, set: &BTreeMap<String, Value>, remove: &[String]) {
-    let Value::Object(mut payload) = event.payload.to_value() else { return };
-    for field in remove {
-        payload.remove(field);
-    }
-    payload.extend(set.iter().map(|(field, value)| (field.clone(), value.clone())));
-    let changed = JsonObject::from_value(&Value::Object(payload));
+    let Ok(changed) = changed(&event.payload, set, remove) else { return };
     let before = std::mem::replace(&mut event.payload, changed);
     // A rule must not make an event that no store can hold.
     if event.details().is_err() {
         event.payload = before;
     }
+}
+
+/// `payload` without `remove` and with `set`. What is not touched keeps its text: a number is not written anew.
+fn changed(
+    payload: &JsonObject,
+    set: &BTreeMap<String, Value>,
+    remove: &[String],
+) -> serde_json::Result<JsonObject> {
+    let mut fields: BTreeMap<String, Box<RawValue>> = serde_json::from_str(payload.as_str())?;
+    for field in remove {
+        fields.remove(field);
+    }
+    for (field, value) in set {
+        fields.insert(field.clone(), to_raw_value(value)?);
+    }
+    serde_json::from_str(&serde_json::to_string(&fields)?)
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@
 mod access;
 mod cached_keys;
 mod codec;
+mod dead_letters;
 mod ingest_events;
 mod ingest_replay;
 mod local_log;

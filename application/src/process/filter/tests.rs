@@ -184,6 +184,18 @@ fn a_change_starts_from_an_empty_payload_too() {
 }
 
 #[test]
+fn a_change_leaves_other_numbers_as_they_were_sent() {
+    let set =
+        FilterSet::new(&[rule("r", json!([]), json!({"transform": {"set": {"z": 1}, "remove": ["b"]}}))])
+            .unwrap();
+    let payload = r#"{"a":1.10,"b":2,"id":123456789012345678901234567890,"n":{"x":1e2}}"#;
+    let mut event = Event { payload: serde_json::from_str(payload).unwrap(), ..event() };
+    set.apply(&mut event);
+    let expected = r#"{"a":1.10,"id":123456789012345678901234567890,"n":{"x":1e2},"z":1}"#;
+    assert_eq!(event.payload.as_str(), expected);
+}
+
+#[test]
 fn a_change_that_no_store_could_hold_is_undone() {
     let set = FilterSet::new(&[rule("r", json!([]), json!({"transform": {"set": {"x": 70000}}}))]).unwrap();
     let mut event = event();
