@@ -332,15 +332,15 @@ async fn windows_have_their_measures() {
         }]})
     );
     harness.get("/processor/aggregation?aggregator=a&key=k").await;
+    let unknown = harness.get("/processor/aggregation?aggregator=dayly&key=k").await;
+    assert_eq!(unknown.error(), (404, "not_found".to_owned()));
+    assert!(unknown.json()["error"]["message"].as_str().unwrap().ends_with("a, hourly"));
     let asked = harness.store.windows_asked.lock().unwrap();
     assert_eq!((asked[0].to, asked[0].limit), (NOW, 3));
     for (asked, window_ms) in asked.iter().zip([3_600_000, 86_400_000]) {
         let (from, day_ago) = (asked.from.as_millis(), NOW.as_millis() - 86_400_000);
         assert_eq!(from, day_ago - day_ago % window_ms, "the window that has begun by then is asked for too");
     }
-    let unknown = harness.get("/processor/aggregation?aggregator=dayly&key=k").await;
-    assert_eq!(unknown.error(), (404, "not_found".to_owned()));
-    assert!(unknown.json()["error"]["message"].as_str().unwrap().ends_with("a, hourly"));
 }
 
 #[tokio::test]
