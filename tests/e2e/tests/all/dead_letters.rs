@@ -30,9 +30,11 @@ async fn put_aside(dir: &Path, offset: i64, record: &str) {
     let database = dir.join("gosight.db");
     let mut connection = SqliteConnection::connect(&database.to_string_lossy()).await.unwrap();
     sqlx::query(
-        "INSERT INTO dead_letters VALUES ('gosight.events.raw', 0, ?, NULL, 'not_json', 'why', 1, ?)",
+        "INSERT INTO dead_letters VALUES ('gosight.events.raw', 0, ?, NULL, 'not_json', 'why', ?, ?)",
     )
     .bind(offset)
+    // Old letters are deleted.
+    .bind(now_ms())
     .bind(record.as_bytes())
     .execute(&mut connection)
     .await

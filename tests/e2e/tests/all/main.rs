@@ -6,5 +6,6 @@ mod browser_sessions;
 mod commands;
 mod dead_letters;
 mod kills;
+mod lost_database;
 mod serve;
 mod storage;

@@ -48,10 +48,9 @@ async fn while_the_store_is_blocked_events_wait_in_the_log_and_memory_stays_boun
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_full_log_turns_clients_away_until_there_is_room() {
-    let mut server = ServerBuilder::default()
+    let server = ServerBuilder::default()
         .env("GOSIGHT_LOG_MAX_SIZE", "2MiB")
         .env("GOSIGHT_LOG_SEGMENT", "200KiB")
-        .env("GOSIGHT_LOG_RETAIN_FOR", "0s")
         .env("GOSIGHT_PROCESS_BACKOFF_INITIAL", "100ms")
         .start();
     let database = server.dir().join("gosight.db");
@@ -72,9 +71,7 @@ async fn a_full_log_turns_clients_away_until_there_is_room() {
     sqlx::query("ROLLBACK").execute(&mut blocker).await.unwrap();
     server.api(ADMIN_KEY).processed().await;
     assert_eq!(server.api(READ_KEY).total_count().await, taken);
-    // Room is made by the maintenance that also runs at a start.
-    server = server.kill_and_restart();
-    let api = server.api(INGEST_KEY);
+    // What is processed makes room, although it might be kept for an hour.
     wait_for("room in the log", async || {
         let (_, body) = batch("s", 1);
         api.post("/v1/events", body.to_string()).await.status.is_success().then_some(())
