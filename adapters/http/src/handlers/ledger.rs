@@ -78,6 +78,8 @@ pub(crate) struct PartitionAnswer {
     start: u64,
     /// The offset after the last that was processed.
     end: u64,
+    /// Records that were counted between the two; as many as there are offsets, unless the ledger is wrong.
+    polled: u64,
     /// The offset after the last record of the log.
     log_end: u64,
     /// Records that are logged and not processed yet.
@@ -165,6 +167,7 @@ impl From<PartitionReport> for PartitionAnswer {
         Self {
             partition: report.partition,
             in_flight: report.in_flight(),
+            polled: report.polled,
             log_end: report.log_end,
             start: report.coverage.start,
             end: report.coverage.end,

@@ -289,8 +289,8 @@ async fn the_ledger_shows_as_much_as_the_key_may_see() {
     assert_eq!(
         all["logs"],
         json!([{"log": "events", "in_flight": 5, "partitions": [
-            {"partition": 0, "start": 0, "end": 10, "log_end": 12, "in_flight": 2, "gaps": [[5, 5]], "overlaps": []},
-            {"partition": 1, "start": 0, "end": 0, "log_end": 3, "in_flight": 3, "gaps": [], "overlaps": []},
+            {"partition": 0, "start": 0, "end": 10, "polled": 9, "log_end": 12, "in_flight": 2, "gaps": [[5, 5]], "overlaps": []},
+            {"partition": 1, "start": 0, "end": 0, "polled": 0, "log_end": 3, "in_flight": 3, "gaps": [], "overlaps": []},
         ]}])
     );
     let asked = harness.store.balances_asked.lock().unwrap();
