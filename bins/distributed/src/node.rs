@@ -6,17 +6,16 @@ use std::sync::Arc;
 use gosight_application::access::Access;
 use gosight_application::ingest::{Ingest, IngestPorts};
 use gosight_application::ports::{BoxError, EventSource, PortError};
-use gosight_application::process::{LogConsumer, ProcessError};
+use gosight_application::process::LogConsumer;
 use gosight_application::query::{Query, QueryPorts};
 use gosight_application::{LogSink, logs};
 use gosight_enrich::Enricher;
 use gosight_http::{BindError, HttpPorts, HttpServer, ProcessorInfo};
 use gosight_kafka::{KafkaLog, KafkaSource};
 use gosight_runtime::bootstrap::{BootstrapError, BootstrapKeys, NewKeys, bootstrap};
-use gosight_runtime::chores;
 use gosight_runtime::processing::{EVENT_PROCESSOR, ProcessingPorts, REPLAY_PROCESSOR, consumers};
 use gosight_runtime::settings::InvalidSetting;
-use tokio::task::JoinSet;
+use gosight_runtime::{RunError, Tasks, fit_connections};
 use tokio_util::sync::CancellationToken;
 
 use crate::Role;
@@ -38,15 +37,9 @@ pub enum NodeError {
     /// The first project could not be made.
     #[error(transparent)]
     Bootstrap(#[from] BootstrapError),
-    /// Processing failed for good.
+    /// It stopped in the middle.
     #[error(transparent)]
-    Process(#[from] ProcessError),
-    /// The HTTP server failed.
-    #[error("the HTTP server failed: {0}")]
-    Http(std::io::Error),
-    /// A part panicked.
-    #[error("a part died: {0}")]
-    Died(#[from] tokio::task::JoinError),
+    Run(#[from] RunError),
     /// Asked to stop before it had started.
     #[error("stopped before the servers were there")]
     Stopped,
@@ -72,11 +65,7 @@ struct Work {
 pub struct Node {
     local_addr: SocketAddr,
     new_keys: Option<NewKeys>,
-    doors: CancellationToken,
-    workers: CancellationToken,
-    front: JoinSet<Result<(), NodeError>>,
-    back: JoinSet<Result<(), NodeError>>,
-    chores: JoinSet<()>,
+    tasks: Tasks,
     log: Option<Arc<KafkaLog>>,
 }
 
@@ -114,7 +103,7 @@ impl Node {
             telemetry: parts.telemetry.clone(),
             render_metrics: Arc::new(move || metrics.render()),
         };
-        let server = HttpServer::bind(config.http.clone(), ports)?;
+        let server = HttpServer::bind(fit_connections(config.http.clone()), ports)?;
         // Only the doors that people use make the first keys.
         let new_keys = match role {
             Role::Ingestor | Role::Api => bootstrap(&*parts.accounts, &*parts.clock, keys).await?,
@@ -124,26 +113,13 @@ impl Node {
     }
 
     fn run(parts: Parts, work: Work, server: HttpServer, new_keys: Option<NewKeys>) -> Self {
-        let (doors, workers) = (CancellationToken::new(), CancellationToken::new());
         let local_addr = server.local_addr();
-        let mut front = JoinSet::new();
-        let until = doors.clone();
-        front.spawn(async move { server.run(until).await.map_err(NodeError::Http) });
-        let mut back = JoinSet::new();
-        for consumer in work.consumers.clone() {
-            let until = workers.clone();
-            back.spawn(async move { Ok(consumer.run(until).await?) });
-        }
-        let mut chores = JoinSet::new();
-        chores.spawn(parts.metrics.upkeep(workers.clone()));
-        chores.spawn(chores::record_key_usage(parts.keys, workers.clone()));
-        if !work.consumers.is_empty() {
-            chores.spawn(chores::measure_lag(work.consumers, parts.telemetry, workers.clone()));
-        }
+        let mut tasks =
+            Tasks::start(Some(server), &work.consumers, parts.keys, parts.metrics, parts.telemetry);
         if let Some(enricher) = work.enricher {
-            chores.spawn(enricher.watch(workers.clone()));
+            tasks.chore(|stop| enricher.watch(stop));
         }
-        Self { local_addr, new_keys, doors, workers, front, back, chores, log: work.log }
+        Self { local_addr, new_keys, tasks, log: work.log }
     }
 
     /// Address of the HTTP server, with the port that it got.
@@ -157,45 +133,21 @@ impl Node {
     }
 
     /// Waits until a part fails for good. Otherwise it never returns.
-    pub async fn failed(&mut self) -> NodeError {
-        loop {
-            let ended = tokio::select! {
-                Some(ended) = self.front.join_next() => ended,
-                Some(ended) = self.back.join_next() => ended,
-                else => std::future::pending().await,
-            };
-            match ended {
-                Ok(Ok(())) => {}
-                Ok(Err(error)) => return error,
-                Err(died) => return died.into(),
-            }
-        }
+    pub async fn failed(&mut self) -> RunError {
+        self.tasks.failed().await
     }
 
     /// Stops: no new requests, requests in flight finish, workers finish the batch they are at.
     ///
     /// # Errors
     /// The first failure of a part; everything is stopped all the same.
-    pub async fn stop(mut self) -> Result<(), NodeError> {
-        self.doors.cancel();
-        let front = finish(&mut self.front).await;
-        self.workers.cancel();
-        let back = finish(&mut self.back).await;
-        while self.chores.join_next().await.is_some() {}
-        let flushed = match self.log.take() {
-            Some(log) => log.close().await.map_err(NodeError::from),
-            None => Ok(()),
-        };
-        front.and(back).and(flushed)
+    pub async fn stop(self) -> Result<(), NodeError> {
+        let stopped = self.tasks.stop().await;
+        if let Some(log) = self.log {
+            log.close().await?;
+        }
+        Ok(stopped?)
     }
-}
-
-async fn finish(tasks: &mut JoinSet<Result<(), NodeError>>) -> Result<(), NodeError> {
-    let mut result = Ok(());
-    while let Some(ended) = tasks.join_next().await {
-        result = result.and(ended.unwrap_or_else(|died| Err(died.into())));
-    }
-    result
 }
 
 async fn ingestor(config: &Config, parts: &mut Parts, stop: &CancellationToken) -> Result<Work, NodeError> {

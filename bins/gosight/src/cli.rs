@@ -3,7 +3,6 @@
 mod config;
 mod dlq;
 mod keys;
-mod output;
 mod profiles;
 mod send;
 mod serve;
@@ -14,6 +13,8 @@ use std::process::ExitCode;
 use anyhow::bail;
 use clap::{Args, Parser, Subcommand};
 use gosight_runtime::config::{Loaded, Sources, load};
+use gosight_runtime::flags::KEY_VARIABLES;
+use gosight_runtime::terminal as output;
 use serde_json::Value;
 
 use crate::config::Config;
@@ -64,15 +65,7 @@ struct ConfigArgs {
 }
 
 /// Variables that start like settings but belong to flags.
-const VARIABLES_OF_FLAGS: [&str; 7] = [
-    "GOSIGHT_CONFIG",
-    "GOSIGHT_HTTP",
-    "GOSIGHT_BOOTSTRAP_INGEST_KEY",
-    "GOSIGHT_BOOTSTRAP_READ_KEY",
-    "GOSIGHT_BOOTSTRAP_ADMIN_KEY",
-    "GOSIGHT_SERVER",
-    "GOSIGHT_KEY",
-];
+const VARIABLES_OF_FLAGS: [&str; 4] = ["GOSIGHT_CONFIG", "GOSIGHT_HTTP", "GOSIGHT_SERVER", "GOSIGHT_KEY"];
 
 /// Whether a server, or `gosight keys create`, has made something in `dir`.
 fn has_data(dir: &Path) -> bool {
@@ -100,7 +93,7 @@ impl ConfigArgs {
             || env.iter().find(|(name, _)| name == "CONFIG_PATH").map(|(_, path)| PathBuf::from(path));
         let mut sources = Sources {
             file: self.config.clone().or_else(from_env),
-            other_variables: VARIABLES_OF_FLAGS.to_vec(),
+            other_variables: [&VARIABLES_OF_FLAGS[..], &KEY_VARIABLES].concat(),
             flags,
             env: Vec::new(),
         };
@@ -121,7 +114,7 @@ pub fn main() -> ExitCode {
     let cli = Cli::parse();
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
-        Err(error) => return output::failure(&error.into()),
+        Err(error) => return output::failure(&error),
     };
     let done = runtime.block_on(async {
         match cli.command {
@@ -137,6 +130,6 @@ pub fn main() -> ExitCode {
     runtime.shutdown_background();
     match done {
         Ok(code) => code,
-        Err(error) => output::failure(&error),
+        Err(error) => output::failure(error.as_ref()),
     }
 }

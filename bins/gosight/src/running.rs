@@ -5,18 +5,15 @@ use std::sync::Arc;
 use gosight_application::access::Access;
 use gosight_application::ingest::Ingest;
 use gosight_application::ports::{BoxError, Clock, EventSink, SystemClock};
-use gosight_application::process::ProcessError;
 use gosight_application::query::Query;
 use gosight_embedded::{DataDir, DataDirError, EmbeddedAccounts, EmbeddedLog, EmbeddedStore};
-use gosight_http::{BindError, BoundPort, HttpConfig, HttpServer};
-use gosight_runtime::{chores, connections_that_fit};
-use tokio::task::JoinSet;
-use tokio_util::sync::CancellationToken;
+use gosight_http::{BindError, BoundPort, HttpServer};
+use gosight_runtime::bootstrap::{BootstrapError, BootstrapKeys, NewKeys, bootstrap};
+use gosight_runtime::{RunError, Tasks, fit_connections};
 
 use crate::assembly::{Parts, assemble};
 use crate::config::{Config, InvalidSetting};
 use crate::maintenance;
-use gosight_runtime::bootstrap::{BootstrapError, BootstrapKeys, NewKeys, bootstrap};
 
 /// Why an instance did not start.
 #[derive(Debug, thiserror::Error)]
@@ -36,21 +33,6 @@ pub enum StartError {
     /// Something that should not happen.
     #[error(transparent)]
     Internal(BoxError),
-}
-
-/// Why an instance stopped although nobody asked it to. Nothing that was acknowledged is lost: it is in the log, and is
-/// processed at the next start.
-#[derive(Debug, thiserror::Error)]
-pub enum RunError {
-    /// Processing failed for good.
-    #[error(transparent)]
-    Process(#[from] ProcessError),
-    /// The HTTP server failed.
-    #[error("the HTTP server failed: {0}")]
-    Http(std::io::Error),
-    /// A part panicked.
-    #[error("a part died: {0}")]
-    Died(#[from] tokio::task::JoinError),
 }
 
 /// Makes an instance.
@@ -118,26 +100,15 @@ impl GosightBuilder {
     /// [`StartError`].
     pub async fn start(self) -> Result<Gosight, StartError> {
         self.config.validate()?;
-        let port = self.serve_http.then(|| BoundPort::bind(self.http_config())).transpose()?;
+        let port = self
+            .serve_http
+            .then(|| BoundPort::bind(fit_connections(self.config.http.clone())))
+            .transpose()?;
         let parts = assemble(&self.config, self.clock, self.sinks).await?;
         let server = port.map(|port| port.server(parts.http.clone()));
         // Last of all that can fail: the keys that it makes are shown once.
         let new_keys = bootstrap(&parts.accounts, &*parts.clock, &self.keys).await?;
         Ok(Gosight::run(parts, server, new_keys))
-    }
-
-    /// The settings of the server, with no more connections than there are files for.
-    fn http_config(&self) -> HttpConfig {
-        let wanted = self.config.http.max_connections;
-        let max_connections = connections_that_fit(wanted);
-        if max_connections < wanted {
-            tracing::warn!(
-                wanted,
-                max_connections,
-                "http.max_connections is more than this process may open; raise its limit on open files"
-            );
-        }
-        HttpConfig { max_connections, ..self.config.http.clone() }
     }
 }
 
@@ -150,14 +121,7 @@ pub struct Gosight {
     store: Arc<EmbeddedStore>,
     new_keys: Option<NewKeys>,
     local_addr: Option<SocketAddr>,
-    doors: CancellationToken,
-    workers: CancellationToken,
-    /// The HTTP server.
-    front: JoinSet<Result<(), RunError>>,
-    /// Consumers.
-    back: JoinSet<Result<(), RunError>>,
-    /// What is done now and then.
-    chores: JoinSet<()>,
+    tasks: Tasks,
     log: Arc<EmbeddedLog>,
     /// Given back last.
     _data_dir: DataDir,
@@ -176,30 +140,12 @@ impl Gosight {
     }
 
     fn run(parts: Parts, server: Option<HttpServer>, new_keys: Option<NewKeys>) -> Self {
-        let doors = CancellationToken::new();
-        let workers = CancellationToken::new();
         let local_addr = server.as_ref().map(HttpServer::local_addr);
-        let mut front = JoinSet::new();
-        if let Some(server) = server {
-            let doors = doors.clone();
-            front.spawn(async move { server.run(doors).await.map_err(RunError::Http) });
-        }
-        let mut back = JoinSet::new();
-        for consumer in parts.consumers.clone() {
-            let workers = workers.clone();
-            back.spawn(async move { Ok(consumer.run(workers).await?) });
-        }
-        let mut chores = JoinSet::new();
-        chores.spawn(parts.metrics.upkeep(workers.clone()));
-        chores.spawn(parts.enricher.watch(workers.clone()));
-        chores.spawn(chores::measure_lag(parts.consumers, parts.telemetry, workers.clone()));
-        chores.spawn(chores::record_key_usage(parts.keys, workers.clone()));
-        chores.spawn(maintenance::delete_old(
-            parts.log.clone(),
-            parts.store.clone(),
-            parts.clock,
-            workers.clone(),
-        ));
+        let Parts { log, store, enricher, clock, .. } = &parts;
+        let (log, store, enricher, clock) = (log.clone(), store.clone(), enricher.clone(), clock.clone());
+        let mut tasks = Tasks::start(server, &parts.consumers, parts.keys, parts.metrics, parts.telemetry);
+        tasks.chore(|stop| enricher.watch(stop));
+        tasks.chore(|stop| maintenance::delete_old(log, store, clock, stop));
         Self {
             ingest: parts.ingest,
             query: parts.query,
@@ -207,11 +153,7 @@ impl Gosight {
             store: parts.store,
             new_keys,
             local_addr,
-            doors,
-            workers,
-            front,
-            back,
-            chores,
+            tasks,
             log: parts.log,
             _data_dir: parts.data_dir,
         }
@@ -249,18 +191,7 @@ impl Gosight {
 
     /// Waits until a part fails for good. Otherwise it never returns.
     pub async fn failed(&mut self) -> RunError {
-        loop {
-            let ended = tokio::select! {
-                Some(ended) = self.front.join_next() => ended,
-                Some(ended) = self.back.join_next() => ended,
-                else => std::future::pending().await,
-            };
-            match ended {
-                Ok(Ok(())) => {}
-                Ok(Err(error)) => return error,
-                Err(died) => return died.into(),
-            }
-        }
+        self.tasks.failed().await
     }
 
     /// Stops: no new requests, requests in flight finish, workers finish the batch they are at, everything is written
@@ -268,22 +199,10 @@ impl Gosight {
     ///
     /// # Errors
     /// The first failure of a part; everything is stopped all the same.
-    pub async fn stop(mut self) -> Result<(), RunError> {
-        self.doors.cancel();
-        let front = finish(&mut self.front).await;
-        self.workers.cancel();
-        let back = finish(&mut self.back).await;
-        while self.chores.join_next().await.is_some() {}
+    pub async fn stop(self) -> Result<(), RunError> {
+        let stopped = self.tasks.stop().await;
         self.store.close().await;
         drop(self.log);
-        front.and(back)
+        stopped
     }
-}
-
-async fn finish(tasks: &mut JoinSet<Result<(), RunError>>) -> Result<(), RunError> {
-    let mut result = Ok(());
-    while let Some(ended) = tasks.join_next().await {
-        result = result.and(ended.unwrap_or_else(|died| Err(died.into())));
-    }
-    result
 }

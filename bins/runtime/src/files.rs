@@ -1,3 +1,4 @@
+use gosight_http::HttpConfig;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 /// Open files that the log, the database and everything else but connections may take.
@@ -20,9 +21,18 @@ pub fn raise_open_files() {
     }
 }
 
-/// How many of the `wanted` connections fit into the files that this process may open, with enough left for the rest.
-pub fn connections_that_fit(wanted: usize) -> usize {
-    fit(wanted, getrlimit(Resource::Nofile).current)
+/// The settings of a server, with no more connections than there are files for, the rest of the process left some.
+pub fn fit_connections(config: HttpConfig) -> HttpConfig {
+    let wanted = config.max_connections;
+    let max_connections = fit(wanted, getrlimit(Resource::Nofile).current);
+    if max_connections < wanted {
+        tracing::warn!(
+            wanted,
+            max_connections,
+            "http.max_connections is more than this process may open; raise its limit on open files"
+        );
+    }
+    HttpConfig { max_connections, ..config }
 }
 
 fn fit(wanted: usize, open_files: Option<u64>) -> usize {

@@ -4,7 +4,9 @@ use anyhow::anyhow;
 use clap::Subcommand;
 use gosight_runtime::config::to_yaml;
 
-use super::{ConfigArgs, output};
+use gosight_runtime::terminal as output;
+
+use super::ConfigArgs;
 
 #[derive(Debug, Subcommand)]
 pub(super) enum ConfigCommand {

@@ -10,7 +10,9 @@ use gosight_application::ports::{DeadLetter, DeadLetters, LogPosition};
 use gosight_embedded::{DataDir, Embedded, EmbeddedDeadLetters};
 use serde_json::json;
 
-use super::{ConfigArgs, output};
+use gosight_runtime::terminal as output;
+
+use super::ConfigArgs;
 use crate::assembly;
 
 #[derive(Debug, Subcommand)]

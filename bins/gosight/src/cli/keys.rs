@@ -10,7 +10,9 @@ use gosight_domain::{ProjectId, Timestamp};
 use gosight_embedded::EmbeddedAccounts;
 use uuid::Uuid;
 
-use super::{ConfigArgs, absolute, has_data, output};
+use gosight_runtime::terminal as output;
+
+use super::{ConfigArgs, absolute, has_data};
 use gosight_runtime::bootstrap::{api_key, random_key};
 
 #[derive(Debug, Subcommand)]
@@ -103,7 +105,7 @@ impl CreateArgs {
             ..api_key(&key, project_id, &self.name, self.scopes, now)
         };
         accounts.create_key(&stored).await?;
-        output::line(key.reveal())
+        Ok(output::line(key.reveal())?)
     }
 }
 

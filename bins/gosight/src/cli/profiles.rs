@@ -10,7 +10,9 @@ use gosight_domain::{JsonObject, ProjectId};
 use serde::Deserialize;
 
 use super::keys::open_accounts;
-use super::{ConfigArgs, output};
+use gosight_runtime::terminal as output;
+
+use super::ConfigArgs;
 
 #[derive(Debug, Subcommand)]
 pub(super) enum ProfilesCommand {

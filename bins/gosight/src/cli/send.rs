@@ -19,8 +19,8 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio::time::MissedTickBehavior;
 
-use super::output;
 use client::Client;
+use gosight_runtime::terminal as output;
 use recording::{RecordedRequest, read_recording};
 use summary::Summary;
 
@@ -125,7 +125,7 @@ async fn send_all(
             Ok(answer) => summary.add(&request, &answer),
             Err(error) => {
                 // The rest of the file builds on this one; other files do not.
-                progress.suspend(|| output::failure(&error));
+                progress.suspend(|| output::failure(error.as_ref()));
                 summary.add_unanswered(total - sent);
                 break;
             }

@@ -4,13 +4,14 @@ use std::process::ExitCode;
 
 use anyhow::Context;
 use clap::Args;
-use gosight_domain::key::PresentedKey;
+use gosight_runtime::flags::{KeyArgs, parse_address};
+use gosight_runtime::terminal as output;
 use gosight_runtime::{init_logs, raise_open_files, stop_on_signals};
 use tokio_util::sync::CancellationToken;
 
-use super::{ConfigArgs, output};
-use crate::running::{Gosight, RunError};
-use crate::{BootstrapKeys, NewKeys};
+use super::ConfigArgs;
+use crate::NewKeys;
+use crate::{Gosight, RunError};
 
 /// Flags of `gosight serve`.
 #[derive(Debug, Args)]
@@ -22,31 +23,6 @@ pub(super) struct ServeArgs {
     http: Option<SocketAddr>,
     #[command(flatten)]
     keys: KeyArgs,
-}
-
-/// Keys that are chosen instead of made. They stand in the process's environment or command line, so keep them for
-/// tests and trials.
-#[derive(Debug, Args)]
-#[command(
-    next_help_heading = "Chosen keys of the project `default`, in place of those made at the first start"
-)]
-#[expect(clippy::struct_field_names, reason = "the names of the flags")]
-struct KeyArgs {
-    /// A key that may send.
-    #[arg(long, value_name = "KEY", env = "GOSIGHT_BOOTSTRAP_INGEST_KEY", hide_env_values = true)]
-    bootstrap_ingest_key: Option<PresentedKey>,
-    /// A key that may ask.
-    #[arg(long, value_name = "KEY", env = "GOSIGHT_BOOTSTRAP_READ_KEY", hide_env_values = true)]
-    bootstrap_read_key: Option<PresentedKey>,
-    /// A key that may do everything.
-    #[arg(long, value_name = "KEY", env = "GOSIGHT_BOOTSTRAP_ADMIN_KEY", hide_env_values = true)]
-    bootstrap_admin_key: Option<PresentedKey>,
-}
-
-fn parse_address(text: &str) -> Result<SocketAddr, &'static str> {
-    text.parse().map_err(
-        |_| "must be an address such as 127.0.0.1:8080; 0.0.0.0:8080 is every network of the machine",
-    )
 }
 
 impl ServeArgs {
@@ -61,13 +37,8 @@ impl ServeArgs {
         raise_open_files();
         let shutdown = CancellationToken::new();
         stop_on_signals(shutdown.clone())?;
-        let keys = BootstrapKeys {
-            ingest: self.keys.bootstrap_ingest_key,
-            read: self.keys.bootstrap_read_key,
-            admin: self.keys.bootstrap_admin_key,
-        };
         let data_dir = config.data_dir.clone();
-        let mut gosight = Gosight::builder().config(config).bootstrap_keys(keys).start().await?;
+        let mut gosight = Gosight::builder().config(config).bootstrap_keys(self.keys.into()).start().await?;
         tracing::info!(version = env!("CARGO_PKG_VERSION"), data_dir = %data_dir.display(), "started");
         announce(&gosight, &data_dir)?;
         let failure: Option<RunError> = tokio::select! {
@@ -87,13 +58,14 @@ fn announce(gosight: &Gosight, data_dir: &Path) -> anyhow::Result<()> {
     let Some(address) = gosight.local_addr() else { return Ok(()) };
     let url = format!("http://{address}");
     output::line(format!("gosight listens on {url}"))?;
-    match gosight.new_keys() {
-        Some(keys) => output::line(first_start(&url, keys)),
-        None => output::line(format!(
+    let next = match gosight.new_keys() {
+        Some(keys) => first_start(&url, keys),
+        None => format!(
             "requests are described at {url}/swagger/; a new key is made by `gosight keys create --scope ingest --data-dir {}`",
             data_dir.display()
-        )),
-    }
+        ),
+    };
+    Ok(output::line(next)?)
 }
 
 fn first_start(url: &str, keys: &NewKeys) -> String {
