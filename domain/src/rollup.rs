@@ -155,27 +155,16 @@ impl HourlyRollup {
         }
     }
 
-    /// Adds the counts of other events.
-    pub fn merge(&mut self, other: &Self) {
-        for (slot, theirs) in &other.slots {
-            let mine = self.slots.entry(slot.clone()).or_default();
-            mine.total.merge(&theirs.total);
-            for (dimension, values) in &theirs.by_value {
-                let by_value = mine.by_value.entry(*dimension).or_default();
-                for (value, count) in values {
-                    by_value.entry(value.clone()).or_default().merge(count);
-                }
-            }
-        }
-    }
-
     /// The slots with their counts, in no order.
     pub fn slots(&self) -> impl Iterator<Item = (&RollupSlot, &SlotCounts)> {
         self.slots.iter()
     }
+}
 
-    /// Whether nothing was counted.
-    pub fn is_empty(&self) -> bool {
-        self.slots.is_empty()
+impl<'a> FromIterator<&'a Event> for HourlyRollup {
+    fn from_iter<I: IntoIterator<Item = &'a Event>>(events: I) -> Self {
+        let mut rollup = Self::default();
+        events.into_iter().for_each(|event| rollup.add(event));
+        rollup
     }
 }

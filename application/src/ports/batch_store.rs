@@ -5,7 +5,6 @@ use async_trait::async_trait;
 use gosight_domain::aggregate::{AggregateKey, AggregateValue};
 use gosight_domain::ledger::LedgerRow;
 use gosight_domain::replay::ReplayChunk;
-use gosight_domain::rollup::HourlyRollup;
 use gosight_domain::{Event, Session};
 
 use super::dead_letters::DeadLetter;
@@ -20,8 +19,6 @@ pub struct ProcessedBatch {
     pub events: Vec<StoredEvent>,
     /// Folds of these events by session, to be merged.
     pub sessions: Vec<Session>,
-    /// Counts of these events by hour, to be added.
-    pub rollup: HourlyRollup,
     /// Window aggregates of these events, to be merged.
     pub aggregates: BTreeMap<AggregateKey, AggregateValue>,
     /// Replay chunks to store.
@@ -46,7 +43,6 @@ impl ProcessedBatch {
             ledger,
             events: Vec::new(),
             sessions: Vec::new(),
-            rollup: HourlyRollup::default(),
             aggregates: BTreeMap::new(),
             replay_chunks: Vec::new(),
             dead_letters: Vec::new(),

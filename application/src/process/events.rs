@@ -117,7 +117,6 @@ impl EventHandler {
                     let outcome = Outcome::Stored;
                     processed.ledger.record(Some(&event.project_id), event.received_at.hour(), &outcome);
                     sessions.add(&event);
-                    processed.rollup.add(&event);
                     self.aggregate(&event, &mut processed);
                     processed.events.push(StoredEvent { offset, event: *event });
                 }

@@ -107,7 +107,6 @@ pub fn batch(first: u64, events: &[Event]) -> ProcessedBatch {
     let mut by_session: Vec<Vec<Event>> = Vec::new();
     for (offset, event) in (first..).zip(events) {
         batch.ledger.record(Some(&event.project_id), event.received_at.hour(), &Outcome::Stored);
-        batch.rollup.add(event);
         batch.events.push(StoredEvent { offset, event: event.clone() });
         if event.session_id.is_some() {
             let same = |group: &&mut Vec<Event>| {

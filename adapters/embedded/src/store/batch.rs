@@ -6,6 +6,7 @@ use gosight_application::ports::{
     BatchStore, BoxError, Clock, CommitError, Committed, Nothing, PortError, ProcessedBatch, SystemClock,
 };
 use gosight_domain::EventId;
+use gosight_domain::rollup::HourlyRollup;
 use sqlx::Row;
 use sqlx::sqlite::SqliteRow;
 use tokio::sync::MutexGuard;
@@ -28,6 +29,8 @@ impl BatchStore for EmbeddedStore {
     async fn commit(&self, batch: &ProcessedBatch) -> Result<Committed, CommitError> {
         let span = &batch.ledger.span;
         let partition = (span.log.clone(), span.partition);
+        // Counted before the lock is taken, in which all partitions write one after the other.
+        let rollup: HourlyRollup = batch.events.iter().map(|stored| &stored.event).collect();
         let mut writer = self.ready_writer().await?;
         match writer.ledger_ends.get(&partition) {
             Some(&end) if span.next() <= end => {
@@ -43,7 +46,9 @@ impl BatchStore for EmbeddedStore {
         let thresholds = &self.config.thresholds;
         let first_row = writer.last_row + 1;
         writer
-            .transact(async |transaction| apply::batch(transaction, batch, first_row, thresholds).await)
+            .transact(async |transaction| {
+                apply::batch(transaction, batch, &rollup, first_row, thresholds).await
+            })
             .await?;
         kill_point("batch-committed");
         writer.ledger_ends.insert(partition, span.next());

@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use gosight_application::ports::ChunkId;
 use gosight_application::ports::{
     BatchStore, Claim, ClaimVerdict, CommitError, Committed, DeadLetters, Deduplicator, DeduplicatorError,
-    Nothing, PortError, ProcessedBatch,
+    Nothing, PortError, ProcessedBatch, StoredEvent,
 };
 use gosight_domain::ledger::BatchSpan;
 
@@ -41,11 +41,13 @@ impl BatchStore for MemoryStore {
                 }
                 _ => {}
             }
-            state.events.extend(batch.events.iter().map(|stored| stored.event.clone()));
+            for StoredEvent { event, .. } in &batch.events {
+                state.rollup.add(event);
+                state.events.push(event.clone());
+            }
             for fold in &batch.sessions {
                 state.merge_session(fold);
             }
-            state.rollup.merge(&batch.rollup);
             state.merge_aggregates(&batch.aggregates);
             for chunk in &batch.replay_chunks {
                 state.chunks.entry(ChunkId::of(chunk)).or_insert_with(|| chunk.clone());
