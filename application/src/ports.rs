@@ -44,7 +44,7 @@ pub use event_source::{
 pub use health::{Health, HealthCheck};
 pub use keys::{KeyError, KeyStore, KeyStoreError, KeyUsage, KeyValidator};
 pub use profile_store::{ProfileStore, ProfileStoreError};
-pub use rate_limiter::{RateDecision, RateLimiter, RateLimiterError};
+pub use rate_limiter::{RateDecision, RateLimiter, RateLimiterError, RateLimits};
 pub use record_log::{LogError, Record, RecordLog, RefusedRecord, RefusedRecords};
 pub use replay_archive::{ObjectEntry, ObjectStat, ReplayArchive, ReplayArchiveError};
 pub use replay_store::{ChunkId, PutVerdict, ReplayStore, ReplayStoreError};

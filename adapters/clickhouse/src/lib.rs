@@ -23,9 +23,11 @@ mod migrate;
 mod query;
 mod settings;
 mod store;
+mod writer;
 
 pub use config::{ClickHouseConfig, InvalidSetting};
 pub use store::ClickHouseStore;
+pub use writer::ClickHouseWriter;
 
 /// Names this adapter in errors.
 const ADAPTER: &str = "clickhouse";

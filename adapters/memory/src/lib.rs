@@ -37,7 +37,7 @@ pub use dead_letters::MemoryDeadLetters;
 pub use keys::MemoryKeys;
 pub use log::MemoryLog;
 pub use profiles::MemoryProfiles;
-pub use rate_limiter::{MemoryRateLimiter, RateLimits};
+pub use rate_limiter::MemoryRateLimiter;
 pub use replay_archive::MemoryReplayArchive;
 pub use session_cache::MemorySessionCache;
 pub use store::MemoryStore;

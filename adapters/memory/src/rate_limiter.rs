@@ -2,20 +2,11 @@ use std::num::NonZeroU32;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use gosight_application::ports::{RateDecision, RateLimiter, RateLimiterError};
+use gosight_application::ports::{RateDecision, RateLimiter, RateLimiterError, RateLimits};
 use gosight_domain::ProjectId;
 use governor::clock::{Clock, DefaultClock};
 use governor::state::keyed::DefaultKeyedStateStore;
 use governor::{NotUntil, Quota};
-
-/// How many events a project may send.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct RateLimits {
-    /// Events per second in the long run.
-    pub events_per_second: NonZeroU32,
-    /// Events at once after a pause.
-    pub burst: NonZeroU32,
-}
 
 type Limiter = governor::RateLimiter<ProjectId, DefaultKeyedStateStore<ProjectId>, DefaultClock>;
 

@@ -9,7 +9,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use gosight_application::codec::decode_event;
 use gosight_application::decorators::{CachedKeys, FanOut, KeyCacheConfig, Observed, Retrying};
-use gosight_application::ports::EventSink;
+use gosight_application::ports::{EventSink, RateLimits};
 use gosight_application::{LogSink, Telemetry};
 use gosight_conformance::aggregate_store::AggregateStoreFixture;
 use gosight_conformance::batch_store::StoreFixture;
@@ -29,7 +29,7 @@ use gosight_conformance::session_store::SessionStoreFixture;
 use gosight_domain::Event;
 use gosight_memory::{
     ManualClock, MemoryDeadLetters, MemoryKeys, MemoryLog, MemoryProfiles, MemoryRateLimiter,
-    MemoryReplayArchive, MemorySessionCache, MemoryStore, RateLimits,
+    MemoryReplayArchive, MemorySessionCache, MemoryStore,
 };
 
 mod record_log {

@@ -41,7 +41,7 @@ pub use client::Redis;
 pub use config::{ConfigError, RedisConfig, RedisUrl};
 pub use deduplicator::RedisDeduplicator;
 pub use key_cache::RedisKeyCache;
-pub use rate_limiter::{RateLimits, RedisRateLimiter};
+pub use rate_limiter::RedisRateLimiter;
 pub use session_cache::RedisSessionCache;
 
 /// What errors of this crate call it.

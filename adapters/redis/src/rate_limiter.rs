@@ -1,23 +1,13 @@
-use std::num::NonZeroU32;
 use std::sync::LazyLock;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use deadpool_redis::redis::Script;
-use gosight_application::ports::{RateDecision, RateLimiter, RateLimiterError};
+use gosight_application::ports::{RateDecision, RateLimiter, RateLimiterError, RateLimits};
 use gosight_domain::ProjectId;
 
 use crate::client::{Redis, script_call};
 use crate::door::Door;
-
-/// How many events a project may send.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct RateLimits {
-    /// Events per second in the long run.
-    pub events_per_second: NonZeroU32,
-    /// Events at once after a pause.
-    pub burst: NonZeroU32,
-}
 
 /// One limit for all processes that share a server, by the server's clock.
 ///

@@ -1,4 +1,5 @@
 use std::fmt;
+use std::num::NonZeroU32;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -8,6 +9,15 @@ use super::PortError;
 
 /// Error of [`RateLimiter`].
 pub type RateLimiterError = PortError;
+
+/// How many events a project may send.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RateLimits {
+    /// Events per second in the long run.
+    pub events_per_second: NonZeroU32,
+    /// Events at once after a pause.
+    pub burst: NonZeroU32,
+}
 
 /// Whether something may go through now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -154,10 +154,12 @@ async fn ingestor(config: &Config, parts: &mut Parts, stop: &CancellationToken) 
     let log = parts.log(config, stop).await?;
     let enricher = Arc::new(Enricher::new(&config.enrich));
     parts.health.push(enricher.clone());
+    let limiter = parts::limiter(config, &parts::redis(config)?)?;
+    parts.health.push(limiter.clone());
     let ports = IngestPorts {
         events: Arc::new(LogSink::new(log.clone(), logs::EVENTS)),
         log: log.clone(),
-        limiter: parts::limiter(config, &parts::redis(config)?)?,
+        limiter,
         enricher: enricher.clone(),
         clock: parts.clock.clone(),
     };
@@ -175,13 +177,13 @@ async fn processor(
     let log = parts.log(config, stop).await?;
     let redis = parts::redis(config)?;
     let dead_letters = parts::dead_letters(config, &log)?;
-    let store = parts.store(config, Some(&redis), dead_letters, stop).await?;
+    let store = parts.store(config, stop).await?;
     let source: Arc<dyn EventSource> = Arc::new(KafkaSource::join(&config.kafka, group, log_name)?);
     let ports = ProcessingPorts {
         sources: vec![source],
-        store: store.clone(),
+        store: parts::writer(&store, &redis, dead_letters),
         deduplicator: parts::deduplicator(&redis, &store),
-        replays: store.clone(),
+        replays: store,
         profiles: parts.accounts.clone(),
         clock: parts.clock.clone(),
         telemetry: parts.telemetry.clone(),
@@ -194,9 +196,7 @@ async fn processor(
 }
 
 async fn api(config: &Config, parts: &mut Parts, stop: &CancellationToken) -> Result<Work, NodeError> {
-    let log = parts.log(config, stop).await?;
-    let dead_letters = parts::dead_letters(config, &log)?;
-    let store = parts.store(config, None, dead_letters, stop).await?;
+    let store = parts.store(config, stop).await?;
     let query = Query::new(QueryPorts {
         events: store.clone(),
         ledger: store.clone(),
@@ -204,5 +204,5 @@ async fn api(config: &Config, parts: &mut Parts, stop: &CancellationToken) -> Re
         replays: store,
         logs: parts::log_ends(config)?,
     });
-    Ok(Work { query: Some(query), log: Some(log), ..Work::default() })
+    Ok(Work { query: Some(query), ..Work::default() })
 }

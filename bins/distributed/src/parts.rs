@@ -4,11 +4,9 @@ use std::sync::Arc;
 
 use gosight_application::backoff::Backoff;
 use gosight_application::decorators::CachedKeys;
-use gosight_application::ports::{
-    Clock, DeadLetters, HealthCheck, LogEnds, PortError, RateLimiter, SystemClock,
-};
+use gosight_application::ports::{Clock, DeadLetters, HealthCheck, LogEnds, PortError, SystemClock};
 use gosight_application::{Telemetry, logs};
-use gosight_clickhouse::ClickHouseStore;
+use gosight_clickhouse::{ClickHouseStore, ClickHouseWriter};
 use gosight_kafka::{KafkaDeadLetters, KafkaLog, KafkaLogEnds, TopicError, ensure_topics};
 use gosight_memory::MemoryRateLimiter;
 use gosight_postgres::PostgresAccounts;
@@ -71,20 +69,14 @@ impl Parts {
         Ok(log)
     }
 
-    /// The analytics store as processors write it.
+    /// The analytics store.
     pub async fn store(
         &mut self,
         config: &Config,
-        redis: Option<&Redis>,
-        dead_letters: Arc<dyn DeadLetters>,
         stop: &CancellationToken,
     ) -> Result<Arc<ClickHouseStore>, NodeError> {
         let store = patiently(stop, "ClickHouse", async || {
-            let cache = redis.map(|redis| -> Arc<dyn gosight_application::ports::SessionCache> {
-                Arc::new(RedisSessionCache::new(redis.clone()))
-            });
-            ClickHouseStore::connect(&config.clickhouse, cache, dead_letters.clone(), config.insights.clone())
-                .await
+            ClickHouseStore::connect(&config.clickhouse, config.insights.clone()).await
         })
         .await?;
         let store = Arc::new(store);
@@ -93,12 +85,20 @@ impl Parts {
     }
 }
 
+/// Stores batches in `store`, with live sessions in Redis.
+pub(crate) fn writer(
+    store: &Arc<ClickHouseStore>,
+    redis: &Redis,
+    dead_letters: Arc<dyn DeadLetters>,
+) -> Arc<ClickHouseWriter> {
+    let cache = Arc::new(RedisSessionCache::new(redis.clone()));
+    Arc::new(ClickHouseWriter::new(store.clone(), Some(cache), dead_letters))
+}
+
 /// The limit at the door.
-pub(crate) fn limiter(config: &Config, redis: &Redis) -> Result<Arc<dyn RateLimiter>, NodeError> {
+pub(crate) fn limiter(config: &Config, redis: &Redis) -> Result<Arc<SharedOrOwn>, NodeError> {
     let limits = config.rate_limit.limits()?;
-    let shared =
-        gosight_redis::RateLimits { events_per_second: limits.events_per_second, burst: limits.burst };
-    let shared = Arc::new(RedisRateLimiter::new(redis.clone(), shared));
+    let shared = Arc::new(RedisRateLimiter::new(redis.clone(), limits));
     Ok(Arc::new(SharedOrOwn::new(shared, Arc::new(MemoryRateLimiter::new(limits)))))
 }
 

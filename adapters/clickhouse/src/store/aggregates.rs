@@ -9,11 +9,11 @@ use gosight_domain::{ProjectId, Timestamp};
 use serde::Deserialize;
 
 use super::ClickHouseStore;
-use super::partition::Held;
 use crate::ADAPTER;
 use crate::block::Block;
 use crate::client::Connection;
 use crate::error::read_error;
+use crate::writer::Held;
 
 #[derive(Row, Deserialize)]
 struct ValueRow {
@@ -23,7 +23,7 @@ struct ValueRow {
 }
 
 /// Inserts what the batch `span` adds.
-pub(super) async fn insert(
+pub(crate) async fn insert(
     connection: &Connection,
     held: &mut Held,
     span: &BatchSpan,
@@ -53,17 +53,13 @@ impl AggregateStore for ClickHouseStore {
         span: &BatchSpan,
         values: &BTreeMap<AggregateKey, AggregateValue>,
     ) -> Result<(), AggregateStoreError> {
-        let lock = self.partition(&span.log, span.partition);
-        let mut slot = lock.lock().await;
-        let mut held = match slot.take() {
-            Some(held) => held,
-            None => Held::take_over(&self.connection, &span.log, span.partition).await?,
-        };
-        if !is_merged(&self.connection, span).await? {
-            insert(&self.connection, &mut held, span, values).await.map_err(narrow)?;
+        // Beside the values that come with batches, which are forgotten where the ledger does not reach them.
+        let span = BatchSpan { log: format!("merged/{}", span.log).into(), ..span.clone() };
+        let mut held = Held::take_over(&self.connection, &span.log, span.partition).await?;
+        if is_merged(&self.connection, &span).await? {
+            return Ok(());
         }
-        *slot = Some(held);
-        Ok(())
+        insert(&self.connection, &mut held, &span, values).await.map_err(narrow)
     }
 
     async fn windows(

@@ -10,17 +10,17 @@ use gosight_domain::{ProjectId, SessionId, Timestamp};
 use serde::Deserialize;
 
 use super::ClickHouseStore;
-use super::partition::Held;
 use crate::ADAPTER;
 use crate::block::Block;
 use crate::client::{Connection, GuardedInsert};
 use crate::error::read_error;
+use crate::writer::Held;
 
 /// Largest insert, so that neither side holds more than this at once.
 const INSERT_BYTES: usize = 32 * 1024 * 1024;
 
 /// Inserts `chunks`. The same chunk again changes nothing: readers take one of each index.
-pub(super) async fn insert(
+pub(crate) async fn insert(
     connection: &Connection,
     held: &mut Held,
     chunks: &[ReplayChunk],

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use gosight_clickhouse::ClickHouseWriter;
 use gosight_conformance::aggregate_store::AggregateStoreFixture;
 use gosight_conformance::batch_store::StoreFixture;
 use gosight_conformance::replay_store::ReplayStoreFixture;
@@ -25,9 +26,9 @@ mod aggregate_store {
 async fn store() -> StoreFixture {
     let database = Database::shared();
     let dead_letters = Arc::new(MemoryDeadLetters::default());
-    let store = database.open_with(None, dead_letters.clone()).await;
+    let store = database.open().await;
     StoreFixture {
-        store: store.clone(),
+        store: Arc::new(ClickHouseWriter::new(store.clone(), None, dead_letters.clone())),
         deduplicator: Arc::new(Forgetful { marks: MemoryStore::default(), stored: store.clone() }),
         query: store.clone(),
         ledger: store.clone(),

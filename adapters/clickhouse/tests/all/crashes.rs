@@ -6,13 +6,13 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use gosight_application::ports::{
-    BatchStore, CommitError, Committed, DeadLetter, DeadLetters, DeadLettersError, EventQuery, LedgerQuery,
-    LogPosition, MetricsQuery, PortError, ProcessedBatch, SessionCache,
+    AggregateStore, BatchStore, CommitError, Committed, DeadLetter, DeadLetters, DeadLettersError,
+    EventQuery, LedgerQuery, LogPosition, MetricsQuery, PortError, ProcessedBatch, SessionCache, WindowQuery,
 };
-use gosight_clickhouse::ClickHouseStore;
+use gosight_clickhouse::ClickHouseWriter;
 use gosight_conformance::factory::{LOG, NOON, batch, click, project, session_id};
 use gosight_domain::time::DAY_MS;
-use gosight_domain::{Event, Hour, insight::InsightThresholds};
+use gosight_domain::{Event, Hour};
 use gosight_memory::MemorySessionCache;
 use gosight_services::{Instance, Service};
 
@@ -40,7 +40,7 @@ fn batch_of(partition: u32, first: u64, count: u64) -> ProcessedBatch {
 }
 
 /// Tries until it is stored, as a worker does.
-async fn persist(store: &ClickHouseStore, batch: &ProcessedBatch) {
+async fn persist(store: &ClickHouseWriter, batch: &ProcessedBatch) {
     let deadline = tokio::time::Instant::now() + Duration::from_mins(2);
     loop {
         match store.commit(batch).await {
@@ -87,11 +87,10 @@ async fn assert_exact(database: &Database, partitions: u32, per_partition: u64) 
     let balances = store.balances(None, Hour::from_index(0), Hour::from_index(900_000)).await.unwrap();
     assert_eq!(balances.iter().map(|balance| balance.counts.stored).sum::<u64>(), all, "ledger");
     assert!(balances.iter().all(|balance| balance.counts.balances()));
-    assert_eq!(aggregated(&store).await, all, "aggregates");
+    assert_eq!(aggregated(database).await, all, "aggregates");
 }
 
-async fn aggregated(store: &ClickHouseStore) -> u64 {
-    use gosight_application::ports::{AggregateStore, WindowQuery};
+async fn aggregated(database: &Database) -> u64 {
     let query = WindowQuery {
         aggregation: "clicks".into(),
         key: "all".into(),
@@ -99,7 +98,7 @@ async fn aggregated(store: &ClickHouseStore) -> u64 {
         to: NOON.plus_millis(2 * DAY_MS),
         limit: 10_000,
     };
-    let windows = store.windows(&project("p"), &query).await.unwrap();
+    let windows = database.open().await.windows(&project("p"), &query).await.unwrap();
     windows.iter().map(|(_, value)| value.count).sum()
 }
 
@@ -141,8 +140,7 @@ fn with_letter(mut batch: ProcessedBatch) -> ProcessedBatch {
 /// Leaves all rows of the batch but the one in the ledger.
 async fn half_commit(database: &Database, batch: ProcessedBatch) {
     let breaking = Arc::new(Breaking(AtomicBool::new(true)));
-    let thresholds = InsightThresholds::default();
-    let store = ClickHouseStore::connect(&database.config, None, breaking, thresholds).await.unwrap();
+    let store = ClickHouseWriter::new(database.open().await, None, breaking);
     let error = store.commit(&with_letter(batch)).await.unwrap_err();
     assert!(error.is_transient(), "{error}");
 }
@@ -151,10 +149,10 @@ async fn half_commit(database: &Database, batch: ProcessedBatch) {
 async fn what_a_crash_left_is_completed_however_the_batches_are_cut() {
     for cuts in [vec![20], vec![3, 17], vec![10, 10], vec![7, 7, 6], vec![1; 20]] {
         let database = Database::shared();
-        let before = database.open().await;
+        let before = database.writer().await;
         persist(&before, &batch_of(0, 0, 10)).await;
         half_commit(&database, batch_of(0, 10, 15)).await;
-        let store = database.open().await;
+        let store = database.writer().await;
         let mut first = 10;
         for count in &cuts {
             assert_eq!(store.commit(&batch_of(0, first, *count)).await.unwrap(), Committed::Now);
@@ -168,7 +166,7 @@ async fn what_a_crash_left_is_completed_however_the_batches_are_cut() {
 async fn the_cache_is_not_believed_after_a_crash() {
     let database = Database::shared();
     let cache: Arc<dyn SessionCache> = Arc::new(MemorySessionCache::default());
-    let open = async || database.open_with(Some(cache.clone()), Arc::default()).await;
+    let open = async || database.writer_with(Some(cache.clone())).await;
     let store = open().await;
     persist(&store, &batch_of(0, 0, 10)).await;
     persist(&store, &batch_of(0, 10, 10)).await;
@@ -187,20 +185,30 @@ async fn rows_that_are_not_the_batchs_any_more_go() {
     // A filter rule was added meanwhile: only the first ten are stored, and the ledger covers all.
     let mut shorter = batch_of(0, 0, 10);
     shorter.ledger.span.last = 19;
-    let store = database.open().await;
+    let store = database.writer().await;
     assert_eq!(store.commit(&shorter).await.unwrap(), Committed::Now);
     assert_eq!(database.number("SELECT count() FROM events").await, 10);
     assert_eq!(database.number("SELECT sum(total_count) FROM events_hourly").await, 10);
     let summed =
         "SELECT sum(events) FROM (SELECT max(event_count) AS events FROM sessions GROUP BY session_id)";
     assert_eq!(database.number(summed).await, 10);
-    assert_eq!(aggregated(&store).await, 10);
+    assert_eq!(aggregated(&database).await, 10);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn values_merged_without_a_batch_stay_when_a_partition_is_taken_over() {
+    let database = Database::shared();
+    let alone = batch_of(0, 0, 10);
+    database.open().await.merge(&alone.ledger.span, &alone.aggregates).await.unwrap();
+    half_commit(&database, batch_of(0, 0, 10)).await;
+    persist(&database.writer().await, &batch_of(0, 0, 10)).await;
+    assert_eq!(aggregated(&database).await, 20);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_writer_that_was_taken_over_stores_nothing_more() {
     let database = Database::shared();
-    let (old, new) = (database.open().await, database.open().await);
+    let (old, new) = (database.writer().await, database.writer().await);
     persist(&old, &batch_of(0, 0, 5)).await;
     persist(&new, &batch_of(0, 5, 5)).await;
     let error = old.commit(&batch_of(0, 5, 5)).await.unwrap_err();
@@ -219,7 +227,7 @@ async fn answers_that_do_not_arrive_change_nothing() {
     let direct = Database::new(server.url());
     let mut through = Database::new(format!("http://{}", proxy.address()));
     through.config.database.clone_from(&direct.config.database);
-    let store = through.open().await;
+    let store = through.writer().await;
     for round in 0..20 {
         let batch = batch_of(0, round * 10, 10);
         proxy.cut_answers(true);
@@ -240,7 +248,7 @@ async fn connections_cut_at_any_moment_change_nothing() {
     let direct = Database::new(server.url());
     let mut through = Database::new(format!("http://{}", proxy.address()));
     through.config.database.clone_from(&direct.config.database);
-    let store = through.open().await;
+    let store = through.writer().await;
     let done = Arc::new(AtomicBool::new(false));
     let cutter = tokio::spawn({
         let (proxy, done) = (proxy.clone(), done.clone());
@@ -271,7 +279,7 @@ async fn a_server_killed_in_the_middle_of_inserts_loses_and_doubles_nothing() {
     let server = Arc::new(Instance::start(Service::ClickHouse));
     let database = Arc::new(Database::new(server.url()));
     let cache: Arc<dyn SessionCache> = Arc::new(MemorySessionCache::default());
-    let store = database.open_with(Some(cache), Arc::default()).await;
+    let store = Arc::new(database.writer_with(Some(cache)).await);
     let killed = Arc::new(AtomicU64::new(0));
     let writers: Vec<_> = (0..WRITERS)
         .map(|partition| {
@@ -314,7 +322,7 @@ async fn a_server_killed_in_the_middle_of_inserts_loses_and_doubles_nothing() {
 #[tokio::test(flavor = "multi_thread")]
 async fn refused_rows_leave_nothing_behind() {
     let database = Database::shared();
-    let store = database.open().await;
+    let store = database.writer().await;
     let constraint = "ALTER TABLE events ADD CONSTRAINT no_poison CHECK event_type != 'poison'";
     database.client().query_raw(constraint).execute().await.unwrap();
     let mut poisoned = batch_of(0, 0, 20);

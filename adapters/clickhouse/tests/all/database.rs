@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use gosight_application::ports::{
     Claim, ClaimVerdict, Deduplicator, DeduplicatorError, SessionCache, StoredEvents,
 };
-use gosight_clickhouse::{ClickHouseConfig, ClickHouseStore};
+use gosight_clickhouse::{ClickHouseConfig, ClickHouseStore, ClickHouseWriter};
 use gosight_domain::insight::InsightThresholds;
 use gosight_memory::{MemoryDeadLetters, MemoryStore};
 use uuid::Uuid;
@@ -28,18 +28,16 @@ impl Database {
     }
 
     pub async fn open(&self) -> Arc<ClickHouseStore> {
-        self.open_with(None, Arc::new(MemoryDeadLetters::default())).await
+        let thresholds = InsightThresholds::default();
+        Arc::new(ClickHouseStore::connect(&self.config, thresholds).await.expect("a store"))
     }
 
-    pub async fn open_with(
-        &self,
-        cache: Option<Arc<dyn SessionCache>>,
-        dead_letters: Arc<MemoryDeadLetters>,
-    ) -> Arc<ClickHouseStore> {
-        let thresholds = InsightThresholds::default();
-        Arc::new(
-            ClickHouseStore::connect(&self.config, cache, dead_letters, thresholds).await.expect("a store"),
-        )
+    pub async fn writer(&self) -> ClickHouseWriter {
+        self.writer_with(None).await
+    }
+
+    pub async fn writer_with(&self, cache: Option<Arc<dyn SessionCache>>) -> ClickHouseWriter {
+        ClickHouseWriter::new(self.open().await, cache, Arc::new(MemoryDeadLetters::default()))
     }
 
     /// A connection to ask the server by hand.

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use gosight_application::Telemetry;
 use gosight_application::decorators::{CachedKeys, KeyCacheConfig};
+use gosight_application::ports::RateLimits;
 use gosight_conformance::deduplicator::DeduplicatorFixture;
 use gosight_conformance::factory::NOON;
 use gosight_conformance::key_validator::KeyValidatorFixture;
@@ -13,7 +14,7 @@ use gosight_conformance::rate_limiter::RateLimiterFixture;
 use gosight_conformance::session_cache::SessionCacheFixture;
 use gosight_memory::{ManualClock, MemoryKeys};
 use gosight_redis::{
-    RateLimits, Redis, RedisConfig, RedisDeduplicator, RedisKeyCache, RedisRateLimiter, RedisSessionCache,
+    Redis, RedisConfig, RedisDeduplicator, RedisKeyCache, RedisRateLimiter, RedisSessionCache,
 };
 
 use crate::harness::{StoredFake, shared_config, shared_redis};

@@ -6,11 +6,11 @@ use std::time::Duration;
 
 use gosight_application::ports::{
     Claim, ClaimVerdict, Deduplicator, Effect, Health, HealthCheck, LogPosition, PortError, RateDecision,
-    RateLimiter, SessionCache,
+    RateLimiter, RateLimits, SessionCache,
 };
 use gosight_conformance::factory::{LOG, NOON, event, event_id, fold, project, session_id, shared};
 use gosight_domain::{Event, Session};
-use gosight_redis::{RateLimits, Redis, RedisConfig, RedisDeduplicator, RedisRateLimiter, RedisSessionCache};
+use gosight_redis::{Redis, RedisConfig, RedisDeduplicator, RedisRateLimiter, RedisSessionCache};
 
 use crate::harness::{Server, StoredFake, passing, soon, span, until};
 

@@ -3,9 +3,9 @@
 use std::num::NonZeroU32;
 
 use deadpool_redis::redis::cmd;
-use gosight_application::ports::{RateDecision, RateLimiter};
+use gosight_application::ports::{RateDecision, RateLimiter, RateLimits};
 use gosight_conformance::factory::project;
-use gosight_redis::{RateLimits, Redis, RedisConfig, RedisRateLimiter};
+use gosight_redis::{Redis, RedisConfig, RedisRateLimiter};
 
 use crate::harness::{raw, shared_config};
 

@@ -5,11 +5,11 @@ use std::time::Duration;
 use bytesize::ByteSize;
 use gosight_application::decorators::KeyCacheConfig;
 use gosight_application::ingest::IngestRules;
+use gosight_application::ports::RateLimits;
 use gosight_domain::EventName;
 use gosight_domain::replay::ReplayRules;
 use gosight_domain::time::TimePolicy;
 use gosight_domain::validate::EventRules;
-use gosight_memory::RateLimits;
 use serde::{Deserialize, Serialize};
 
 use super::{InvalidSetting, bytes};

@@ -11,9 +11,10 @@ use serde::Deserialize;
 
 use super::partition::Held;
 use super::sessions::SessionName;
-use super::{ClickHouseStore, aggregates, events, ledger, replay};
+use super::{ClickHouseWriter, events, ledger};
 use crate::ADAPTER;
 use crate::error::read_error;
+use crate::store::{insert_aggregates, insert_chunks};
 
 #[derive(Row, Deserialize)]
 struct End {
@@ -30,9 +31,10 @@ struct Found {
 }
 
 #[async_trait]
-impl BatchStore for ClickHouseStore {
+impl BatchStore for ClickHouseWriter {
     async fn next_offsets(&self, log: &str) -> Result<BTreeMap<u32, u64>, PortError<Nothing>> {
         let ends = self
+            .store
             .connection
             .query(
                 "SELECT log_partition, max(last_offset) + 1 AS end FROM ledger
@@ -40,7 +42,7 @@ impl BatchStore for ClickHouseStore {
             )
             .param("log", log)
             .fetch_all::<End>();
-        let ends = self.connection.within(ends).await.map_err(read_error)?;
+        let ends = self.store.connection.within(ends).await.map_err(read_error)?;
         Ok(ends.into_iter().map(|row| (row.log_partition, row.end)).collect())
     }
 
@@ -52,9 +54,7 @@ impl BatchStore for ClickHouseStore {
         // taken over again before the next attempt.
         let mut held = match slot.take() {
             Some(held) => held,
-            None => Held::take_over(&self.connection, &span.log, span.partition)
-                .await
-                .map_err(PortError::widen)?,
+            None => self.take_over(span).await.map_err(PortError::widen)?,
         };
         if let Some(before) = joins(span, held.ledger_end)? {
             *slot = Some(held);
@@ -79,7 +79,13 @@ fn joins(span: &BatchSpan, ledger_end: Option<u64>) -> Result<Option<Committed>,
     }
 }
 
-impl ClickHouseStore {
+impl ClickHouseWriter {
+    async fn take_over(&self, span: &BatchSpan) -> Result<Held, PortError> {
+        let held = Held::take_over(&self.store.connection, &span.log, span.partition).await?;
+        held.forget_aggregates(&self.store.connection).await?;
+        Ok(held)
+    }
+
     async fn store(&self, held: &mut Held, batch: &ProcessedBatch) -> Result<(), CommitError> {
         let span = &batch.ledger.span;
         let is_doubtful = span.first < held.doubtful_until;
@@ -88,19 +94,19 @@ impl ClickHouseStore {
             kill_point("events-inserted");
             self.fold_again(batch, strays).await.map_err(PortError::widen)?
         } else {
-            events::insert(&self.connection, held, batch.events.iter()).await?;
+            events::insert(&self.store.connection, held, batch.events.iter()).await?;
             kill_point("events-inserted");
             self.merge(span, &batch.sessions).await.map_err(PortError::widen)?
         };
         self.insert_sessions(held, &sessions).await?;
         kill_point("sessions-inserted");
-        aggregates::insert(&self.connection, held, span, &batch.aggregates).await?;
-        replay::insert(&self.connection, held, &batch.replay_chunks).await?;
+        insert_aggregates(&self.store.connection, held, span, &batch.aggregates).await?;
+        insert_chunks(&self.store.connection, held, &batch.replay_chunks).await?;
         if !batch.dead_letters.is_empty() {
             self.dead_letters.put(&batch.dead_letters).await.map_err(PortError::widen)?;
         }
         kill_point("before-ledger");
-        ledger::insert(&self.connection, held, &batch.ledger).await?;
+        ledger::insert(&self.store.connection, held, &batch.ledger).await?;
         kill_point("batch-committed");
         if !is_doubtful {
             self.cache_sessions(span, &sessions).await;
@@ -117,6 +123,7 @@ impl ClickHouseStore {
     ) -> Result<BTreeSet<SessionName>, CommitError> {
         let span = &batch.ledger.span;
         let found = self
+            .store
             .connection
             .query(
                 "SELECT log_offset, project_id, session_id FROM events
@@ -128,7 +135,7 @@ impl ClickHouseStore {
             .param("first", span.first)
             .param("last", span.last)
             .fetch_all::<Found>();
-        let found = self.connection.within(found).await.map_err(read_error)?;
+        let found = self.store.connection.within(found).await.map_err(read_error)?;
         let wanted: BTreeSet<u64> = batch.events.iter().map(|stored| stored.offset).collect();
         let there: BTreeSet<u64> = found.iter().map(|row| row.log_offset).collect();
         let strays: Vec<Found> = found.into_iter().filter(|row| !wanted.contains(&row.log_offset)).collect();
@@ -136,7 +143,7 @@ impl ClickHouseStore {
         self.remove_events(span, &strays).await?;
         let missing: Vec<&StoredEvent> =
             batch.events.iter().filter(|stored| !there.contains(&stored.offset)).collect();
-        events::insert(&self.connection, held, missing.into_iter()).await?;
+        events::insert(&self.store.connection, held, missing.into_iter()).await?;
         Ok(strays.into_iter().map(|row| (row.project_id, row.session_id)).collect())
     }
 
@@ -146,6 +153,7 @@ impl ClickHouseStore {
         }
         let offsets: Vec<u64> = strays.iter().map(|row| row.log_offset).collect();
         let delete = self
+            .store
             .connection
             .query(
                 "ALTER TABLE events DELETE WHERE log = {log:String} AND log_partition = {partition:UInt32}
@@ -154,6 +162,6 @@ impl ClickHouseStore {
             .param("log", &*span.log)
             .param("partition", span.partition)
             .param("offsets", offsets);
-        self.connection.execute(delete).await.map_err(read_error)
+        self.store.connection.execute(delete).await.map_err(read_error)
     }
 }

@@ -8,7 +8,7 @@ use gosight_domain::ledger::BatchSpan;
 use gosight_domain::{Event, ProjectId, Session, SessionId};
 use serde::Deserialize;
 
-use super::ClickHouseStore;
+use super::ClickHouseWriter;
 use super::partition::Held;
 use crate::ADAPTER;
 use crate::block::Block;
@@ -19,15 +19,15 @@ use crate::query::{EventRow, event_columns};
 pub(super) type SessionName = (String, String);
 
 #[derive(Row, Deserialize)]
-pub(crate) struct StateRow {
-    pub project_id: String,
-    pub session_id: String,
+struct StateRow {
+    project_id: String,
+    session_id: String,
     #[serde(with = "serde_bytes")]
-    pub state: Vec<u8>,
+    state: Vec<u8>,
 }
 
 impl StateRow {
-    pub fn session(&self) -> Result<Session, PortError> {
+    fn session(&self) -> Result<Session, PortError> {
         rmp_serde::from_slice(&self.state).map_err(|error| {
             let Self { project_id, session_id, .. } = self;
             PortError::fatal(
@@ -42,7 +42,7 @@ fn name(session: &Session) -> SessionName {
     (session.project_id.to_string(), session.session_id.to_string())
 }
 
-impl ClickHouseStore {
+impl ClickHouseWriter {
     /// Joins the folds of a batch with the sessions as they are before it.
     pub(super) async fn merge(&self, span: &BatchSpan, folds: &[Session]) -> Result<Vec<Session>, PortError> {
         let mut known = self.cached(span, folds).await;
@@ -95,6 +95,7 @@ impl ClickHouseStore {
         let (projects, sessions): (Vec<&str>, Vec<&str>) =
             names.iter().map(|(project, session)| (project.as_str(), session.as_str())).unzip();
         let states = self
+            .store
             .connection
             .query(
                 "SELECT project_id, session_id, argMax(state, event_count) AS state FROM sessions
@@ -107,7 +108,7 @@ impl ClickHouseStore {
             .param("projects", projects)
             .param("sessions", sessions)
             .fetch_all::<StateRow>();
-        let states = self.connection.within(states).await.map_err(read_error)?;
+        let states = self.store.connection.within(states).await.map_err(read_error)?;
         states
             .into_iter()
             .map(|row| Ok(((row.project_id.clone(), row.session_id.clone()), row.session()?)))
@@ -134,6 +135,7 @@ impl ClickHouseStore {
             event_columns()
         );
         let mut rows = self
+            .store
             .connection
             .query(&sql)
             .param("log", &*batch.ledger.span.log)
@@ -143,7 +145,7 @@ impl ClickHouseStore {
             .fetch::<EventRow>()
             .map_err(read_error)?;
         let mut folds: BTreeMap<SessionName, Session> = BTreeMap::new();
-        while let Some(row) = self.connection.within(rows.next()).await.map_err(read_error)? {
+        while let Some(row) = self.store.connection.within(rows.next()).await.map_err(read_error)? {
             fold(&mut folds, &row.into_event()?);
         }
         Ok(folds.into_values().collect())
@@ -161,6 +163,7 @@ impl ClickHouseStore {
         let (projects, sessions): (Vec<&str>, Vec<&str>) =
             names.iter().map(|(project, session)| (project.as_str(), session.as_str())).unzip();
         let delete = self
+            .store
             .connection
             .query(
                 "ALTER TABLE sessions DELETE WHERE (project_id, session_id)
@@ -171,7 +174,7 @@ impl ClickHouseStore {
             .param("partition", span.partition)
             .param("projects", projects)
             .param("sessions", sessions);
-        self.connection.execute(delete).await.map_err(read_error)
+        self.store.connection.execute(delete).await.map_err(read_error)
     }
 
     /// Stores what the sessions are now.
@@ -185,7 +188,7 @@ impl ClickHouseStore {
         }
         let mut rows = Vec::with_capacity(sessions.len());
         for session in sessions {
-            let insights = detect(session.trail(), &self.thresholds);
+            let insights = detect(session.trail(), &self.store.thresholds);
             let packed =
                 rmp_serde::to_vec_named(session).map_err(|error| PortError::fatal(ADAPTER, error))?;
             let listed =
@@ -193,7 +196,7 @@ impl ClickHouseStore {
             rows.push(SessionToStore { session, insights, listed, packed });
         }
         let block = encode(held.place(), &rows);
-        held.insert(&self.connection, "sessions", block).await
+        held.insert(&self.store.connection, "sessions", block).await
     }
 }
 

@@ -29,7 +29,7 @@ const GUARD: &str = "throwIf((SELECT max((epoch, owner)) FROM writers
 
 /// A partition that was taken over.
 #[derive(Debug)]
-pub(super) struct Held {
+pub(crate) struct Held {
     log: Arc<str>,
     partition: u32,
     epoch: u64,
@@ -77,7 +77,6 @@ impl Held {
         place.end_older_inserts().await?;
         held.ledger_end = place.ledger_end().await?;
         held.doubtful_until = place.events_end(held.ledger_end.unwrap_or(0)).await?;
-        place.forget_aggregates(held.ledger_end.unwrap_or(0)).await?;
         tracing::info!(%log, partition, epoch, ledger_end = held.ledger_end, doubtful_until = held.doubtful_until, "partition taken over");
         Ok(held)
     }
@@ -101,6 +100,23 @@ impl Held {
         }
         let text = format!("another writer takes {}/{} over at this moment", self.log, self.partition);
         Err(PortError::transient(ADAPTER, text))
+    }
+
+    /// Deletes what a batch that did not come to its end added to the aggregates.
+    pub async fn forget_aggregates(&self, connection: &Connection) -> Result<(), PortError> {
+        const LEFT: &str =
+            "log = {log:String} AND log_partition = {partition:UInt32} AND first_offset >= {from:UInt64}";
+        let place = Place { connection, log: &self.log, partition: self.partition };
+        let from = self.ledger_end.unwrap_or(0);
+        let left = place
+            .query(&format!("SELECT count() AS number FROM aggregates WHERE {LEFT}"))
+            .param("from", from)
+            .fetch_one::<Number>();
+        if connection.within(left).await.map_err(read_error)?.number == 0 {
+            return Ok(());
+        }
+        let delete = format!("ALTER TABLE aggregates DELETE WHERE {LEFT} SETTINGS mutations_sync = 2");
+        connection.execute(place.query(&delete).param("from", from)).await.map_err(read_error)
     }
 
     /// Log and partition.
@@ -202,20 +218,5 @@ impl Place<'_> {
             .param("from", from)
             .fetch_one::<Number>();
         Ok(self.connection.within(end).await.map_err(read_error)?.number)
-    }
-
-    /// Deletes what a batch that did not come to its end added to the aggregates.
-    async fn forget_aggregates(&self, from: u64) -> Result<(), PortError> {
-        const LEFT: &str =
-            "log = {log:String} AND log_partition = {partition:UInt32} AND first_offset >= {from:UInt64}";
-        let left = self
-            .query(&format!("SELECT count() AS number FROM aggregates WHERE {LEFT}"))
-            .param("from", from)
-            .fetch_one::<Number>();
-        if self.connection.within(left).await.map_err(read_error)?.number == 0 {
-            return Ok(());
-        }
-        let delete = format!("ALTER TABLE aggregates DELETE WHERE {LEFT} SETTINGS mutations_sync = 2");
-        self.connection.execute(self.query(&delete).param("from", from)).await.map_err(read_error)
     }
 }
