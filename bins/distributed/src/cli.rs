@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 use anyhow::Context;
 use clap::{CommandFactory, FromArgMatches, Parser};
-use gosight_runtime::config::{Loaded, Sources, load, to_yaml};
+use gosight_runtime::config::{Sources, load_valid, to_yaml};
 use gosight_runtime::flags::{KEY_VARIABLES, KeyArgs, parse_address};
 use gosight_runtime::{init_logs, raise_open_files, stop_on_signals, terminal};
 use tokio_util::sync::CancellationToken;
@@ -43,9 +43,7 @@ impl Args {
             other_variables: KEY_VARIABLES.to_vec(),
             flags: address.into_iter().collect(),
         };
-        let loaded: Loaded<Config> = load(&sources)?;
-        loaded.config.validate().map_err(|error| loaded.bad(&error.key, error.reason))?;
-        Ok(loaded.config)
+        Ok(load_valid(&sources, Config::validate)?)
     }
 
     async fn run(self, role: Role) -> anyhow::Result<()> {
@@ -53,26 +51,34 @@ impl Args {
         if self.check_config {
             return Ok(terminal::line(to_yaml(&config).map_err(anyhow::Error::msg)?)?);
         }
-        init_logs(&config.logs).context("logs.filter")?;
-        raise_open_files();
-        let shutdown = CancellationToken::new();
-        stop_on_signals(shutdown.clone())?;
-        let mut node = match Node::start(role, &config, &self.keys.into(), &shutdown).await {
-            Err(NodeError::Stopped) => return Ok(()),
-            started => started?,
-        };
-        tracing::info!(version = env!("CARGO_PKG_VERSION"), role = role.as_str(), "started");
-        announce(role, &node)?;
-        let failure = tokio::select! {
-            () = shutdown.cancelled() => None,
-            error = node.failed() => Some(error),
-        };
-        let stopped = node.stop().await;
-        tracing::info!("stopped");
-        match failure {
-            Some(error) => Err(error.into()),
-            None => Ok(stopped?),
-        }
+        run(role, &config, self.keys).await
+    }
+}
+
+/// Runs a process with `config` until it is told to stop by a signal, or fails.
+///
+/// # Errors
+/// Why it did not start or go on.
+pub async fn run(role: Role, config: &Config, keys: KeyArgs) -> anyhow::Result<()> {
+    init_logs(&config.logs).context("logs.filter")?;
+    raise_open_files();
+    let shutdown = CancellationToken::new();
+    stop_on_signals(shutdown.clone())?;
+    let mut node = match Node::start(role, config, &keys.into(), &shutdown).await {
+        Err(NodeError::Stopped) => return Ok(()),
+        started => started?,
+    };
+    tracing::info!(version = env!("CARGO_PKG_VERSION"), role = role.as_str(), "started");
+    announce(role, &node)?;
+    let failure = tokio::select! {
+        () = shutdown.cancelled() => None,
+        error = node.failed() => Some(error),
+    };
+    let stopped = node.stop().await;
+    tracing::info!("stopped");
+    match failure {
+        Some(error) => Err(error.into()),
+        None => Ok(stopped?),
     }
 }
 

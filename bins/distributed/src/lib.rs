@@ -13,7 +13,10 @@ mod limiter;
 mod node;
 mod parts;
 
-pub use cli::main;
+use gosight_application::logs;
+use gosight_runtime::processing::{EVENT_PROCESSOR, REPLAY_PROCESSOR};
+
+pub use cli::{main, run};
 pub use config::Config;
 pub use node::{Node, NodeError};
 
@@ -28,7 +31,15 @@ pub enum Role {
     ReplayProcessor,
     /// Answers questions.
     Api,
+    /// All of that, in one process.
+    Everything,
 }
+
+/// A log, and the group of those that process it.
+type ProcessedLog = (&'static str, &'static str);
+
+const EVENTS: ProcessedLog = (logs::EVENTS, EVENT_PROCESSOR);
+const REPLAY: ProcessedLog = (logs::REPLAY, REPLAY_PROCESSOR);
 
 impl Role {
     /// Name of the binary.
@@ -38,6 +49,7 @@ impl Role {
             Self::EventProcessor => "event-processor",
             Self::ReplayProcessor => "replay-processor",
             Self::Api => "api",
+            Self::Everything => "gosight",
         }
     }
 
@@ -48,6 +60,24 @@ impl Role {
             Self::EventProcessor => "Read events from Kafka and store them in ClickHouse",
             Self::ReplayProcessor => "Read replay chunks from Kafka and store them in ClickHouse",
             Self::Api => "Answer questions over HTTP from ClickHouse",
+            Self::Everything => "Take, process and answer, over Kafka and ClickHouse",
         }
+    }
+
+    const fn takes(self) -> bool {
+        matches!(self, Self::Ingestor | Self::Everything)
+    }
+
+    const fn logs(self) -> &'static [ProcessedLog] {
+        match self {
+            Self::EventProcessor => &[EVENTS],
+            Self::ReplayProcessor => &[REPLAY],
+            Self::Everything => &[EVENTS, REPLAY],
+            Self::Ingestor | Self::Api => &[],
+        }
+    }
+
+    const fn answers(self) -> bool {
+        matches!(self, Self::Api | Self::Everything)
     }
 }

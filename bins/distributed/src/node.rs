@@ -5,15 +5,16 @@ use std::sync::Arc;
 
 use gosight_application::access::Access;
 use gosight_application::ingest::{Ingest, IngestPorts};
-use gosight_application::ports::{BoxError, EventSource, PortError};
+use gosight_application::ports::{BoxError, EventSource, HealthCheck, PortError};
 use gosight_application::process::LogConsumer;
 use gosight_application::query::{Query, QueryPorts};
 use gosight_application::{LogSink, logs};
 use gosight_enrich::Enricher;
 use gosight_http::{BindError, HttpPorts, HttpServer, ProcessorInfo};
 use gosight_kafka::{KafkaLog, KafkaSource};
+use gosight_redis::RedisDeduplicator;
 use gosight_runtime::bootstrap::{BootstrapError, BootstrapKeys, NewKeys, bootstrap};
-use gosight_runtime::processing::{EVENT_PROCESSOR, ProcessingPorts, REPLAY_PROCESSOR, consumers};
+use gosight_runtime::processing::{ProcessingPorts, consumers};
 use gosight_runtime::settings::InvalidSetting;
 use gosight_runtime::{RunError, Tasks, fit_connections};
 use tokio_util::sync::CancellationToken;
@@ -56,8 +57,6 @@ struct Work {
     consumers: Vec<LogConsumer>,
     processor: Option<ProcessorInfo>,
     enricher: Option<Arc<Enricher>>,
-    /// Flushed last.
-    log: Option<Arc<KafkaLog>>,
 }
 
 /// A process that runs.
@@ -66,6 +65,7 @@ pub struct Node {
     local_addr: SocketAddr,
     new_keys: Option<NewKeys>,
     tasks: Tasks,
+    /// Flushed last.
     log: Option<Arc<KafkaLog>>,
 }
 
@@ -82,16 +82,16 @@ impl Node {
     ) -> Result<Self, NodeError> {
         config.validate()?;
         let mut parts = Parts::open(config, stop).await?;
-        let work = match role {
-            Role::Ingestor => ingestor(config, &mut parts, stop).await?,
-            Role::EventProcessor => {
-                processor(config, &mut parts, logs::EVENTS, EVENT_PROCESSOR, stop).await?
-            }
-            Role::ReplayProcessor => {
-                processor(config, &mut parts, logs::REPLAY, REPLAY_PROCESSOR, stop).await?
-            }
-            Role::Api => api(config, &mut parts, stop).await?,
-        };
+        let mut work = Work::default();
+        if role.takes() {
+            take(&mut work, config, &mut parts, stop).await?;
+        }
+        if !role.logs().is_empty() {
+            process(&mut work, config, &mut parts, role.logs(), stop).await?;
+        }
+        if role.answers() {
+            answer(&mut work, config, &mut parts, stop).await?;
+        }
         let metrics = parts.metrics.clone();
         let ports = HttpPorts {
             ingest: work.ingest.clone(),
@@ -105,9 +105,10 @@ impl Node {
         };
         let server = HttpServer::bind(fit_connections(config.http.clone()), ports)?;
         // Only the doors that people use make the first keys.
-        let new_keys = match role {
-            Role::Ingestor | Role::Api => bootstrap(&*parts.accounts, &*parts.clock, keys).await?,
-            _ => None,
+        let new_keys = if role.takes() || role.answers() {
+            bootstrap(&*parts.accounts, &*parts.clock, keys).await?
+        } else {
+            None
         };
         Ok(Self::run(parts, work, server, new_keys))
     }
@@ -119,7 +120,7 @@ impl Node {
         if let Some(enricher) = work.enricher {
             tasks.chore(|stop| enricher.watch(stop));
         }
-        Self { local_addr, new_keys, tasks, log: work.log }
+        Self { local_addr, new_keys, tasks, log: parts.log }
     }
 
     /// Address of the HTTP server, with the port that it got.
@@ -150,39 +151,46 @@ impl Node {
     }
 }
 
-async fn ingestor(config: &Config, parts: &mut Parts, stop: &CancellationToken) -> Result<Work, NodeError> {
+/// Adds what takes events and chunks to `work`.
+async fn take(
+    work: &mut Work,
+    config: &Config,
+    parts: &mut Parts,
+    stop: &CancellationToken,
+) -> Result<(), NodeError> {
     let log = parts.log(config, stop).await?;
     let enricher = Arc::new(Enricher::new(&config.enrich));
-    parts.health.push(enricher.clone());
-    let limiter = parts::limiter(config, &parts::redis(config)?)?;
-    parts.health.push(limiter.clone());
+    let limiter = parts.limiter(config)?;
+    parts.health.extend([enricher.clone() as Arc<dyn HealthCheck>, limiter.clone()]);
     let ports = IngestPorts {
         events: Arc::new(LogSink::new(log.clone(), logs::EVENTS)),
-        log: log.clone(),
+        log,
         limiter,
         enricher: enricher.clone(),
         clock: parts.clock.clone(),
     };
-    let ingest = Arc::new(Ingest::new(ports, config.ingest_rules(), parts.telemetry.clone()));
-    Ok(Work { ingest: Some(ingest), enricher: Some(enricher), log: Some(log), ..Work::default() })
+    work.ingest = Some(Arc::new(Ingest::new(ports, config.ingest_rules(), parts.telemetry.clone())));
+    work.enricher = Some(enricher);
+    Ok(())
 }
 
-async fn processor(
+/// Adds what processes the logs called `names`.
+async fn process(
+    work: &mut Work,
     config: &Config,
     parts: &mut Parts,
-    log_name: &str,
-    group: &str,
+    names: &[(&str, &str)],
     stop: &CancellationToken,
-) -> Result<Work, NodeError> {
+) -> Result<(), NodeError> {
     let log = parts.log(config, stop).await?;
-    let redis = parts::redis(config)?;
-    let dead_letters = parts::dead_letters(config, &log)?;
     let store = parts.store(config, stop).await?;
-    let source: Arc<dyn EventSource> = Arc::new(KafkaSource::join(&config.kafka, group, log_name)?);
+    let join = |(name, group): &(&str, &str)| -> Result<Arc<dyn EventSource>, NodeError> {
+        Ok(Arc::new(KafkaSource::join(&config.kafka, group, name)?))
+    };
     let ports = ProcessingPorts {
-        sources: vec![source],
-        store: parts::writer(&store, &redis, dead_letters),
-        deduplicator: parts::deduplicator(&redis, &store),
+        sources: names.iter().map(join).collect::<Result<_, _>>()?,
+        store: parts.writer(&store, parts::dead_letters(config, &log)?),
+        deduplicator: Arc::new(RedisDeduplicator::new(parts.redis.clone(), store.clone())),
         replays: store,
         profiles: parts.accounts.clone(),
         clock: parts.clock.clone(),
@@ -192,17 +200,25 @@ async fn processor(
     for status in &processor.status {
         parts.health.push(status.clone());
     }
-    Ok(Work { consumers, processor: Some(processor), log: Some(log), ..Work::default() })
+    work.consumers = consumers;
+    work.processor = Some(processor);
+    Ok(())
 }
 
-async fn api(config: &Config, parts: &mut Parts, stop: &CancellationToken) -> Result<Work, NodeError> {
+/// Adds what answers questions.
+async fn answer(
+    work: &mut Work,
+    config: &Config,
+    parts: &mut Parts,
+    stop: &CancellationToken,
+) -> Result<(), NodeError> {
     let store = parts.store(config, stop).await?;
-    let query = Query::new(QueryPorts {
+    work.query = Some(Query::new(QueryPorts {
         events: store.clone(),
         ledger: store.clone(),
         aggregates: store.clone(),
         replays: store,
         logs: parts::log_ends(config)?,
-    });
-    Ok(Work { query: Some(query), ..Work::default() })
+    }));
+    Ok(())
 }

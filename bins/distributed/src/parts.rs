@@ -10,7 +10,7 @@ use gosight_clickhouse::{ClickHouseStore, ClickHouseWriter};
 use gosight_kafka::{KafkaDeadLetters, KafkaLog, KafkaLogEnds, TopicError, ensure_topics};
 use gosight_memory::MemoryRateLimiter;
 use gosight_postgres::PostgresAccounts;
-use gosight_redis::{Redis, RedisDeduplicator, RedisRateLimiter, RedisSessionCache};
+use gosight_redis::{Redis, RedisRateLimiter, RedisSessionCache};
 use gosight_runtime::Metrics;
 use tokio_util::sync::CancellationToken;
 
@@ -25,12 +25,18 @@ pub(crate) struct Parts {
     pub clock: Arc<dyn Clock>,
     pub metrics: Metrics,
     pub telemetry: Telemetry,
+    /// Live state.
+    pub redis: Redis,
     /// What readiness depends on.
     pub health: Vec<Arc<dyn HealthCheck>>,
+    /// Once it was asked for.
+    pub log: Option<Arc<KafkaLog>>,
+    store: Option<Arc<ClickHouseStore>>,
 }
 
 impl Parts {
     pub async fn open(config: &Config, stop: &CancellationToken) -> Result<Self, NodeError> {
+        let redis = Redis::new(&config.redis).map_err(|error| PortError::fatal("redis", error))?;
         let metrics = Metrics::new().map_err(|error| NodeError::Internal(error.into()))?;
         let telemetry = Telemetry::new(metrics.recorder());
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
@@ -44,7 +50,7 @@ impl Parts {
             telemetry.clone(),
         ));
         let health: Vec<Arc<dyn HealthCheck>> = vec![accounts.clone()];
-        Ok(Self { accounts, keys, clock, metrics, telemetry, health })
+        Ok(Self { accounts, keys, clock, metrics, telemetry, redis, health, log: None, store: None })
     }
 
     /// The log to write to, once its topics are there and sound.
@@ -53,6 +59,9 @@ impl Parts {
         config: &Config,
         stop: &CancellationToken,
     ) -> Result<Arc<KafkaLog>, NodeError> {
+        if let Some(log) = &self.log {
+            return Ok(log.clone());
+        }
         let log = Arc::new(KafkaLog::new(&config.kafka)?);
         patiently(stop, "Kafka", async || match ensure_topics(&config.kafka).await {
             Ok(ensured) => {
@@ -66,6 +75,7 @@ impl Parts {
         })
         .await?;
         self.health.push(log.clone());
+        self.log = Some(log.clone());
         Ok(log)
     }
 
@@ -75,41 +85,35 @@ impl Parts {
         config: &Config,
         stop: &CancellationToken,
     ) -> Result<Arc<ClickHouseStore>, NodeError> {
+        if let Some(store) = &self.store {
+            return Ok(store.clone());
+        }
         let store = patiently(stop, "ClickHouse", async || {
             ClickHouseStore::connect(&config.clickhouse, config.insights.clone()).await
         })
         .await?;
         let store = Arc::new(store);
         self.health.push(store.clone());
+        self.store = Some(store.clone());
         Ok(store)
     }
-}
 
-/// Stores batches in `store`, with live sessions in Redis.
-pub(crate) fn writer(
-    store: &Arc<ClickHouseStore>,
-    redis: &Redis,
-    dead_letters: Arc<dyn DeadLetters>,
-) -> Arc<ClickHouseWriter> {
-    let cache = Arc::new(RedisSessionCache::new(redis.clone()));
-    Arc::new(ClickHouseWriter::new(store.clone(), Some(cache), dead_letters))
-}
+    /// Stores batches in `store`, with live sessions in Redis.
+    pub fn writer(
+        &self,
+        store: &Arc<ClickHouseStore>,
+        dead_letters: Arc<dyn DeadLetters>,
+    ) -> Arc<ClickHouseWriter> {
+        let cache = Arc::new(RedisSessionCache::new(self.redis.clone()));
+        Arc::new(ClickHouseWriter::new(store.clone(), Some(cache), dead_letters))
+    }
 
-/// The limit at the door.
-pub(crate) fn limiter(config: &Config, redis: &Redis) -> Result<Arc<SharedOrOwn>, NodeError> {
-    let limits = config.rate_limit.limits()?;
-    let shared = Arc::new(RedisRateLimiter::new(redis.clone(), limits));
-    Ok(Arc::new(SharedOrOwn::new(shared, Arc::new(MemoryRateLimiter::new(limits)))))
-}
-
-/// Live state.
-pub(crate) fn redis(config: &Config) -> Result<Redis, NodeError> {
-    Redis::new(&config.redis).map_err(|error| NodeError::Port(PortError::fatal("redis", error)))
-}
-
-/// Marks of events, in front of the store that knows them all.
-pub(crate) fn deduplicator(redis: &Redis, store: &Arc<ClickHouseStore>) -> Arc<RedisDeduplicator> {
-    Arc::new(RedisDeduplicator::new(redis.clone(), store.clone()))
+    /// The limit at the door.
+    pub fn limiter(&self, config: &Config) -> Result<Arc<SharedOrOwn>, NodeError> {
+        let limits = config.rate_limit.limits()?;
+        let shared = Arc::new(RedisRateLimiter::new(self.redis.clone(), limits));
+        Ok(Arc::new(SharedOrOwn::new(shared, Arc::new(MemoryRateLimiter::new(limits)))))
+    }
 }
 
 /// Records that were put aside.

@@ -6,18 +6,19 @@ mod keys;
 mod profiles;
 mod send;
 mod serve;
+mod storage;
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
-use anyhow::bail;
 use clap::{Args, Parser, Subcommand};
-use gosight_runtime::config::{Loaded, Sources, load};
+use gosight_runtime::config::{Sources, load_valid};
 use gosight_runtime::flags::KEY_VARIABLES;
 use gosight_runtime::terminal as output;
 use serde_json::Value;
 
 use crate::config::Config;
+use storage::Storage;
 
 /// gosight: an event pipeline for product analytics and session replay.
 ///
@@ -62,48 +63,39 @@ struct ConfigArgs {
     /// Directory of the log and the database [default: gosight-data] [env: GOSIGHT_DATA_DIR].
     #[arg(long, value_name = "DIR")]
     data_dir: Option<PathBuf>,
+    /// Use Kafka, ClickHouse, Redis and PostgreSQL in place of a data directory, with the settings of the binaries
+    /// `ingestor`, `event-processor`, `replay-processor` and `api`.
+    #[cfg(feature = "distributed")]
+    #[arg(long, conflicts_with = "data_dir")]
+    distributed: bool,
 }
+
+/// A setting given by a flag: the flag, the setting's path, its value.
+type Flag = (&'static str, &'static str, Value);
 
 /// Variables that start like settings but belong to flags.
 const VARIABLES_OF_FLAGS: [&str; 4] = ["GOSIGHT_CONFIG", "GOSIGHT_HTTP", "GOSIGHT_SERVER", "GOSIGHT_KEY"];
 
-/// Whether a server, or `gosight keys create`, has made something in `dir`.
-fn has_data(dir: &Path) -> bool {
-    dir.join("gosight.db").exists()
-}
-
-fn absolute(dir: &Path) -> PathBuf {
-    std::path::absolute(dir).unwrap_or_else(|_| dir.to_owned())
-}
-
 impl ConfigArgs {
-    /// The data directory, which must have been used before: a mistyped path is not a new one.
-    fn existing_data_dir(&self) -> anyhow::Result<PathBuf> {
-        let dir = self.load(Vec::new())?.data_dir;
-        if !has_data(&dir) {
-            bail!("{} is no data directory of gosight: it has no gosight.db", absolute(&dir).display());
+    /// Reads and checks the settings; `flags` win over everything.
+    fn storage(&self, mut flags: Vec<Flag>) -> anyhow::Result<Storage> {
+        #[cfg(feature = "distributed")]
+        if self.distributed {
+            let config = load_valid(&self.sources(flags), gosight_distributed::Config::validate)?;
+            return Ok(Storage::Distributed(Box::new(config)));
         }
-        Ok(dir)
+        if let Some(path) = &self.data_dir {
+            flags.push(("--data-dir", "data_dir", path.to_string_lossy().into()));
+        }
+        Ok(Storage::Embedded(Box::new(load_valid(&self.sources(flags), Config::validate)?)))
     }
 
-    /// Reads and checks the settings; `flags` win over everything.
-    fn load(&self, flags: Vec<(&'static str, &'static str, Value)>) -> anyhow::Result<Config> {
+    fn sources(&self, flags: Vec<Flag>) -> Sources {
         let env: Vec<(String, String)> = std::env::vars().collect();
         let from_env =
             || env.iter().find(|(name, _)| name == "CONFIG_PATH").map(|(_, path)| PathBuf::from(path));
-        let mut sources = Sources {
-            file: self.config.clone().or_else(from_env),
-            other_variables: [&VARIABLES_OF_FLAGS[..], &KEY_VARIABLES].concat(),
-            flags,
-            env: Vec::new(),
-        };
-        sources.env = env;
-        if let Some(path) = &self.data_dir {
-            sources.flags.push(("--data-dir", "data_dir", path.to_string_lossy().into()));
-        }
-        let loaded: Loaded<Config> = load(&sources)?;
-        loaded.config.validate().map_err(|error| loaded.bad(&error.key, error.reason))?;
-        Ok(loaded.config)
+        let file = self.config.clone().or_else(from_env);
+        Sources { file, env, other_variables: [&VARIABLES_OF_FLAGS[..], &KEY_VARIABLES].concat(), flags }
     }
 }
 

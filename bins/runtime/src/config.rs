@@ -16,6 +16,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
+use crate::settings::InvalidSetting;
 use env::Environment;
 use tree::{Kind, Tree};
 
@@ -134,6 +135,19 @@ pub fn load<T: Serialize + DeserializeOwned + Default>(sources: &Sources) -> Res
             Err(ConfigError::Bad { origin: origin_of(&origins, &key), key, reason })
         }
     }
+}
+
+/// Reads the configuration and checks that it can work.
+///
+/// # Errors
+/// [`ConfigError`] for the first thing that is wrong.
+pub fn load_valid<T: Serialize + DeserializeOwned + Default>(
+    sources: &Sources,
+    validate: impl FnOnce(&T) -> Result<(), InvalidSetting>,
+) -> Result<T, ConfigError> {
+    let loaded = load::<T>(sources)?;
+    validate(&loaded.config).map_err(|error| loaded.bad(&error.key, error.reason))?;
+    Ok(loaded.config)
 }
 
 /// What the parsers of values say, in words that tell how such a value is written.

@@ -14,7 +14,17 @@ pub(crate) fn lint() -> anyhow::Result<()> {
     step("format", &mut cargo(&["fmt", "--all", "--check"]))?;
     step(
         "lints",
-        &mut cargo(&["clippy", "--workspace", "--all-targets", "--quiet", "--", "--deny", "warnings"]),
+        &mut cargo(&[
+            "clippy",
+            "--workspace",
+            "--all-targets",
+            "--features",
+            "gosight/distributed",
+            "--quiet",
+            "--",
+            "--deny",
+            "warnings",
+        ]),
     )?;
     let mut documentation =
         cargo(&["doc", "--workspace", "--no-deps", "--quiet", "--document-private-items"]);

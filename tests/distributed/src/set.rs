@@ -1,9 +1,12 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::process::Command;
 use std::sync::OnceLock;
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use gosight_distributed::Config;
 use gosight_e2e::{ADMIN_KEY, Api, INGEST_KEY, READ_KEY, built};
+use gosight_runtime::config::{Sources, load_valid};
 
 use crate::process::{Process, Start};
 
@@ -18,14 +21,16 @@ pub enum Binary {
     ReplayProcessor,
     /// Answers questions.
     Api,
+    /// Does all of that, and has the commands.
+    Gosight,
 }
 
-const PACKAGES: [&str; 4] =
-    ["gosight-ingestor", "gosight-event-processor", "gosight-replay-processor", "gosight-api"];
+const PACKAGES: [&str; 5] =
+    ["gosight-ingestor", "gosight-event-processor", "gosight-replay-processor", "gosight-api", "gosight"];
 
 fn path(binary: Binary) -> PathBuf {
     static PATHS: OnceLock<Vec<PathBuf>> = OnceLock::new();
-    PATHS.get_or_init(|| built(&PACKAGES))[binary as usize].clone()
+    PATHS.get_or_init(|| built(&PACKAGES, &["gosight/distributed"]))[binary as usize].clone()
 }
 
 /// Addresses of the servers that a set uses.
@@ -95,8 +100,23 @@ impl Set {
 
     /// Starts one process.
     pub fn start(&self, binary: Binary) -> Process {
-        let args = ["--http", "127.0.0.1:0"].map(str::to_owned).to_vec();
+        let serve: &[&str] = if binary == Binary::Gosight { &["serve", "--distributed"] } else { &[] };
+        let args = [serve, &["--http", "127.0.0.1:0"]].concat().into_iter().map(str::to_owned).collect();
         Process::start(Start { binary: path(binary), args, env: self.env.clone() })
+    }
+
+    /// `gosight` with these arguments.
+    pub fn gosight(&self, args: &[&str]) -> Command {
+        let mut command = Command::new(path(Binary::Gosight));
+        command.args(args).envs(&self.env);
+        command
+    }
+
+    /// The settings as the processes read them.
+    pub fn config(&self) -> Config {
+        let keys = |name: &str| name.starts_with("GOSIGHT_BOOTSTRAP_");
+        let env = self.env.clone().into_iter().filter(|(name, _)| !keys(name)).collect();
+        load_valid(&Sources { env, ..Sources::default() }, Config::validate).expect("valid settings")
     }
 
     /// A client of `process` with the key that may ask.

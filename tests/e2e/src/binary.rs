@@ -5,19 +5,22 @@ use std::sync::OnceLock;
 /// The binary `gosight`, built from the sources as they are, with the points at which tests can kill it.
 pub fn gosight() -> &'static PathBuf {
     static BINARY: OnceLock<PathBuf> = OnceLock::new();
-    BINARY.get_or_init(|| built(&["gosight"]).remove(0))
+    BINARY.get_or_init(|| built(&["gosight"], &[]).remove(0))
 }
 
-/// The binaries of `packages`, in the same order, built as [`gosight`] is.
+/// The binaries of `packages`, in the same order, built as [`gosight`] is, with these `features` beside.
 ///
 /// # Panics
 /// When they do not build.
-pub fn built(packages: &[&str]) -> Vec<PathBuf> {
+pub fn built(packages: &[&str], features: &[&str]) -> Vec<PathBuf> {
     let cargo = std::env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned());
     let mut command = Command::new(cargo);
     command.args(["build", "--quiet", "--message-format", "json-render-diagnostics"]);
     for package in packages {
         command.args(["--package", package, "--features", &format!("{package}/failpoints")]);
+    }
+    for feature in features {
+        command.args(["--features", feature]);
     }
     let built = command.current_dir(env!("CARGO_MANIFEST_DIR")).output().expect("cargo runs");
     assert!(built.status.success(), "{packages:?} do not build:\n{}", String::from_utf8_lossy(&built.stderr));

@@ -5,15 +5,12 @@ use std::process::ExitCode;
 
 use anyhow::{Context, anyhow, bail};
 use clap::{Args, Subcommand};
-use gosight_application::dead_letters::ReplayLetters;
 use gosight_application::ports::{DeadLetter, DeadLetters, LogPosition};
-use gosight_embedded::{DataDir, Embedded, EmbeddedDeadLetters};
 use serde_json::json;
 
 use gosight_runtime::terminal as output;
 
 use super::ConfigArgs;
-use crate::assembly;
 
 #[derive(Debug, Subcommand)]
 pub(super) enum DlqCommand {
@@ -29,8 +26,10 @@ pub(super) enum DlqCommand {
         #[arg(long)]
         record: bool,
     },
-    /// Put records back into their log; the server processes them when it starts. It must be stopped, because one process
-    /// at a time writes to the log.
+    /// Put records back into their log, to be processed once more.
+    ///
+    /// A server on a data directory must be stopped, because one process at a time writes to its log; it processes them
+    /// when it starts.
     Replay {
         #[command(flatten)]
         config: ConfigArgs,
@@ -88,12 +87,15 @@ impl DlqCommand {
     pub(super) async fn run(self) -> anyhow::Result<ExitCode> {
         match self {
             Self::List(ListArgs { config, after, limit }) => {
-                for letter in open(&config).await?.list(after.as_ref(), limit).await? {
+                for letter in
+                    config.storage(Vec::new())?.dead_letters().await?.list(after.as_ref(), limit).await?
+                {
                     output::line(summary(&letter))?;
                 }
             }
             Self::Show { config, place, record } => {
-                let letter = get(&open(&config).await?, &place.position).await?;
+                let letter =
+                    get(&*config.storage(Vec::new())?.dead_letters().await?, &place.position).await?;
                 if record {
                     output::bytes(&letter.record)?;
                 } else {
@@ -102,9 +104,9 @@ impl DlqCommand {
             }
             Self::Replay { config, positions, record } => replay(&config, &positions, record).await?,
             Self::Drop { config, positions } => {
-                let letters = open(&config).await?;
+                let letters = config.storage(Vec::new())?.dead_letters().await?;
                 for position in &positions {
-                    get(&letters, position).await?;
+                    get(&*letters, position).await?;
                     letters.remove(position).await?;
                     output::line(format!("dropped {position}"))?;
                 }
@@ -112,10 +114,6 @@ impl DlqCommand {
         }
         Ok(ExitCode::SUCCESS)
     }
-}
-
-async fn open(config: &ConfigArgs) -> anyhow::Result<EmbeddedDeadLetters> {
-    Ok(EmbeddedDeadLetters::open(&config.existing_data_dir()?).await?)
 }
 
 async fn get(letters: &dyn DeadLetters, position: &LogPosition) -> anyhow::Result<DeadLetter> {
@@ -135,23 +133,17 @@ async fn replay(
         Some(path) => Some(std::fs::read(path).with_context(|| path.display().to_string())?.into()),
         None => None,
     };
-    config.existing_data_dir()?;
-    let config = config.load(Vec::new())?;
-    let dir = DataDir::open(&config.data_dir)?;
-    let Embedded { log, store } =
-        Embedded::open(&dir, config.log.config(), config.store.config(&config), &assembly::processed_logs())
-            .await?;
-    let letters = ReplayLetters::new(store.clone(), log.clone());
+    let replay = config.storage(Vec::new())?.replay().await?;
     let mut result = Ok(());
     for position in positions {
-        result = letters.replay(position, repaired.clone()).await.with_context(|| position.to_string());
+        result =
+            replay.letters.replay(position, repaired.clone()).await.with_context(|| position.to_string());
         if result.is_err() {
             break;
         }
-        output::line(format!("put {position} back; it is processed when the server starts"))?;
+        output::line(format!("put {position} back; it is processed {}", replay.when()))?;
     }
-    store.close().await;
-    drop((letters, log));
+    replay.close().await?;
     result
 }
 

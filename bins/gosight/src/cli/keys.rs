@@ -3,16 +3,15 @@ use std::time::{Duration, SystemTime};
 
 use anyhow::{Context, bail};
 use clap::{Args, Subcommand};
-use gosight_application::ports::{Clock, KeyStore, SystemClock};
+use gosight_application::ports::{Clock, SystemClock};
 use gosight_domain::key::{ApiKey, Scope};
 use gosight_domain::project::Project;
 use gosight_domain::{ProjectId, Timestamp};
-use gosight_embedded::EmbeddedAccounts;
 use uuid::Uuid;
 
 use gosight_runtime::terminal as output;
 
-use super::{ConfigArgs, absolute, has_data};
+use super::ConfigArgs;
 use gosight_runtime::bootstrap::{api_key, random_key};
 
 #[derive(Debug, Subcommand)]
@@ -61,22 +60,17 @@ fn parse_scope(text: &str) -> Result<Scope, String> {
     Scope::from_name(text).ok_or_else(|| "must be ingest, read or admin".to_owned())
 }
 
-/// Opens the accounts that there are, beside a server that may be running.
-pub(super) async fn open_accounts(config: &ConfigArgs) -> anyhow::Result<EmbeddedAccounts> {
-    Ok(EmbeddedAccounts::open(&config.existing_data_dir()?).await?)
-}
-
 impl KeysCommand {
     pub(super) async fn run(self) -> anyhow::Result<ExitCode> {
         match self {
             Self::Create(args) => args.run().await?,
             Self::List { config, project } => {
                 let project = project.map(ProjectId::new).transpose().context("--project")?;
-                let keys = open_accounts(&config).await?.list_keys(project.as_ref()).await?;
+                let keys = config.storage(Vec::new())?.accounts().await?.list_keys(project.as_ref()).await?;
                 output::line(table(&keys, &SystemClock))?;
             }
             Self::Revoke { config, key_id } => {
-                if !open_accounts(&config).await?.revoke_key(key_id).await? {
+                if !config.storage(Vec::new())?.accounts().await?.revoke_key(key_id).await? {
                     bail!("there is no key {key_id}; see `gosight keys list`");
                 }
                 output::line(format!("revoked {key_id}"))?;
@@ -89,11 +83,9 @@ impl KeysCommand {
 impl CreateArgs {
     async fn run(self) -> anyhow::Result<()> {
         let project_id = ProjectId::new(self.project.as_str()).context("--project")?;
-        let dir = self.config.load(Vec::new())?.data_dir;
-        let is_new = !has_data(&dir);
-        let accounts = EmbeddedAccounts::open(&dir).await?;
-        if is_new {
-            output::note(format!("made a new data directory at {}", absolute(&dir).display()))?;
+        let (accounts, new_dir) = self.config.storage(Vec::new())?.new_accounts().await?;
+        if let Some(dir) = new_dir {
+            output::note(format!("made a new data directory at {}", dir.display()))?;
         }
         let now = SystemClock.now();
         let project = Project { project_id: project_id.clone(), name: self.project.clone(), created_at: now };

@@ -4,12 +4,10 @@ use std::process::ExitCode;
 
 use anyhow::{Context, anyhow};
 use clap::{Subcommand, ValueEnum};
-use gosight_application::ports::ProfileStore;
 use gosight_domain::profile::ProfileKind;
 use gosight_domain::{JsonObject, ProjectId};
 use serde::Deserialize;
 
-use super::keys::open_accounts;
 use gosight_runtime::terminal as output;
 
 use super::ConfigArgs;
@@ -65,7 +63,7 @@ impl ProfilesCommand {
             }
             None => read(std::io::stdin().lock()).context("standard input")?,
         };
-        let accounts = open_accounts(&config).await?;
+        let accounts = config.storage(Vec::new())?.accounts().await?;
         for part in profiles.chunks(AT_ONCE) {
             accounts.put(&project, kind, part).await?;
         }

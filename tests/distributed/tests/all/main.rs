@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod browser_sessions;
+mod commands;
 mod faults;
 mod kills;
 mod traffic;
