@@ -10,7 +10,7 @@ use bytesize::ByteSize;
 use serde::{Deserialize, Serialize};
 
 pub use security::{Protocol, SaslMechanism, Secret, SecurityConfig};
-pub use topics::{Cleanup, DEAD_LETTERS, RETRY, Topic, TopicConfig};
+pub use topics::{Cleanup, DEAD_LETTERS, Topic, TopicConfig};
 
 /// How to reach Kafka and how it is used. Durations are written as `10s`, sizes as `5MiB`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -5,8 +5,6 @@ use serde::{Deserialize, Serialize};
 
 use super::{ConfigError, KafkaConfig, check};
 
-/// The log of records that are to be tried again.
-pub const RETRY: &str = "gosight.events.retry";
 /// The log of records that were put aside.
 pub const DEAD_LETTERS: &str = "gosight.events.dlq";
 
@@ -83,9 +81,8 @@ const fn known(log: &'static str, partitions: u32, retention: Duration, cleanup:
 }
 
 /// The logs of gosight.
-pub(super) const KNOWN: [Known; 5] = [
+pub(super) const KNOWN: [Known; 4] = [
     known(logs::EVENTS, 20, WEEK, Cleanup::Delete),
-    known(RETRY, 10, WEEK, Cleanup::Delete),
     known(DEAD_LETTERS, 5, WEEK, Cleanup::Compact),
     known(logs::ERRORS, 5, WEEK.saturating_mul(2), Cleanup::Delete),
     known(logs::REPLAY, 20, WEEK, Cleanup::Delete),
@@ -166,7 +163,6 @@ mod tests {
             config.all_topics().into_iter().map(|topic| (topic.name, topic.partitions)).collect();
         let expected = [
             ("gosight.events.raw", 20),
-            ("gosight.events.retry", 10),
             ("gosight.events.dlq", 5),
             ("gosight.events.errors", 5),
             ("gosight.replay.chunks", 20),
@@ -184,7 +180,7 @@ mod tests {
         let events = config.topic(logs::EVENTS).unwrap();
         assert_eq!((events.partitions, events.retention), (20, Duration::from_hours(72)));
         assert_eq!(config.topic("mine").unwrap().name, "a-topic");
-        assert_eq!(config.all_topics().len(), 6);
+        assert_eq!(config.all_topics().len(), 5);
     }
 
     #[test]
