@@ -39,6 +39,7 @@ pub struct RedisDeduplicator {
 }
 
 static CLAIM: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("scripts/claim_events.lua")));
+static RELEASE: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("scripts/release_events.lua")));
 
 /// Hash tags that the marks are spread over.
 const BUCKETS: u8 = 16;
@@ -177,6 +178,20 @@ impl Deduplicator for RedisDeduplicator {
             None => opinion.verdict,
         };
         Ok(claims.iter().zip(opinions).zip(positions).map(verdict).collect())
+    }
+
+    async fn release(&self, claims: &[Claim]) -> Result<(), DeduplicatorError> {
+        let call = |part: Vec<usize>| {
+            let keys: Vec<Vec<u8>> = part.iter().map(|&n| self.mark_key(&claims[n])).collect();
+            let positions: Vec<String> = part.iter().map(|&n| claims[n].position.to_string()).collect();
+            script_call(&RELEASE, &keys, &positions)
+        };
+        let calls: Vec<Cmd> = parts(claims).into_iter().map(call).collect();
+        if !calls.is_empty() {
+            let timeout = self.redis.config().command_timeout;
+            let _: Vec<u64> = self.redis.run(Some(&RELEASE), calls, timeout).await?;
+        }
+        Ok(())
     }
 }
 

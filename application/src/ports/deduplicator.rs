@@ -42,8 +42,13 @@ pub enum ClaimVerdict {
 ///    not its own duplicate.
 /// 3. An event that is stored is a duplicate for every position but its own, also after a crash.
 /// 4. Projects do not see each other's events.
+/// 5. A claim that is released is as if it had never been, so that the event can be another record's. What is not the
+///    claim's own stays.
 #[async_trait]
 pub trait Deduplicator: fmt::Debug + Send + Sync {
     /// Claims events, and gives the verdicts in the same order.
     async fn claim(&self, claims: &[Claim]) -> Result<Vec<ClaimVerdict>, DeduplicatorError>;
+
+    /// Gives up claims of records that will not be stored.
+    async fn release(&self, claims: &[Claim]) -> Result<(), DeduplicatorError>;
 }

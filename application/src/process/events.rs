@@ -5,7 +5,7 @@ use async_trait::async_trait;
 use gosight_domain::aggregate::Aggregation;
 use gosight_domain::field::EventFields;
 use gosight_domain::ledger::{LedgerRow, Outcome};
-use gosight_domain::{Event, ProjectId, Session, SessionId};
+use gosight_domain::{Event, ProjectId, Session, SessionId, ViolationCode};
 
 use super::filter::{FilterSet, Verdict};
 use super::handler::{BatchHandler, HandlerError, Refusals};
@@ -34,6 +34,7 @@ pub struct EventHandler {
     ports: EventHandlerPorts,
     filters: Arc<FilterSet>,
     aggregations: Vec<Aggregation>,
+    max_record_bytes: usize,
 }
 
 /// A record on its way, with its fate once that is known.
@@ -49,19 +50,38 @@ enum Fate {
     Aside(Option<Box<Event>>, Arc<str>, String),
 }
 
+impl Fate {
+    fn too_large(bytes: usize, max: usize) -> Self {
+        let detail = format!("has {bytes} bytes, at most {max} are allowed");
+        Self::Aside(None, ViolationCode::TooLarge.as_str().into(), detail)
+    }
+}
+
 impl EventHandler {
     /// Handles events with these rules and aggregations.
     pub fn new(ports: EventHandlerPorts, filters: Arc<FilterSet>, aggregations: Vec<Aggregation>) -> Self {
-        Self { ports, filters, aggregations }
+        Self { ports, filters, aggregations, max_record_bytes: usize::MAX }
     }
 
-    fn decode(batch: &PolledBatch, refused: &Refusals) -> Vec<Item> {
-        let decode = |value: &[u8], offset: u64| match (decode_event(value), refused.get(&offset)) {
-            (event, Some(said)) => {
-                Fate::Aside(event.ok().map(Box::new), "store_refused".into(), said.clone())
+    /// Puts larger records aside: more than the door can have written came by another way, and would come out as large.
+    #[must_use]
+    pub fn with_max_record_bytes(mut self, max_record_bytes: usize) -> Self {
+        self.max_record_bytes = max_record_bytes;
+        self
+    }
+
+    fn decode(&self, batch: &PolledBatch, refused: &Refusals) -> Vec<Item> {
+        let decode = |value: &[u8], offset: u64| {
+            if value.len() > self.max_record_bytes {
+                return Fate::too_large(value.len(), self.max_record_bytes);
             }
-            (Ok(event), None) => Fate::Open(Box::new(event)),
-            (Err(error), None) => Fate::Aside(None, error.reason().into(), error.to_string()),
+            match (decode_event(value), refused.get(&offset)) {
+                (event, Some(said)) => {
+                    Fate::Aside(event.ok().map(Box::new), "store_refused".into(), said.clone())
+                }
+                (Ok(event), None) => Fate::Open(Box::new(event)),
+                (Err(error), None) => Fate::Aside(None, error.reason().into(), error.to_string()),
+            }
         };
         batch
             .records
@@ -70,20 +90,26 @@ impl EventHandler {
             .collect()
     }
 
+    /// Gives up what refused records have claimed: repaired, or once the cause is gone, their events come back as other
+    /// records.
+    async fn release_refused(&self, batch: &PolledBatch, items: &[Item]) -> Result<(), HandlerError> {
+        let refused = items.iter().filter_map(|item| match &item.fate {
+            Fate::Aside(Some(event), ..) => Some(claim(event, position(batch, item.offset))),
+            _ => None,
+        });
+        let refused: Vec<Claim> = refused.collect();
+        if refused.is_empty() {
+            return Ok(());
+        }
+        self.ports.deduplicator.release(&refused).await
+    }
+
     async fn deduplicate(&self, batch: &PolledBatch, items: &mut [Item]) -> Result<(), HandlerError> {
-        let claims: Vec<Claim> = items
-            .iter()
-            .filter_map(|item| match &item.fate {
-                Fate::Open(event) => Some(Claim {
-                    project_id: event.project_id.clone(),
-                    event_id: event.event_id,
-                    session_id: event.session_id.clone(),
-                    timestamp: event.timestamp,
-                    position: position(batch, item.offset),
-                }),
-                _ => None,
-            })
-            .collect();
+        let open = items.iter().filter_map(|item| match &item.fate {
+            Fate::Open(event) => Some(claim(event, position(batch, item.offset))),
+            _ => None,
+        });
+        let claims: Vec<Claim> = open.collect();
         let mut verdicts = self.ports.deduplicator.claim(&claims).await?.into_iter();
         for item in items.iter_mut().filter(|item| matches!(item.fate, Fate::Open(_))) {
             if verdicts.next() == Some(ClaimVerdict::Duplicate) {
@@ -164,6 +190,16 @@ impl Item {
     }
 }
 
+fn claim(event: &Event, position: LogPosition) -> Claim {
+    Claim {
+        project_id: event.project_id.clone(),
+        event_id: event.event_id,
+        session_id: event.session_id.clone(),
+        timestamp: event.timestamp,
+        position,
+    }
+}
+
 fn position(batch: &PolledBatch, offset: u64) -> LogPosition {
     LogPosition { log: batch.span.log.clone(), partition: batch.span.partition, offset }
 }
@@ -199,7 +235,8 @@ impl Folds {
 #[async_trait]
 impl BatchHandler for EventHandler {
     async fn handle(&self, batch: &PolledBatch, refused: &Refusals) -> Result<ProcessedBatch, HandlerError> {
-        let mut items = Self::decode(batch, refused);
+        let mut items = self.decode(batch, refused);
+        self.release_refused(batch, &items).await?;
         self.deduplicate(batch, &mut items).await?;
         if let Some(profiles) = &self.ports.profiles {
             let events = items.iter_mut().filter_map(|item| match &mut item.fate {

@@ -156,6 +156,20 @@ async fn a_record_that_is_no_event_is_put_aside_as_it_is_and_its_neighbours_are_
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_record_larger_than_any_of_the_door_is_put_aside() {
+    let bench = Bench::new(1);
+    let large =
+        Event { payload: object(&json!({"text": "x".repeat(2_000)}).to_string()), ..event(2, "custom", 0) };
+    bench.append(&[click(1, 0), large, click(3, 0)]).await;
+    bench.drain(with_handler(&bench, bench.handler().with_max_record_bytes(2_000))).await;
+
+    assert_eq!(bench.stored(), [1, 3]);
+    let letters = bench.dead_letters().await;
+    assert_eq!((letters.len(), letters[0].position.offset, &*letters[0].reason), (1, 1, "too_large"));
+    assert!(letters[0].detail.contains("at most 2000"), "{}", letters[0].detail);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_blocked_event_is_in_the_ledger_and_nowhere_else() {
     let bench = Bench::new(1);
     let rules: Vec<FilterRuleConfig> = serde_json::from_value(json!([

@@ -143,6 +143,13 @@ async fn rows_that_the_store_names_are_put_aside_and_their_neighbours_are_stored
     let total = bench.total().await;
     assert_eq!((total.polled, total.stored), (4, 2));
     assert_eq!(total.dead_lettered, [("store_refused".into(), 2)].into());
+
+    // Repaired, they come back as other records, and are no duplicates of what was put aside.
+    bench.append(&[click(1, 0), click(3, 0), click(3, 0)]).await;
+    bench.drain(bench.consumer()).await;
+    assert_eq!(bench.stored(), [0, 1, 2, 3]);
+    let total = bench.total().await;
+    assert_eq!((total.polled, total.stored, total.duplicate), (7, 4, 1));
 }
 
 #[tokio::test(start_paused = true)]

@@ -196,7 +196,7 @@ async fn process(
         clock: parts.clock.clone(),
         telemetry: parts.telemetry.clone(),
     };
-    let (consumers, processor) = consumers(&config.process, &ports)?;
+    let (consumers, processor) = consumers(&config.process, &config.events, &ports)?;
     for status in &processor.status {
         parts.health.push(status.clone());
     }

@@ -94,7 +94,7 @@ pub(crate) async fn assemble(
         clock: clock.clone(),
         telemetry: telemetry.clone(),
     };
-    let (consumers, processor) = consumers(&config.process, &ports)?;
+    let (consumers, processor) = consumers(&config.process, &config.events, &ports)?;
     let mut health: Vec<Arc<dyn HealthCheck>> = vec![log.clone(), store.clone(), enricher.clone()];
     for status in &processor.status {
         health.push(status.clone());

@@ -9,7 +9,7 @@ use gosight_application::process::{
 use gosight_application::{Telemetry, logs};
 use gosight_http::ProcessorInfo;
 
-use crate::settings::{InvalidSetting, ProcessSettings};
+use crate::settings::{EventSettings, InvalidSetting, ProcessSettings};
 
 /// Consumer group of those who process events.
 pub const EVENT_PROCESSOR: &str = "gosight-event-processor";
@@ -36,6 +36,7 @@ pub struct ProcessingPorts {
 /// [`InvalidSetting`] for a filter rule or an aggregation that is none.
 pub fn consumers(
     process: &ProcessSettings,
+    events: &EventSettings,
     ports: &ProcessingPorts,
 ) -> Result<(Vec<LogConsumer>, ProcessorInfo), InvalidSetting> {
     let ProcessingPorts { sources, store, deduplicator, replays, profiles, clock, telemetry } = ports;
@@ -49,7 +50,9 @@ pub fn consumers(
     let aggregations = process.aggregations()?;
     let windows = aggregations.iter().map(|aggregation| (aggregation.name.clone(), aggregation.window_ms));
     let windows = Arc::new(windows.collect());
-    let events = Arc::new(EventHandler::new(handler_ports, filters.clone(), aggregations));
+    let events = EventHandler::new(handler_ports, filters.clone(), aggregations)
+        .with_max_record_bytes(events.max_record_bytes());
+    let events = Arc::new(events);
     let replay = Arc::new(ReplayHandler::new(replays.clone(), clock.clone()));
     let consumer = |source: &Arc<dyn EventSource>| {
         let is_replay = &**source.log() == logs::REPLAY;

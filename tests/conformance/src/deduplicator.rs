@@ -16,6 +16,7 @@ suite! { $ deduplicator_suite, deduplicator:
     a_redelivered_record_is_not_its_own_duplicate
     projects_do_not_see_each_other
     many_claimants_are_one_winner
+    what_is_released_can_be_claimed_by_another
 }
 
 /// A deduplicator.
@@ -77,4 +78,17 @@ pub async fn many_claimants_are_one_winner(fixture: DeduplicatorFixture) {
         granted += usize::from(claimant.await.expect("joined") == [NEW]);
     }
     assert_eq!(granted, 1);
+}
+
+pub async fn what_is_released_can_be_claimed_by_another(fixture: DeduplicatorFixture) {
+    assert_eq!(verdicts(&fixture, &[claim(1, 0, 0), claim(2, 0, 1)]).await, [NEW, NEW]);
+    // One of them is not its own, and one was never claimed.
+    let released = [claim(1, 0, 0), claim(2, 1, 7), claim(3, 0, 2)];
+    fixture.deduplicator.release(&released).await.expect("released");
+    fixture.deduplicator.release(&[]).await.expect("released");
+    assert_eq!(
+        verdicts(&fixture, &[claim(1, 1, 5), claim(2, 1, 6), claim(3, 1, 7)]).await,
+        [NEW, DUPLICATE, NEW]
+    );
+    assert_eq!(verdicts(&fixture, &[claim(1, 0, 0)]).await, [DUPLICATE]);
 }

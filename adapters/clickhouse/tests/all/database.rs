@@ -83,4 +83,8 @@ impl Deduplicator for Forgetful {
         };
         Ok(claims.iter().zip(marked).zip(stored).map(verdict).collect())
     }
+
+    async fn release(&self, claims: &[Claim]) -> Result<(), DeduplicatorError> {
+        self.marks.release(claims).await
+    }
 }

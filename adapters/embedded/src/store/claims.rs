@@ -57,7 +57,11 @@ impl State {
         true
     }
 
+    /// Gives up the claim of `name`, if it is that position's.
     fn release_one(&mut self, name: &Name, position: &LogPosition) {
+        if self.owners.get(name) != Some(position) {
+            return;
+        }
         self.owners.remove(name);
         let partition = (position.log.clone(), position.partition);
         if let Some(claims) = self.by_position.get_mut(&partition) {
@@ -102,5 +106,13 @@ impl Deduplicator for EmbeddedStore {
             });
         }
         Ok(verdicts)
+    }
+
+    async fn release(&self, claims: &[Claim]) -> Result<(), DeduplicatorError> {
+        let mut state = self.claims.lock();
+        for claim in claims {
+            state.release_one(&(claim.project_id.clone(), claim.event_id), &claim.position);
+        }
+        Ok(())
     }
 }

@@ -70,4 +70,15 @@ impl Deduplicator for MemoryStore {
         };
         Ok(claims.iter().map(verdict).collect())
     }
+
+    async fn release(&self, claims: &[Claim]) -> Result<(), DeduplicatorError> {
+        let mut state = self.lock();
+        for claim in claims {
+            let key = (claim.project_id.clone(), claim.event_id);
+            if state.claims.get(&key) == Some(&claim.position) {
+                state.claims.remove(&key);
+            }
+        }
+        Ok(())
+    }
 }

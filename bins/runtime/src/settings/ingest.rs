@@ -92,6 +92,14 @@ impl EventSettings {
         Ok(())
     }
 
+    /// No event that the door takes becomes a larger record: a text is written with up to six bytes for one, a path stands in its
+    /// address too, and the server's own fields are small.
+    pub fn max_record_bytes(&self) -> usize {
+        const GROWTH: usize = 16;
+        const OWN_FIELDS: usize = 1024 * 1024;
+        bytes(self.max_bytes).saturating_mul(GROWTH).saturating_add(OWN_FIELDS)
+    }
+
     /// When a timestamp is believed.
     pub fn time_policy(&self) -> TimePolicy {
         let millis = |time: Duration| i64::try_from(time.as_millis()).unwrap_or(i64::MAX);
