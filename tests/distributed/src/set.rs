@@ -7,6 +7,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use gosight_distributed::Config;
 use gosight_e2e::{ADMIN_KEY, Api, INGEST_KEY, READ_KEY, built};
 use gosight_runtime::config::{Sources, load_valid};
+use serde_json::{Map, Value, json};
 
 use crate::process::{Process, Start};
 
@@ -59,6 +60,25 @@ impl Servers {
 #[derive(Debug, Clone)]
 pub struct Set {
     env: BTreeMap<String, String>,
+    /// Where the store answers questions of the test's own.
+    store: Api,
+    database: String,
+}
+
+/// Partitions of each log.
+const PARTITIONS: [(&str, u32); 4] = [
+    ("gosight.events.raw", 6),
+    ("gosight.events.dlq", 1),
+    ("gosight.events.errors", 1),
+    ("gosight.replay.chunks", 3),
+];
+
+/// The topics of the set called `name`, as a setting.
+fn topics(name: &str) -> Value {
+    let topic = |(log, partitions): (&str, u32)| {
+        (log.to_owned(), json!({"name": format!("{name}.{log}"), "partitions": partitions}))
+    };
+    Value::Object(PARTITIONS.map(topic).into_iter().collect::<Map<String, Value>>())
 }
 
 impl Set {
@@ -66,20 +86,12 @@ impl Set {
     pub fn new(servers: &Servers) -> Self {
         let since = SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970");
         let name = format!("t{}_{}", since.as_nanos(), std::process::id());
-        let topics = [
-            ("gosight.events.raw", 6),
-            ("gosight.events.retry", 1),
-            ("gosight.events.dlq", 1),
-            ("gosight.events.errors", 1),
-            ("gosight.replay.chunks", 3),
-        ];
-        let topics = topics
-            .map(|(log, partitions)| format!("{log}: {{name: {name}.{log}, partitions: {partitions}}}"));
+        let brokers: Vec<&str> = servers.kafka.split(',').collect();
         let mut env = BTreeMap::new();
         let mut set = |key: &str, value: String| drop(env.insert(format!("GOSIGHT_{key}"), value));
-        set("KAFKA_BROKERS", format!("[\"{}\"]", servers.kafka));
-        set("KAFKA_TOPICS", format!("{{{}}}", topics.join(", ")));
-        set("KAFKA_REPLICATION_FACTOR", "1".into());
+        set("KAFKA_BROKERS", json!(brokers).to_string());
+        set("KAFKA_TOPICS", topics(&name).to_string());
+        set("KAFKA_REPLICATION_FACTOR", brokers.len().to_string());
         set("CLICKHOUSE_URL", servers.clickhouse.clone());
         set("CLICKHOUSE_DATABASE", name.clone());
         set("REDIS_URL", servers.redis.clone());
@@ -88,7 +100,7 @@ impl Set {
         set("BOOTSTRAP_INGEST_KEY", INGEST_KEY.into());
         set("BOOTSTRAP_READ_KEY", READ_KEY.into());
         set("BOOTSTRAP_ADMIN_KEY", ADMIN_KEY.into());
-        Self { env }
+        Self { env, store: Api::new(&servers.clickhouse, None), database: name }
     }
 
     /// With a setting, by the name of its variable without `GOSIGHT_`.
@@ -117,6 +129,13 @@ impl Set {
         let keys = |name: &str| name.starts_with("GOSIGHT_BOOTSTRAP_");
         let env = self.env.clone().into_iter().filter(|(name, _)| !keys(name)).collect();
         load_valid(&Sources { env, ..Sources::default() }, Config::validate).expect("valid settings")
+    }
+
+    /// What the store itself says to `query`, without the new line at its end.
+    pub async fn ask_store(&self, query: &str) -> String {
+        let answer = self.store.post(&format!("/?database={}", self.database), query.to_owned()).await;
+        assert!(answer.status.is_success(), "{query}: {}", answer.text);
+        answer.text.trim_end().to_owned()
     }
 
     /// A client of `process` with the key that may ask.

@@ -6,4 +6,5 @@ mod browser_sessions;
 mod commands;
 mod faults;
 mod kills;
+mod poison;
 mod traffic;
