@@ -76,7 +76,7 @@ impl Config {
 mod tests {
     use std::path::Path;
 
-    use gosight_runtime::config::{Sources, load};
+    use gosight_runtime::config::{Sources, load, load_valid};
 
     use super::*;
 
@@ -88,6 +88,30 @@ mod tests {
             let config = load::<Config>(&sources).unwrap_or_else(|error| panic!("{name}: {error}")).config;
             config.validate().unwrap();
             assert_eq!(config, Config::default(), "{name} shows the defaults as they are");
+        }
+    }
+
+    #[test]
+    fn the_containers_have_valid_settings_and_reach_their_servers() {
+        let read = |name: &str| -> serde_json::Value {
+            let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").join(name);
+            serde_saphyr::from_str(&std::fs::read_to_string(file).unwrap()).unwrap()
+        };
+        let (ours, servers) = (read("deploy/compose.yaml"), read("compose.yaml"));
+        for name in ["ingestor", "event-processor", "replay-processor", "api"] {
+            let service = &ours["services"][name];
+            assert_eq!(service["build"]["target"], name);
+            let env = service["environment"].as_object().unwrap();
+            let env = env.iter().map(|(name, value)| (name.clone(), value.as_str().unwrap().to_owned()));
+            let sources = Sources { env: env.collect(), ..Sources::default() };
+            let config = load_valid(&sources, Config::validate).unwrap();
+            let (redis, postgres) = (config.redis.url.reveal(), config.postgres.url.reveal());
+            let addresses = [&config.kafka.brokers[0], &config.clickhouse.url, redis, postgres];
+            for (server, address) in ["kafka", "clickhouse", "redis", "postgres"].iter().zip(addresses) {
+                assert!(servers["services"][server].is_object());
+                assert!(address.contains(&format!("{server}:")), "{address}");
+                assert_eq!(service["depends_on"][server]["condition"], "service_healthy");
+            }
         }
     }
 

@@ -18,7 +18,10 @@ pub struct LogsConfig {
 
 impl Default for LogsConfig {
     fn default() -> Self {
-        Self { format: LogFormat::Text, filter: "info,fjall=warn,lsm_tree=warn".to_owned() }
+        Self {
+            format: LogFormat::Text,
+            filter: "info,fjall=warn,lsm_tree=warn,sqlx::postgres::notice=warn".to_owned(),
+        }
     }
 }
 
