@@ -105,8 +105,9 @@ mod tests {
             let env = env.iter().map(|(name, value)| (name.clone(), value.as_str().unwrap().to_owned()));
             let sources = Sources { env: env.collect(), ..Sources::default() };
             let config = load_valid(&sources, Config::validate).unwrap();
-            let (redis, postgres) = (config.redis.url.reveal(), config.postgres.url.reveal());
-            let addresses = [&config.kafka.brokers[0], &config.clickhouse.url, redis, postgres];
+            let postgres = config.postgres.url.to_string();
+            let redis = config.redis.url.reveal();
+            let addresses = [&config.kafka.brokers[0], &config.clickhouse.url, redis, &postgres];
             for (server, address) in ["kafka", "clickhouse", "redis", "postgres"].iter().zip(addresses) {
                 assert!(servers["services"][server].is_object());
                 assert!(address.contains(&format!("{server}:")), "{address}");
