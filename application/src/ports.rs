@@ -19,6 +19,7 @@ mod profile_store;
 mod rate_limiter;
 mod record_log;
 mod replay_archive;
+mod replay_catalogue;
 mod replay_store;
 mod session_cache;
 mod session_store;
@@ -47,6 +48,9 @@ pub use profile_store::{ProfileStore, ProfileStoreError};
 pub use rate_limiter::{RateDecision, RateLimiter, RateLimiterError, RateLimits};
 pub use record_log::{LogError, Record, RecordLog, RefusedRecord, RefusedRecords};
 pub use replay_archive::{ObjectEntry, ObjectStat, ReplayArchive, ReplayArchiveError};
+pub use replay_catalogue::{
+    CatalogueEntry, CatalogueQuery, Lease, Quarantine, ReplayCatalogue, ReplayCatalogueError,
+};
 pub use replay_store::{ChunkId, PutVerdict, ReplayStore, ReplayStoreError};
 pub use session_cache::{SessionCache, SessionCacheError};
 pub use session_store::{SessionStore, SessionStoreError};

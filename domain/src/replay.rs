@@ -1,5 +1,7 @@
 //! Session replay: rrweb events in chunks.
 
+mod archived;
+
 use std::borrow::Cow;
 use std::fmt;
 
@@ -12,6 +14,8 @@ use crate::json::Object;
 use crate::text::{ProjectId, SessionId};
 use crate::time::{TimePolicy, Timestamp};
 use crate::violation::{Violation, ViolationCode};
+
+pub use archived::{ArchivedReplay, ReplaySession, Run, Segment, missing_indexes};
 
 /// The rrweb event type of a full snapshot, from which a player can start
 /// (`EventType.FullSnapshot` of rrweb's `packages/types`).

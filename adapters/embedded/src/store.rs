@@ -7,6 +7,7 @@ mod accounts;
 mod aggregates;
 mod apply;
 mod batch;
+mod catalogue;
 mod claims;
 mod codec;
 mod database;

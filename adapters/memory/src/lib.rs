@@ -29,6 +29,7 @@ mod log;
 mod profiles;
 mod rate_limiter;
 mod replay_archive;
+mod replay_catalogue;
 mod session_cache;
 mod store;
 
@@ -39,6 +40,7 @@ pub use log::MemoryLog;
 pub use profiles::MemoryProfiles;
 pub use rate_limiter::MemoryRateLimiter;
 pub use replay_archive::MemoryReplayArchive;
+pub use replay_catalogue::MemoryReplayCatalogue;
 pub use session_cache::MemorySessionCache;
 pub use store::MemoryStore;
 

@@ -23,13 +23,14 @@ use gosight_conformance::profile_store::ProfileStoreFixture;
 use gosight_conformance::rate_limiter::RateLimiterFixture;
 use gosight_conformance::record_log::LogFixture;
 use gosight_conformance::replay_archive::ReplayArchiveFixture;
+use gosight_conformance::replay_catalogue::ReplayCatalogueFixture;
 use gosight_conformance::replay_store::ReplayStoreFixture;
 use gosight_conformance::session_cache::SessionCacheFixture;
 use gosight_conformance::session_store::SessionStoreFixture;
 use gosight_domain::Event;
 use gosight_memory::{
     ManualClock, MemoryDeadLetters, MemoryKeys, MemoryLog, MemoryProfiles, MemoryRateLimiter,
-    MemoryReplayArchive, MemorySessionCache, MemoryStore,
+    MemoryReplayArchive, MemoryReplayCatalogue, MemorySessionCache, MemoryStore,
 };
 
 mod record_log {
@@ -55,6 +56,9 @@ mod session_store {
 }
 mod session_cache {
     gosight_conformance::session_cache_suite!(super::session_cache);
+}
+mod replay_catalogue {
+    gosight_conformance::replay_catalogue_suite!(super::catalogue);
 }
 mod replay_archive {
     gosight_conformance::replay_archive_suite!(super::archive);
@@ -163,6 +167,10 @@ async fn archive() -> ReplayArchiveFixture {
 
 async fn replays() -> ReplayStoreFixture {
     ReplayStoreFixture { replays: Arc::new(MemoryStore::default()), keep: Box::new(()) }
+}
+
+async fn catalogue() -> ReplayCatalogueFixture {
+    ReplayCatalogueFixture { catalogue: Arc::new(MemoryReplayCatalogue::default()), keep: Box::new(()) }
 }
 
 async fn aggregates() -> AggregateStoreFixture {

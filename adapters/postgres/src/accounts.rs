@@ -1,3 +1,4 @@
+mod catalogue;
 mod keys;
 mod profiles;
 
@@ -10,7 +11,7 @@ use sqlx::{Connection, Executor};
 
 use crate::{ADAPTER, PostgresConfig, error, migrations};
 
-/// Projects, keys and profiles. Clones share their connections.
+/// Projects, keys, profiles, and which replays are archived. Clones share their connections.
 #[derive(Debug, Clone)]
 pub struct PostgresAccounts {
     pool: PgPool,

@@ -1,8 +1,8 @@
 use std::fmt;
 
 use async_trait::async_trait;
-use gosight_domain::replay::{ContentHash, ReplayChunk};
-use gosight_domain::{ProjectId, SessionId};
+use gosight_domain::replay::{ContentHash, ReplayChunk, ReplaySession};
+use gosight_domain::{ProjectId, SessionId, Timestamp};
 
 use super::PortError;
 
@@ -49,7 +49,9 @@ impl ChunkId {
 ///    `Conflict` and changes nothing.
 /// 2. `headers` gives the chunks of a session in order of their index, without data.
 /// 3. `data` gives the bytes that were put.
-/// 4. `delete` removes all chunks of a session and says how many; of an unknown session none.
+/// 4. `delete` removes these chunks and says how many were there.
+/// 5. `idle` gives the sessions that have chunks, all of them received before a time, in order of project and session
+///    by their bytes.
 #[async_trait]
 pub trait ReplayStore: fmt::Debug + Send + Sync {
     /// Stores `chunks`, and gives the verdicts in the same order.
@@ -59,15 +61,19 @@ pub trait ReplayStore: fmt::Debug + Send + Sync {
     async fn contents(&self, chunks: &[ChunkId]) -> Result<Vec<Option<ContentHash>>, ReplayStoreError>;
 
     /// The chunks of a session, without data.
-    async fn headers(
-        &self,
-        project_id: &ProjectId,
-        session_id: &SessionId,
-    ) -> Result<Vec<ReplayChunk>, ReplayStoreError>;
+    async fn headers(&self, session: &ReplaySession) -> Result<Vec<ReplayChunk>, ReplayStoreError>;
 
     /// The data of one chunk.
     async fn data(&self, chunk: &ChunkId) -> Result<Option<Vec<u8>>, ReplayStoreError>;
 
-    /// Removes a session's chunks.
-    async fn delete(&self, project_id: &ProjectId, session_id: &SessionId) -> Result<u64, ReplayStoreError>;
+    /// Removes chunks, all of one session.
+    async fn delete(&self, session: &ReplaySession, chunk_indexes: &[u16]) -> Result<u64, ReplayStoreError>;
+
+    /// Up to `limit` sessions after the session `after`, whose last chunk was received before `before`.
+    async fn idle(
+        &self,
+        before: Timestamp,
+        after: Option<ReplaySession>,
+        limit: usize,
+    ) -> Result<Vec<ReplaySession>, ReplayStoreError>;
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use flate2::read::MultiGzDecoder;
 use gosight_domain::key::{Read, Scoped};
-use gosight_domain::replay::ReplayChunk;
+use gosight_domain::replay::{ReplayChunk, ReplaySession};
 use gosight_domain::time::epoch_millis;
 use gosight_domain::{ProjectId, SessionId, Timestamp};
 use serde::Deserialize;
@@ -159,7 +159,11 @@ impl Query {
         scope: &Scoped<Read>,
         session_id: &SessionId,
     ) -> Result<Option<ReplayManifest>, QueryError> {
-        let chunks = self.ports.replays.headers(scope.project_id(), session_id).await?;
+        let chunks = {
+            let session =
+                ReplaySession { project_id: scope.project_id().clone(), session_id: session_id.clone() };
+            self.ports.replays.headers(&session).await?
+        };
         Ok((!chunks.is_empty()).then_some(ReplayManifest { chunks }))
     }
 

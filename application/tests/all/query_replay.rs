@@ -10,9 +10,9 @@ use flate2::write::GzEncoder;
 use gosight_application::ports::{ChunkId, PutVerdict, QueryError, ReplayStore, ReplayStoreError};
 use gosight_application::query::{Query, QueryPorts, ReplayEvents, ReplayReadError, TimeRange};
 use gosight_conformance::factory::{NOON, project, session_id};
+use gosight_domain::Timestamp;
 use gosight_domain::key::{Read, Scoped};
-use gosight_domain::replay::{ContentHash, ReplayChunk};
-use gosight_domain::{ProjectId, SessionId, Timestamp};
+use gosight_domain::replay::{ContentHash, ReplayChunk, ReplaySession};
 use gosight_memory::MemoryStore;
 
 /// A replay store that tells which chunks were read, and can lose the data of one.
@@ -34,12 +34,8 @@ impl ReplayStore for Replays {
         self.store.contents(chunks).await
     }
 
-    async fn headers(
-        &self,
-        project_id: &ProjectId,
-        session_id: &SessionId,
-    ) -> Result<Vec<ReplayChunk>, ReplayStoreError> {
-        self.store.headers(project_id, session_id).await
+    async fn headers(&self, session: &ReplaySession) -> Result<Vec<ReplayChunk>, ReplayStoreError> {
+        self.store.headers(session).await
     }
 
     async fn data(&self, chunk: &ChunkId) -> Result<Option<Vec<u8>>, ReplayStoreError> {
@@ -51,8 +47,17 @@ impl ReplayStore for Replays {
         }
     }
 
-    async fn delete(&self, project_id: &ProjectId, session_id: &SessionId) -> Result<u64, ReplayStoreError> {
-        self.store.delete(project_id, session_id).await
+    async fn delete(&self, session: &ReplaySession, indexes: &[u16]) -> Result<u64, ReplayStoreError> {
+        self.store.delete(session, indexes).await
+    }
+
+    async fn idle(
+        &self,
+        before: Timestamp,
+        after: Option<ReplaySession>,
+        limit: usize,
+    ) -> Result<Vec<ReplaySession>, ReplayStoreError> {
+        self.store.idle(before, after, limit).await
     }
 }
 

@@ -11,10 +11,10 @@ use gosight_application::ports::{
     ReplayStoreError,
 };
 use gosight_application::process::{BatchHandler, LogConsumer, Refusals, ReplayHandler};
-use gosight_conformance::factory::{bytes, chunk, project, session_id};
+use gosight_conformance::factory::{bytes, chunk, project, replay_session};
+use gosight_domain::Timestamp;
 use gosight_domain::ledger::BatchSpan;
-use gosight_domain::replay::{ContentHash, ReplayChunk};
-use gosight_domain::{ProjectId, SessionId};
+use gosight_domain::replay::{ContentHash, ReplayChunk, ReplaySession};
 use mockall::mock;
 
 use crate::support::{Bench, GROUP, Running, until};
@@ -27,17 +27,15 @@ mock! {
     impl ReplayStore for Replays {
         async fn put(&self, chunks: &[ReplayChunk]) -> Result<Vec<PutVerdict>, ReplayStoreError>;
         async fn contents(&self, chunks: &[ChunkId]) -> Result<Vec<Option<ContentHash>>, ReplayStoreError>;
-        async fn headers(
-            &self,
-            project_id: &ProjectId,
-            session_id: &SessionId,
-        ) -> Result<Vec<ReplayChunk>, ReplayStoreError>;
+        async fn headers(&self, session: &ReplaySession) -> Result<Vec<ReplayChunk>, ReplayStoreError>;
         async fn data(&self, chunk: &ChunkId) -> Result<Option<Vec<u8>>, ReplayStoreError>;
-        async fn delete(
+        async fn delete(&self, session: &ReplaySession, indexes: &[u16]) -> Result<u64, ReplayStoreError>;
+        async fn idle(
             &self,
-            project_id: &ProjectId,
-            session_id: &SessionId,
-        ) -> Result<u64, ReplayStoreError>;
+            before: Timestamp,
+            after: Option<ReplaySession>,
+            limit: usize,
+        ) -> Result<Vec<ReplaySession>, ReplayStoreError>;
     }
 }
 
@@ -79,7 +77,7 @@ async fn chunks_keep_the_order_of_the_log_and_are_listed_by_their_index() {
     let processed = store(&bench, 0, &chunks).await;
     assert_eq!(processed.replay_chunks, chunks);
     assert_eq!(processed.ledger.total().stored, 4);
-    let headers = bench.store.headers(&project("p"), &session_id("s")).await.unwrap();
+    let headers = bench.store.headers(&replay_session("p", "s")).await.unwrap();
     assert_eq!(headers.iter().map(|header| header.chunk_index).collect::<Vec<_>>(), [0, 1, 2]);
 }
 

@@ -7,7 +7,7 @@ use gosight_application::codec::encode_event;
 use gosight_application::ports::{PolledBatch, PolledRecord, ProcessedBatch, StoredEvent};
 use gosight_domain::aggregate::{AggregateKey, AggregateValue};
 use gosight_domain::ledger::{BatchSpan, LedgerRow, Outcome};
-use gosight_domain::replay::{ContentHash, ReplayChunk};
+use gosight_domain::replay::{ContentHash, ReplayChunk, ReplaySession};
 use gosight_domain::{
     Channel, Device, Event, EventId, EventName, Geo, JsonObject, Page, ProjectId, Session, SessionId,
     Timestamp, UserId,
@@ -132,6 +132,11 @@ pub fn aggregate_key(aggregation: &str, key: &str) -> AggregateKey {
         key: key.into(),
         window_start: NOON,
     }
+}
+
+/// The session called `name` of `project_name`, as one that has a replay.
+pub fn replay_session(project_name: &str, name: &str) -> ReplaySession {
+    ReplaySession { project_id: project(project_name), session_id: session_id(name) }
 }
 
 /// A replay chunk of project `p`; `content` stands for its data.

@@ -27,6 +27,7 @@ pub mod profile_store;
 pub mod rate_limiter;
 pub mod record_log;
 pub mod replay_archive;
+pub mod replay_catalogue;
 pub mod replay_store;
 pub mod session_cache;
 pub mod session_store;

@@ -3,11 +3,11 @@
 use std::sync::Arc;
 
 use gosight_application::ports::{ChunkId, PutVerdict, ReplayStore};
-use gosight_domain::replay::{ContentHash, ReplayChunk};
+use gosight_domain::replay::{ContentHash, ReplayChunk, ReplaySession};
 
 use crate::{
     Keep,
-    factory::{chunk, project, session_id},
+    factory::{NOON, chunk, project, replay_session},
     suite,
 };
 
@@ -17,7 +17,8 @@ suite! { $ replay_store_suite, replay_store:
     other_content_is_a_conflict_and_changes_nothing
     headers_come_in_order_without_data
     contents_are_told_in_the_order_asked
-    deleting_takes_one_session_of_one_project
+    deleting_takes_some_chunks_of_one_session
+    idle_sessions_are_those_whose_last_chunk_is_old
 }
 
 /// A replay store.
@@ -33,7 +34,7 @@ async fn put(fixture: &ReplayStoreFixture, chunks: &[ReplayChunk]) -> Vec<PutVer
 }
 
 async fn headers(fixture: &ReplayStoreFixture, session: &str) -> Vec<ReplayChunk> {
-    fixture.replays.headers(&project("p"), &session_id(session)).await.expect("read")
+    fixture.replays.headers(&replay_session("p", session)).await.expect("read")
 }
 
 async fn data(fixture: &ReplayStoreFixture, chunk: &ReplayChunk) -> Option<Vec<u8>> {
@@ -77,13 +78,44 @@ pub async fn contents_are_told_in_the_order_asked(fixture: ReplayStoreFixture) {
     assert_eq!(contents, [Some(ContentHash::of(b"b")), None, Some(ContentHash::of(b"a"))]);
 }
 
-pub async fn deleting_takes_one_session_of_one_project(fixture: ReplayStoreFixture) {
+pub async fn deleting_takes_some_chunks_of_one_session(fixture: ReplayStoreFixture) {
     let theirs = ReplayChunk { project_id: project("q"), ..chunk("s", 0, "x") };
-    put(&fixture, &[chunk("s", 0, "x"), chunk("s", 1, "x"), chunk("t", 0, "x"), theirs.clone()]).await;
-    let delete = async || fixture.replays.delete(&project("p"), &session_id("s")).await.expect("deleted");
+    let mine = [chunk("s", 0, "x"), chunk("s", 1, "x"), chunk("s", 2, "x"), chunk("t", 0, "x")];
+    put(&fixture, &mine).await;
+    put(&fixture, std::slice::from_ref(&theirs)).await;
+    let delete =
+        async || fixture.replays.delete(&replay_session("p", "s"), &[0, 2, 9]).await.expect("deleted");
     assert_eq!(delete().await, 2);
     assert_eq!(delete().await, 0);
-    assert_eq!(headers(&fixture, "s").await, []);
+    let left: Vec<u16> = headers(&fixture, "s").await.iter().map(|chunk| chunk.chunk_index).collect();
+    assert_eq!(left, [1]);
     assert_eq!(headers(&fixture, "t").await.len(), 1);
     assert!(data(&fixture, &theirs).await.is_some());
+    // What was deleted can come again, with other content.
+    assert_eq!(put(&fixture, &[chunk("s", 0, "new")]).await, [PutVerdict::Stored]);
+    assert_eq!(data(&fixture, &mine[0]).await, Some(b"new".to_vec()));
+}
+
+pub async fn idle_sessions_are_those_whose_last_chunk_is_old(fixture: ReplayStoreFixture) {
+    let at = |project_name: &str, name: &str, index: u16, received_ms: i64| ReplayChunk {
+        project_id: project(project_name),
+        received_at: NOON.plus_millis(received_ms),
+        ..chunk(name, index, "x")
+    };
+    put(&fixture, &[at("p", "b", 0, 0), at("p", "b", 1, 50), at("p", "a", 0, 10), at("q", "a", 0, 20)]).await;
+    put(&fixture, &[at("p", "busy", 0, 0), at("p", "busy", 1, 100), at("o", "z", 0, 99)]).await;
+    let idle = async |after: Option<ReplaySession>, limit: usize| {
+        fixture.replays.idle(NOON.plus_millis(100), after, limit).await.expect("read")
+    };
+    let all = [
+        replay_session("o", "z"),
+        replay_session("p", "a"),
+        replay_session("p", "b"),
+        replay_session("q", "a"),
+    ];
+    assert_eq!(idle(None, 10).await, all);
+    assert_eq!(idle(None, 2).await, all[..2]);
+    assert_eq!(idle(Some(all[1].clone()), 10).await, all[2..]);
+    assert_eq!(idle(Some(replay_session("p", "aa")), 1).await, all[2..3]);
+    assert_eq!(idle(Some(all[3].clone()), 10).await, []);
 }

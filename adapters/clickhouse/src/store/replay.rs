@@ -5,8 +5,8 @@ use clickhouse::Row;
 use gosight_application::ports::{
     ChunkId, CommitError, PortError, PutVerdict, ReplayStore, ReplayStoreError,
 };
-use gosight_domain::replay::{ContentHash, ReplayChunk};
-use gosight_domain::{ProjectId, SessionId, Timestamp};
+use gosight_domain::replay::{ContentHash, ReplayChunk, ReplaySession};
+use gosight_domain::{ProjectId, SessionId, Timestamp, Violation};
 use serde::Deserialize;
 
 use super::ClickHouseStore;
@@ -83,6 +83,22 @@ struct Known {
 }
 
 #[derive(Row, Deserialize)]
+struct SessionRow {
+    project_id: String,
+    session_id: String,
+}
+
+impl SessionRow {
+    fn session(self) -> Result<ReplaySession, PortError> {
+        let wrong = |error: Violation| PortError::fatal(ADAPTER, error);
+        Ok(ReplaySession {
+            project_id: ProjectId::new(self.project_id).map_err(wrong)?,
+            session_id: SessionId::new(self.session_id).map_err(wrong)?,
+        })
+    }
+}
+
+#[derive(Row, Deserialize)]
 struct Data {
     #[serde(with = "serde_bytes")]
     data: Vec<u8>,
@@ -151,11 +167,7 @@ impl ReplayStore for ClickHouseStore {
         Ok(chunks.iter().map(content).collect())
     }
 
-    async fn headers(
-        &self,
-        project_id: &ProjectId,
-        session_id: &SessionId,
-    ) -> Result<Vec<ReplayChunk>, ReplayStoreError> {
+    async fn headers(&self, session: &ReplaySession) -> Result<Vec<ReplayChunk>, ReplayStoreError> {
         let headers = self
             .connection
             .query(
@@ -166,13 +178,13 @@ impl ReplayStore for ClickHouseStore {
                  FROM replay_chunks WHERE project_id = {project:String} AND session_id = {session:String}
                  ORDER BY chunk_index LIMIT 1 BY chunk_index",
             )
-            .param("project", project_id.as_str())
-            .param("session", session_id.as_str())
+            .param("project", session.project_id.as_str())
+            .param("session", session.session_id.as_str())
             .fetch_all::<Header>();
         let headers = self.connection.within(headers).await.map_err(read_error)?;
         let chunk = |header: Header| ReplayChunk {
-            project_id: project_id.clone(),
-            session_id: session_id.clone(),
+            project_id: session.project_id.clone(),
+            session_id: session.session_id.clone(),
             chunk_index: header.chunk_index,
             timestamp_start: Timestamp::from_millis(header.timestamp_start),
             timestamp_end: Timestamp::from_millis(header.timestamp_end),
@@ -200,11 +212,15 @@ impl ReplayStore for ClickHouseStore {
         Ok(self.connection.within(data).await.map_err(read_error)?.map(|row| row.data))
     }
 
-    async fn delete(&self, project_id: &ProjectId, session_id: &SessionId) -> Result<u64, ReplayStoreError> {
-        const OF_SESSION: &str = "project_id = {project:String} AND session_id = {session:String}";
+    async fn delete(&self, session: &ReplaySession, chunk_indexes: &[u16]) -> Result<u64, ReplayStoreError> {
+        const OF_SESSION: &str = "project_id = {project:String} AND session_id = {session:String}
+            AND chunk_index IN {indexes:Array(UInt16)}";
         let of_session = |sql: String| {
             let query = self.connection.query(&sql);
-            query.param("project", project_id.as_str()).param("session", session_id.as_str())
+            query
+                .param("project", session.project_id.as_str())
+                .param("session", session.session_id.as_str())
+                .param("indexes", chunk_indexes)
         };
         let count = of_session(format!(
             "SELECT uniqExact(chunk_index) AS number FROM replay_chunks WHERE {OF_SESSION}"
@@ -217,5 +233,31 @@ impl ReplayStore for ClickHouseStore {
             self.connection.execute(delete).await.map_err(read_error)?;
         }
         Ok(count.number)
+    }
+
+    async fn idle(
+        &self,
+        before: Timestamp,
+        after: Option<ReplaySession>,
+        limit: usize,
+    ) -> Result<Vec<ReplaySession>, ReplayStoreError> {
+        let (project, session) =
+            after.as_ref().map_or(("", ""), |after| (after.project_id.as_str(), after.session_id.as_str()));
+        let idle = self
+            .connection
+            .query(
+                "SELECT project_id, session_id FROM replay_chunks
+                 WHERE (project_id, session_id) > ({project:String}, {session:String})
+                 GROUP BY project_id, session_id
+                 HAVING toUnixTimestamp64Milli(max(received_at)) < {before:Int64}
+                 ORDER BY project_id, session_id LIMIT {limit:UInt64}",
+            )
+            .param("project", project)
+            .param("session", session)
+            .param("before", before.as_millis())
+            .param("limit", limit as u64)
+            .fetch_all::<SessionRow>();
+        let idle = self.connection.within(idle).await.map_err(read_error)?;
+        idle.into_iter().map(SessionRow::session).collect()
     }
 }

@@ -1,7 +1,7 @@
 use async_trait::async_trait;
 use gosight_application::ports::{ChunkId, PutVerdict, ReplayStore, ReplayStoreError};
-use gosight_domain::replay::{ContentHash, ReplayChunk};
-use gosight_domain::{ProjectId, SessionId, Timestamp};
+use gosight_domain::replay::{ContentHash, ReplayChunk, ReplaySession};
+use gosight_domain::{ProjectId, SessionId, Timestamp, Violation};
 use sqlx::sqlite::SqliteRow;
 use sqlx::{Row, SqliteConnection};
 
@@ -14,10 +14,10 @@ fn content(row: &SqliteRow, column: &str) -> sqlx::Result<ContentHash> {
     Ok(ContentHash(hash))
 }
 
-fn header(row: &SqliteRow, project_id: &ProjectId, session_id: &SessionId) -> sqlx::Result<ReplayChunk> {
+fn header(row: &SqliteRow, session: &ReplaySession) -> sqlx::Result<ReplayChunk> {
     Ok(ReplayChunk {
-        project_id: project_id.clone(),
-        session_id: session_id.clone(),
+        project_id: session.project_id.clone(),
+        session_id: session.session_id.clone(),
         chunk_index: row.try_get("chunk_index")?,
         timestamp_start: Timestamp::from_millis(row.try_get("timestamp_start")?),
         timestamp_end: Timestamp::from_millis(row.try_get("timestamp_end")?),
@@ -28,6 +28,10 @@ fn header(row: &SqliteRow, project_id: &ProjectId, session_id: &SessionId) -> sq
         content: content(row, "content")?,
         data: Vec::new(),
     })
+}
+
+fn replay_session(project_id: String, session_id: String) -> Result<ReplaySession, Violation> {
+    Ok(ReplaySession { project_id: ProjectId::new(project_id)?, session_id: SessionId::new(session_id)? })
 }
 
 async fn stored_content(
@@ -56,22 +60,47 @@ impl EmbeddedStore {
         Ok(contents)
     }
 
-    async fn read_headers(
-        &self,
-        project_id: &ProjectId,
-        session_id: &SessionId,
-    ) -> sqlx::Result<Vec<ReplayChunk>> {
+    async fn read_headers(&self, session: &ReplaySession) -> sqlx::Result<Vec<ReplayChunk>> {
         let rows = sqlx::query(
             "SELECT chunk_index, timestamp_start, timestamp_end, received_at, event_count,
                     has_full_snapshot, raw_bytes, content FROM replay_chunks
              WHERE project = (SELECT id FROM projects WHERE project_id = ?) AND session_id = ?
              ORDER BY chunk_index",
         )
-        .bind(project_id.as_str())
-        .bind(session_id.as_str())
+        .bind(session.project_id.as_str())
+        .bind(session.session_id.as_str())
         .fetch_all(&self.database.readers)
         .await?;
-        rows.iter().map(|row| header(row, project_id, session_id)).collect()
+        rows.iter().map(|row| header(row, session)).collect()
+    }
+
+    async fn read_idle(
+        &self,
+        before: Timestamp,
+        after: Option<ReplaySession>,
+        limit: usize,
+    ) -> sqlx::Result<Vec<ReplaySession>> {
+        let (project, session) =
+            after.as_ref().map_or(("", ""), |after| (after.project_id.as_str(), after.session_id.as_str()));
+        let rows = sqlx::query(
+            "SELECT projects.project_id, session_id FROM replay_chunks
+             JOIN projects ON projects.id = replay_chunks.project
+             WHERE (projects.project_id, session_id) > (?, ?)
+             GROUP BY projects.project_id, session_id HAVING max(received_at) < ?
+             ORDER BY projects.project_id, session_id LIMIT ?",
+        )
+        .bind(project)
+        .bind(session)
+        .bind(before.as_millis())
+        .bind(i64::try_from(limit).unwrap_or(i64::MAX))
+        .fetch_all(&self.database.readers)
+        .await?;
+        rows.iter()
+            .map(|row| {
+                replay_session(row.try_get(0)?, row.try_get(1)?)
+                    .map_err(|error| sqlx::Error::Decode(error.into()))
+            })
+            .collect()
     }
 
     async fn read_data(&self, chunk: &ChunkId) -> sqlx::Result<Option<Vec<u8>>> {
@@ -115,32 +144,43 @@ impl ReplayStore for EmbeddedStore {
         self.read_contents(chunks).await.map_err(store_error)
     }
 
-    async fn headers(
-        &self,
-        project_id: &ProjectId,
-        session_id: &SessionId,
-    ) -> Result<Vec<ReplayChunk>, ReplayStoreError> {
-        self.read_headers(project_id, session_id).await.map_err(store_error)
+    async fn headers(&self, session: &ReplaySession) -> Result<Vec<ReplayChunk>, ReplayStoreError> {
+        self.read_headers(session).await.map_err(store_error)
     }
 
     async fn data(&self, chunk: &ChunkId) -> Result<Option<Vec<u8>>, ReplayStoreError> {
         self.read_data(chunk).await.map_err(store_error)
     }
 
-    async fn delete(&self, project_id: &ProjectId, session_id: &SessionId) -> Result<u64, ReplayStoreError> {
+    async fn delete(&self, session: &ReplaySession, chunk_indexes: &[u16]) -> Result<u64, ReplayStoreError> {
         let mut writer = self.database.writer.lock().await;
         writer
             .transact(async |transaction| {
-                let deleted = sqlx::query(
-                    "DELETE FROM replay_chunks
-                     WHERE project = (SELECT id FROM projects WHERE project_id = ?) AND session_id = ?",
-                )
-                .bind(project_id.as_str())
-                .bind(session_id.as_str())
-                .execute(&mut *transaction.connection)
-                .await?;
-                Ok(deleted.rows_affected())
+                let mut deleted = 0;
+                for chunk_index in chunk_indexes {
+                    let done = sqlx::query(
+                        "DELETE FROM replay_chunks
+                         WHERE project = (SELECT id FROM projects WHERE project_id = ?)
+                           AND session_id = ? AND chunk_index = ?",
+                    )
+                    .bind(session.project_id.as_str())
+                    .bind(session.session_id.as_str())
+                    .bind(*chunk_index)
+                    .execute(&mut *transaction.connection)
+                    .await?;
+                    deleted += done.rows_affected();
+                }
+                Ok(deleted)
             })
             .await
+    }
+
+    async fn idle(
+        &self,
+        before: Timestamp,
+        after: Option<ReplaySession>,
+        limit: usize,
+    ) -> Result<Vec<ReplaySession>, ReplayStoreError> {
+        self.read_idle(before, after, limit).await.map_err(store_error)
     }
 }

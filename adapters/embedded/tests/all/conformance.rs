@@ -20,6 +20,7 @@ use gosight_conformance::key_store::KeyStoreFixture;
 use gosight_conformance::key_validator::KeyValidatorFixture;
 use gosight_conformance::profile_store::ProfileStoreFixture;
 use gosight_conformance::record_log::LogFixture;
+use gosight_conformance::replay_catalogue::ReplayCatalogueFixture;
 use gosight_conformance::replay_store::ReplayStoreFixture;
 use gosight_conformance::session_store::SessionStoreFixture;
 use gosight_domain::{Event, Timestamp};
@@ -43,6 +44,9 @@ mod deduplicator {
 }
 mod session_store {
     gosight_conformance::session_store_suite!(super::sessions);
+}
+mod replay_catalogue {
+    gosight_conformance::replay_catalogue_suite!(super::catalogue);
 }
 mod replay_store {
     gosight_conformance::replay_store_suite!(super::replays);
@@ -151,6 +155,11 @@ async fn sessions() -> SessionStoreFixture {
 async fn replays() -> ReplayStoreFixture {
     let (store, held) = open_store().await;
     ReplayStoreFixture { replays: store, keep: Box::new(held) }
+}
+
+async fn catalogue() -> ReplayCatalogueFixture {
+    let (store, held) = open_store().await;
+    ReplayCatalogueFixture { catalogue: store, keep: Box::new(held) }
 }
 
 async fn aggregates() -> AggregateStoreFixture {

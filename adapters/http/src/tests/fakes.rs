@@ -16,7 +16,7 @@ use gosight_application::ports::{
 use gosight_domain::aggregate::{AggregateKey, AggregateValue};
 use gosight_domain::key::{Grant, KeyRefusal, PresentedKey, Scope};
 use gosight_domain::ledger::BatchSpan;
-use gosight_domain::replay::{ContentHash, ReplayChunk};
+use gosight_domain::replay::{ContentHash, ReplayChunk, ReplaySession};
 use gosight_domain::{Event, Hour, ProjectId, SessionId, Timestamp};
 use tokio::sync::Notify;
 use uuid::Uuid;
@@ -257,17 +257,26 @@ impl ReplayStore for Store {
         Ok(Vec::new())
     }
 
-    async fn headers(&self, _: &ProjectId, id: &SessionId) -> Result<Vec<ReplayChunk>, ReplayStoreError> {
+    async fn headers(&self, session: &ReplaySession) -> Result<Vec<ReplayChunk>, ReplayStoreError> {
         self.check()?;
-        Ok(self.chunks.iter().filter(|chunk| chunk.session_id == *id).cloned().collect())
+        Ok(self.chunks.iter().filter(|chunk| chunk.session_id == session.session_id).cloned().collect())
     }
 
     async fn data(&self, chunk: &ChunkId) -> Result<Option<Vec<u8>>, ReplayStoreError> {
         Ok(self.data.get(&chunk.chunk_index).cloned())
     }
 
-    async fn delete(&self, _: &ProjectId, _: &SessionId) -> Result<u64, ReplayStoreError> {
+    async fn delete(&self, _: &ReplaySession, _: &[u16]) -> Result<u64, ReplayStoreError> {
         Ok(0)
+    }
+
+    async fn idle(
+        &self,
+        _: Timestamp,
+        _: Option<ReplaySession>,
+        _: usize,
+    ) -> Result<Vec<ReplaySession>, ReplayStoreError> {
+        Ok(Vec::new())
     }
 }
 

@@ -1,7 +1,9 @@
+use std::collections::BTreeMap;
+
 use async_trait::async_trait;
 use gosight_application::ports::{ChunkId, PutVerdict, ReplayStore, ReplayStoreError};
-use gosight_domain::replay::{ContentHash, ReplayChunk};
-use gosight_domain::{ProjectId, SessionId};
+use gosight_domain::Timestamp;
+use gosight_domain::replay::{ContentHash, ReplayChunk, ReplaySession};
 
 use super::MemoryStore;
 
@@ -29,14 +31,9 @@ impl ReplayStore for MemoryStore {
         Ok(chunks.iter().map(|id| state.chunks.get(id).map(|chunk| chunk.content)).collect())
     }
 
-    async fn headers(
-        &self,
-        project_id: &ProjectId,
-        session_id: &SessionId,
-    ) -> Result<Vec<ReplayChunk>, ReplayStoreError> {
+    async fn headers(&self, session: &ReplaySession) -> Result<Vec<ReplayChunk>, ReplayStoreError> {
         let state = self.lock();
-        let of_session =
-            |chunk: &&ReplayChunk| chunk.project_id == *project_id && chunk.session_id == *session_id;
+        let of_session = |chunk: &&ReplayChunk| ReplaySession::of(chunk) == *session;
         let header = |chunk: &ReplayChunk| ReplayChunk { data: Vec::new(), ..chunk.clone() };
         Ok(state.chunks.values().filter(of_session).map(header).collect())
     }
@@ -45,10 +42,29 @@ impl ReplayStore for MemoryStore {
         Ok(self.lock().chunks.get(chunk).map(|chunk| chunk.data.clone()))
     }
 
-    async fn delete(&self, project_id: &ProjectId, session_id: &SessionId) -> Result<u64, ReplayStoreError> {
+    async fn delete(&self, session: &ReplaySession, chunk_indexes: &[u16]) -> Result<u64, ReplayStoreError> {
         let mut state = self.lock();
-        let before = state.chunks.len();
-        state.chunks.retain(|id, _| id.project_id != *project_id || id.session_id != *session_id);
-        Ok((before - state.chunks.len()) as u64)
+        let id = |&chunk_index: &u16| {
+            let ReplaySession { project_id, session_id } = session.clone();
+            ChunkId { project_id, session_id, chunk_index }
+        };
+        Ok(chunk_indexes.iter().map(id).filter(|id| state.chunks.remove(id).is_some()).count() as u64)
+    }
+
+    async fn idle(
+        &self,
+        before: Timestamp,
+        after: Option<ReplaySession>,
+        limit: usize,
+    ) -> Result<Vec<ReplaySession>, ReplayStoreError> {
+        let mut last: BTreeMap<ReplaySession, Timestamp> = BTreeMap::new();
+        for chunk in self.lock().chunks.values() {
+            let at = last.entry(ReplaySession::of(chunk)).or_insert(chunk.received_at);
+            *at = chunk.received_at.max(*at);
+        }
+        let wanted = |(session, last): &(ReplaySession, Timestamp)| {
+            *last < before && after.as_ref().is_none_or(|after| session > after)
+        };
+        Ok(last.into_iter().filter(wanted).map(|(session, _)| session).take(limit).collect())
     }
 }

@@ -10,12 +10,16 @@ use gosight_conformance::factory::NOON;
 use gosight_conformance::key_store::KeyStoreFixture;
 use gosight_conformance::key_validator::KeyValidatorFixture;
 use gosight_conformance::profile_store::ProfileStoreFixture;
+use gosight_conformance::replay_catalogue::ReplayCatalogueFixture;
 use gosight_domain::Timestamp;
 
 use crate::database::Database;
 
 mod profile_store {
     gosight_conformance::profile_store_suite!(super::profiles);
+}
+mod replay_catalogue {
+    gosight_conformance::replay_catalogue_suite!(super::catalogue);
 }
 mod key_store {
     gosight_conformance::key_store_suite!(super::keys);
@@ -28,6 +32,12 @@ async fn profiles() -> ProfileStoreFixture {
     let database = Database::create().await;
     let profiles = Arc::new(database.accounts().await);
     ProfileStoreFixture { profiles, keep: Box::new(database) }
+}
+
+async fn catalogue() -> ReplayCatalogueFixture {
+    let database = Database::create().await;
+    let catalogue = Arc::new(database.accounts().await);
+    ReplayCatalogueFixture { catalogue, keep: Box::new(database) }
 }
 
 async fn keys() -> KeyStoreFixture {

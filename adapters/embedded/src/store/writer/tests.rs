@@ -1,5 +1,5 @@
 use gosight_application::ports::{BatchStore, Committed, EventQuery, ProcessedBatch, ReplayStore};
-use gosight_conformance::factory::{batch, chunk, click, project, session_id};
+use gosight_conformance::factory::{batch, chunk, click, project, replay_session, session_id};
 use gosight_domain::Event;
 use gosight_domain::replay::ReplayChunk;
 
@@ -60,7 +60,7 @@ async fn a_full_disk_is_waited_out() {
         first = large.ledger.span.next();
     }
     assert_eq!((first, stored(&store).await), (2_001, 2_000));
-    let headers = store.headers(&project("p"), &session_id("r")).await.unwrap();
+    let headers = store.headers(&replay_session("p", "r")).await.unwrap();
     assert_eq!(headers.len(), 8);
 }
 

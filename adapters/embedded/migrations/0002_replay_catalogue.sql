@@ -1,0 +1,17 @@
+-- What was archived of each replay. An entry is JSON: only these columns are asked for.
+CREATE TABLE replay_catalogue (
+    project_id  TEXT NOT NULL,
+    session_id  TEXT NOT NULL,
+    version     INTEGER NOT NULL,
+    archived_at INTEGER,
+    entry       TEXT NOT NULL,
+    PRIMARY KEY (project_id, session_id)
+) WITHOUT ROWID;
+
+CREATE TABLE replay_leases (
+    project_id TEXT NOT NULL,
+    session_id TEXT NOT NULL,
+    owner      TEXT NOT NULL,
+    until      INTEGER NOT NULL,
+    PRIMARY KEY (project_id, session_id)
+) WITHOUT ROWID;
