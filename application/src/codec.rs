@@ -93,5 +93,6 @@ pub fn decode_chunk(value: &[u8]) -> Result<ReplayChunk, DecodeError> {
     let mut chunk: ReplayChunk = serde_json::from_slice(&value[..end.unwrap_or(value.len())])?;
     let data = end.map(|end| &value[end + 1..]).filter(|data| !data.is_empty());
     data.ok_or(DecodeError::NoData)?.clone_into(&mut chunk.data);
+    chunk.stored_bytes = u32::try_from(chunk.data.len()).unwrap_or(u32::MAX);
     Ok(chunk)
 }

@@ -23,6 +23,7 @@ mod log_sink;
 pub mod ports;
 pub mod process;
 pub mod query;
+pub mod replay;
 pub mod telemetry;
 
 pub use kill_point::kill_point;

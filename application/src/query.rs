@@ -1,20 +1,20 @@
 //! Query: answers questions, each for one project only.
 
 mod ledger;
-mod replay;
 
 use std::sync::Arc;
 
 use gosight_domain::aggregate::AggregateValue;
 use gosight_domain::key::{Read, Scoped};
+use gosight_domain::replay::ReplaySession;
 use gosight_domain::{Event, SessionId, Timestamp};
 
+use crate::replay::{ReplayEvents, ReplayManifest, Replays, TimeRange};
 pub use ledger::{LedgerReport, LogCoverage, PartitionReport};
-pub use replay::{ReplayEvent, ReplayEvents, ReplayManifest, ReplayReadError, TimeRange};
 
 use crate::ports::{
     AggregateStore, EventCursor, EventQuery, LedgerQuery, LogEnds, Metrics, MetricsQuery, QueryError,
-    ReplayStore, SessionDetail, SessionQuery, SessionSummary, WindowQuery,
+    SessionDetail, SessionQuery, SessionSummary, WindowQuery,
 };
 
 /// Most entries of one answer, whatever was asked for.
@@ -29,8 +29,8 @@ pub struct QueryPorts {
     pub ledger: Arc<dyn LedgerQuery>,
     /// Window aggregates.
     pub aggregates: Arc<dyn AggregateStore>,
-    /// Replay chunks.
-    pub replays: Arc<dyn ReplayStore>,
+    /// Replays.
+    pub replays: Replays,
     /// The logs that the ledger is about, to know what is in flight.
     pub logs: Vec<Arc<dyn LogEnds>>,
 }
@@ -99,6 +99,31 @@ impl Query {
         self.ports.events.session_events(scope.project_id(), session_id, after, limit.min(MAX_LIMIT)).await
     }
 
+    /// What there is of a session's recording; `None` when there is nothing.
+    ///
+    /// # Errors
+    /// The stores'.
+    pub async fn replay(
+        &self,
+        scope: &Scoped<Read>,
+        session_id: &SessionId,
+    ) -> Result<Option<ReplayManifest>, QueryError> {
+        self.ports.replays.manifest(&replay_session(scope, session_id)).await
+    }
+
+    /// The events of a recording in `range`, in order.
+    ///
+    /// # Errors
+    /// The stores'.
+    pub async fn replay_events(
+        &self,
+        scope: &Scoped<Read>,
+        session_id: &SessionId,
+        range: TimeRange,
+    ) -> Result<Option<ReplayEvents>, QueryError> {
+        self.ports.replays.events(&replay_session(scope, session_id), range).await
+    }
+
     /// Windows of an aggregation, earliest first.
     ///
     /// # Errors
@@ -111,4 +136,8 @@ impl Query {
         query.limit = query.limit.min(MAX_LIMIT);
         self.ports.aggregates.windows(scope.project_id(), &query).await
     }
+}
+
+fn replay_session(scope: &Scoped<Read>, session_id: &SessionId) -> ReplaySession {
+    ReplaySession { project_id: scope.project_id().clone(), session_id: session_id.clone() }
 }

@@ -78,6 +78,7 @@ metrics! {
     EventsFiltered = "events_filtered_total" (counter) " Events that a filter rule blocked, by rule.",
     EventsDeduplicated = "events_deduplicated_total" (counter) " Records whose event was known already.",
     DeadLetters = "dead_letters_total" (counter) " Records that were put aside, by reason.",
+    ReplaysArchived = "replays_archived_total" (counter) " Replays that were archived, cleaned up after it, expired, put into quarantine or failed, by outcome.",
     RecordsLost = "records_lost_total" (counter) " Records that were gone from a log before they were processed, by log.",
     ProcessingSeconds = "processing_duration_seconds" (histogram, Seconds) " Time from polling a batch to having it stored.",
     BatchRecords = "batch_records" (histogram, Count) " Records in a polled batch.",

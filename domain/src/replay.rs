@@ -44,6 +44,9 @@ pub struct ReplayChunk {
     pub raw_bytes: u32,
     /// SHA-256 of the JSON array before compression: two chunks with it are the same.
     pub content: ContentHash,
+    /// Bytes of `data`, which a header comes without. Not part of the header's JSON.
+    #[serde(skip)]
+    pub stored_bytes: u32,
     /// The JSON array of events, as one gzip member. Not part of the header's JSON.
     #[serde(skip)]
     pub data: Vec<u8>,
@@ -193,6 +196,7 @@ impl ReplayRules {
             has_full_snapshot: summary.has_full_snapshot,
             raw_bytes,
             content: ContentHash::of(summary.events.as_bytes()),
+            stored_bytes: 0,
             data: Vec::new(),
         };
         Ok(CheckedReplay { chunk, events: summary.events })

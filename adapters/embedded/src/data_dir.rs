@@ -65,6 +65,11 @@ impl DataDir {
         &self.path
     }
 
+    /// Where archived replays are.
+    pub fn archive_path(&self) -> PathBuf {
+        self.path.join("archive")
+    }
+
     pub(crate) fn log_path(&self) -> PathBuf {
         self.path.join("log")
     }

@@ -5,16 +5,19 @@
 //! | `gosight.lock` | held by the one process that uses the directory |
 //! | `log/` | the event log, and marks of the events that are stored, in [`fjall`] |
 //! | `gosight.db` | everything else, in `SQLite` |
+//! | `archive/` | archived replays, a file for each |
 //!
 //! Everything that a batch becomes is written in one transaction with its ledger row, and processing starts where the
 //! ledger ends, so a crash at any moment repeats and loses nothing.
 
+mod archive;
 mod data_dir;
 mod embedded;
 mod engine;
 mod log;
 mod store;
 
+pub use archive::DirectoryArchive;
 pub use data_dir::{DataDir, DataDirError};
 pub use embedded::Embedded;
 pub use log::{EmbeddedLog, LogConfig};

@@ -8,7 +8,7 @@ use axum::response::{IntoResponse, Response};
 use gosight_application::access::AccessError;
 use gosight_application::ingest::IngestError;
 use gosight_application::ports::{PortError, QueryError};
-use gosight_application::query::ReplayReadError;
+use gosight_application::replay::ReplayReadError;
 use gosight_domain::Violation;
 use gosight_domain::key::KeyRefusal;
 use serde::Serialize;
@@ -244,11 +244,11 @@ impl From<ReplayReadError> for ApiError {
     fn from(error: ReplayReadError) -> Self {
         match error {
             ReplayReadError::Store(error) => error.into(),
-            ReplayReadError::Gone(_) => {
+            ReplayReadError::Gone(_) | ReplayReadError::NoObject(_) => {
                 Self::new(ErrorCode::Unavailable, "the recording was moved while it was read, try again")
                     .with_retry_after(None)
             }
-            ReplayReadError::Corrupt { .. } => Self::internal(&error),
+            ReplayReadError::Corrupt { .. } | ReplayReadError::Damaged(_) => Self::internal(&error),
         }
     }
 }

@@ -8,7 +8,8 @@ use gosight_domain::{Hour, ProjectId};
 
 use super::handler::{BatchHandler, HandlerError, Refusals};
 use crate::codec::decode_chunk;
-use crate::ports::{ChunkId, Clock, DeadLetter, LogPosition, PolledBatch, ProcessedBatch, ReplayStore};
+use crate::ports::{ChunkId, Clock, DeadLetter, LogPosition, PolledBatch, ProcessedBatch};
+use crate::replay::Replays;
 
 /// Turns batches of the replay log into stored chunks.
 ///
@@ -16,7 +17,7 @@ use crate::ports::{ChunkId, Clock, DeadLetter, LogPosition, PolledBatch, Process
 /// because one of the two would be lost.
 #[derive(Debug)]
 pub struct ReplayHandler {
-    store: Arc<dyn ReplayStore>,
+    replays: Replays,
     clock: Arc<dyn Clock>,
 }
 
@@ -33,16 +34,16 @@ struct Aside {
 }
 
 impl ReplayHandler {
-    /// Asks `store` which chunks it has.
-    pub fn new(store: Arc<dyn ReplayStore>, clock: Arc<dyn Clock>) -> Self {
-        Self { store, clock }
+    /// Asks `replays` which chunks there are.
+    pub fn new(replays: Replays, clock: Arc<dyn Clock>) -> Self {
+        Self { replays, clock }
     }
 
     /// What is stored under the ids of these chunks.
     async fn stored(&self, records: &[Decoded]) -> Result<HashMap<ChunkId, ContentHash>, HandlerError> {
         let ids: Vec<ChunkId> =
             records.iter().filter_map(|record| record.as_ref().ok()).map(ChunkId::of).collect();
-        let contents = self.store.contents(&ids).await?;
+        let contents = self.replays.contents(&ids).await?;
         Ok(ids.into_iter().zip(contents).filter_map(|(id, content)| Some((id, content?))).collect())
     }
 }

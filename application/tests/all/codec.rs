@@ -89,6 +89,7 @@ fn golden_chunk() -> ReplayChunk {
         has_full_snapshot: true,
         raw_bytes: 75,
         content: ContentHash::of(RRWEB.as_bytes()),
+        stored_bytes: u32::try_from(stored_gzip().len()).unwrap(),
         data: stored_gzip(),
     }
 }
@@ -153,7 +154,7 @@ fn a_chunk_of_the_first_release_is_read() {
 
 #[test]
 fn data_may_have_line_breaks() {
-    let chunk = ReplayChunk { data: b"\n\na\nb\n".to_vec(), ..golden_chunk() };
+    let chunk = ReplayChunk { stored_bytes: 6, data: b"\n\na\nb\n".to_vec(), ..golden_chunk() };
     assert_eq!(decode_chunk(&encode_chunk(&chunk).unwrap().value).unwrap(), chunk);
 }
 

@@ -2,6 +2,8 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
 mod access;
+mod archiver;
+mod brittle;
 mod cached_keys;
 mod codec;
 mod dead_letters;

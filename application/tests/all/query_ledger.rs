@@ -10,6 +10,7 @@ use gosight_application::ports::{
     WindowQuery,
 };
 use gosight_application::query::{LedgerReport, MAX_LIMIT, Query, QueryPorts};
+use gosight_application::replay::Replays;
 use gosight_conformance::factory::{LOG, NOON, batch, click, project, session_id};
 use gosight_domain::aggregate::{AggregateKey, AggregateValue};
 use gosight_domain::key::{Admin, Read, Scoped};
@@ -96,7 +97,7 @@ fn ports(store: &Arc<MemoryStore>) -> QueryPorts {
         events: store.clone(),
         ledger: store.clone(),
         aggregates: store.clone(),
-        replays: store.clone(),
+        replays: Replays::new(store.clone(), None),
         logs: Vec::new(),
     }
 }

@@ -8,7 +8,8 @@ use async_trait::async_trait;
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use gosight_application::ports::{ChunkId, PutVerdict, QueryError, ReplayStore, ReplayStoreError};
-use gosight_application::query::{Query, QueryPorts, ReplayEvents, ReplayReadError, TimeRange};
+use gosight_application::query::{Query, QueryPorts};
+use gosight_application::replay::{self, ReplayEvents, ReplayReadError, TimeRange};
 use gosight_conformance::factory::{NOON, project, session_id};
 use gosight_domain::Timestamp;
 use gosight_domain::key::{Read, Scoped};
@@ -80,12 +81,13 @@ fn chunk_of_text(chunk_index: u16, (start, end): (i64, i64), text: &str) -> Repl
         has_full_snapshot: false,
         raw_bytes: u32::try_from(text.len()).unwrap(),
         content: ContentHash::of(text.as_bytes()),
+        stored_bytes: 0,
         data: gzip(text),
     }
 }
 
 /// A chunk whose events are named, each with its time after noon.
-fn chunk(chunk_index: u16, events: &[(&str, i64)]) -> ReplayChunk {
+pub(crate) fn chunk(chunk_index: u16, events: &[(&str, i64)]) -> ReplayChunk {
     let mut text = String::from("[");
     for (place, (name, at)) in events.iter().enumerate() {
         let comma = if place == 0 { "" } else { "," };
@@ -111,7 +113,7 @@ fn query(replays: &Arc<Replays>) -> Query {
         events: store.clone(),
         ledger: store.clone(),
         aggregates: store,
-        replays: replays.clone(),
+        replays: replay::Replays::new(replays.clone(), None),
         logs: Vec::new(),
     })
 }

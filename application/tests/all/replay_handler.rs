@@ -11,6 +11,7 @@ use gosight_application::ports::{
     ReplayStoreError,
 };
 use gosight_application::process::{BatchHandler, LogConsumer, Refusals, ReplayHandler};
+use gosight_application::replay::Replays;
 use gosight_conformance::factory::{bytes, chunk, project, replay_session};
 use gosight_domain::Timestamp;
 use gosight_domain::ledger::BatchSpan;
@@ -21,10 +22,10 @@ use crate::support::{Bench, GROUP, Running, until};
 
 mock! {
     #[derive(Debug)]
-    Replays {}
+    Hot {}
 
     #[async_trait]
-    impl ReplayStore for Replays {
+    impl ReplayStore for Hot {
         async fn put(&self, chunks: &[ReplayChunk]) -> Result<Vec<PutVerdict>, ReplayStoreError>;
         async fn contents(&self, chunks: &[ChunkId]) -> Result<Vec<Option<ContentHash>>, ReplayStoreError>;
         async fn headers(&self, session: &ReplaySession) -> Result<Vec<ReplayChunk>, ReplayStoreError>;
@@ -40,7 +41,7 @@ mock! {
 }
 
 fn handler(bench: &Bench) -> ReplayHandler {
-    ReplayHandler::new(bench.store.clone(), bench.clock.clone())
+    ReplayHandler::new(Replays::new(bench.store.clone(), None), bench.clock.clone())
 }
 
 fn record(chunk: &ReplayChunk) -> Bytes {
@@ -149,9 +150,9 @@ async fn a_chunk_that_the_store_refuses_is_put_aside_with_its_project() {
 #[tokio::test]
 async fn nothing_is_said_of_a_batch_while_the_store_is_away() {
     let bench = Bench::new(1);
-    let mut replays = MockReplays::new();
+    let mut replays = MockHot::new();
     replays.expect_contents().returning(|_| Err(ReplayStoreError::transient("store", "gone")));
-    let handler = ReplayHandler::new(Arc::new(replays), bench.clock.clone());
+    let handler = ReplayHandler::new(Replays::new(Arc::new(replays), None), bench.clock.clone());
     let batch = polled(0, &[record(&chunk("s", 0, "a"))]);
     assert!(handler.handle(&batch, &Refusals::new()).await.unwrap_err().is_transient());
 }

@@ -10,13 +10,14 @@ use gosight_postgres::PostgresConfig;
 use gosight_redis::RedisConfig;
 use gosight_runtime::LogsConfig;
 use gosight_runtime::settings::{
-    EventSettings, InvalidSetting, KeySettings, ProcessSettings, RateLimitSettings, ReplaySettings,
-    ingest_rules,
+    ArchiveSettings, EventSettings, InvalidSetting, KeySettings, ProcessSettings, RateLimitSettings,
+    ReplaySettings, ingest_rules,
 };
+use gosight_s3::S3Config;
 use serde::{Deserialize, Serialize};
 
 /// All settings. Each binary uses those of what it does.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
     /// The HTTP surface; processors answer `/health`, `/ready` and `/metrics` there.
@@ -41,10 +42,37 @@ pub struct Config {
     pub postgres: PostgresConfig,
     /// How the log is processed.
     pub process: ProcessSettings,
+    /// When replays are archived, and for how long.
+    pub archive: ArchiveSettings,
+    /// Where archived replays are. Used while `archive.enabled` is true.
+    pub s3: S3Config,
     /// When sessions show insights.
     pub insights: InsightThresholds,
     /// The process's own logs.
     pub logs: LogsConfig,
+}
+
+impl Default for Config {
+    /// Servers on this machine, and no archive.
+    fn default() -> Self {
+        Self {
+            http: HttpConfig::default(),
+            events: EventSettings::default(),
+            replay: ReplaySettings::default(),
+            rate_limit: RateLimitSettings::default(),
+            keys: KeySettings::default(),
+            enrich: EnrichConfig::default(),
+            kafka: KafkaConfig::default(),
+            clickhouse: ClickHouseConfig::default(),
+            redis: RedisConfig::default(),
+            postgres: PostgresConfig::default(),
+            process: ProcessSettings::default(),
+            archive: ArchiveSettings { enabled: false, ..ArchiveSettings::default() },
+            s3: S3Config::default(),
+            insights: InsightThresholds::default(),
+            logs: LogsConfig::default(),
+        }
+    }
 }
 
 impl Config {
@@ -61,6 +89,10 @@ impl Config {
         self.replay.validate()?;
         self.rate_limit.limits()?;
         self.process.validate()?;
+        self.archive.validate()?;
+        if self.archive.enabled {
+            self.s3.validate().map_err(|error| of("s3", error.key, error.reason))?;
+        }
         self.kafka.validate().map_err(|error| of("kafka", &error.key, error.reason))?;
         self.clickhouse.validate().map_err(|error| of("clickhouse", error.key, error.reason))?;
         self.redis.validate().map_err(|error| of("redis", error.key, error.reason))?;

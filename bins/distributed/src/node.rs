@@ -2,18 +2,21 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use gosight_application::access::Access;
 use gosight_application::ingest::{Ingest, IngestPorts};
 use gosight_application::ports::{BoxError, EventSource, HealthCheck, PortError};
 use gosight_application::process::LogConsumer;
 use gosight_application::query::{Query, QueryPorts};
+use gosight_application::replay::{Archiver, Replays};
 use gosight_application::{LogSink, logs};
 use gosight_enrich::Enricher;
 use gosight_http::{BindError, HttpPorts, HttpServer, ProcessorInfo};
 use gosight_kafka::{KafkaLog, KafkaSource};
 use gosight_redis::RedisDeduplicator;
 use gosight_runtime::bootstrap::{BootstrapError, BootstrapKeys, NewKeys, bootstrap};
+use gosight_runtime::chores;
 use gosight_runtime::processing::{ProcessingPorts, consumers};
 use gosight_runtime::settings::InvalidSetting;
 use gosight_runtime::{RunError, Tasks, fit_connections};
@@ -57,6 +60,8 @@ struct Work {
     consumers: Vec<LogConsumer>,
     processor: Option<ProcessorInfo>,
     enricher: Option<Arc<Enricher>>,
+    /// With how often it looks for old replays.
+    archiver: Option<(Arc<Archiver>, Duration)>,
 }
 
 /// A process that runs.
@@ -115,10 +120,14 @@ impl Node {
 
     fn run(parts: Parts, work: Work, server: HttpServer, new_keys: Option<NewKeys>) -> Self {
         let local_addr = server.local_addr();
+        let archiver = work.archiver;
         let mut tasks =
             Tasks::start(Some(server), &work.consumers, parts.keys, parts.metrics, parts.telemetry);
         if let Some(enricher) = work.enricher {
             tasks.chore(|stop| enricher.watch(stop));
+        }
+        if let Some((archiver, interval)) = archiver {
+            tasks.chore(|stop| chores::archive_replays(archiver, interval, stop));
         }
         Self { local_addr, new_keys, tasks, log: parts.log }
     }
@@ -191,7 +200,7 @@ async fn process(
         sources: names.iter().map(join).collect::<Result<_, _>>()?,
         store: parts.writer(&store, parts::dead_letters(config, &log)?),
         deduplicator: Arc::new(RedisDeduplicator::new(parts.redis.clone(), store.clone())),
-        replays: store,
+        replays: Replays::new(store.clone(), parts.cold(config, stop).await?),
         profiles: parts.accounts.clone(),
         clock: parts.clock.clone(),
         telemetry: parts.telemetry.clone(),
@@ -199,6 +208,12 @@ async fn process(
     let (consumers, processor) = consumers(&config.process, &config.events, &ports)?;
     for status in &processor.status {
         parts.health.push(status.clone());
+    }
+    let processes_replays = names.iter().any(|(name, _)| *name == logs::REPLAY);
+    if let Some(cold) = parts.cold(config, stop).await?.filter(|_| processes_replays) {
+        let (clock, telemetry) = (parts.clock.clone(), parts.telemetry.clone());
+        let archiver = Archiver::new(store, cold, clock, config.archive.policy(), telemetry);
+        work.archiver = Some((Arc::new(archiver), config.archive.interval));
     }
     work.consumers = consumers;
     work.processor = Some(processor);
@@ -217,7 +232,7 @@ async fn answer(
         events: store.clone(),
         ledger: store.clone(),
         aggregates: store.clone(),
-        replays: store,
+        replays: Replays::new(store.clone(), parts.cold(config, stop).await?),
         logs: parts::log_ends(config)?,
     }));
     Ok(())

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use gosight_application::backoff::Backoff;
 use gosight_application::decorators::CachedKeys;
 use gosight_application::ports::{Clock, DeadLetters, HealthCheck, LogEnds, PortError, SystemClock};
+use gosight_application::replay::ColdReplays;
 use gosight_application::{Telemetry, logs};
 use gosight_clickhouse::{ClickHouseStore, ClickHouseWriter};
 use gosight_kafka::{KafkaDeadLetters, KafkaLog, KafkaLogEnds, TopicError, ensure_topics};
@@ -12,6 +13,7 @@ use gosight_memory::MemoryRateLimiter;
 use gosight_postgres::PostgresAccounts;
 use gosight_redis::{Redis, RedisRateLimiter, RedisSessionCache};
 use gosight_runtime::Metrics;
+use gosight_s3::S3ReplayArchive;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::Config;
@@ -96,6 +98,24 @@ impl Parts {
         self.health.push(store.clone());
         self.store = Some(store.clone());
         Ok(store)
+    }
+
+    /// The archive of replays, if they are archived.
+    pub async fn cold(
+        &self,
+        config: &Config,
+        stop: &CancellationToken,
+    ) -> Result<Option<ColdReplays>, NodeError> {
+        if !config.archive.enabled {
+            return Ok(None);
+        }
+        // Events and new replays do not wait for the archive, unless its bucket has to be made first.
+        let objects = if config.s3.create_bucket {
+            patiently(stop, "S3", async || S3ReplayArchive::connect(&config.s3).await).await?
+        } else {
+            S3ReplayArchive::open(&config.s3)?
+        };
+        Ok(Some(ColdReplays { catalogue: self.accounts.clone(), objects: Arc::new(objects) }))
     }
 
     /// Stores batches in `store`, with live sessions in Redis.

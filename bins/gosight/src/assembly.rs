@@ -8,8 +8,9 @@ use gosight_application::ingest::{Ingest, IngestPorts};
 use gosight_application::ports::{Clock, EventSink, EventSource, HealthCheck, LogEnds};
 use gosight_application::process::LogConsumer;
 use gosight_application::query::{Query, QueryPorts};
+use gosight_application::replay::{Archiver, ColdReplays, Replays};
 use gosight_application::{LogSink, Telemetry, logs};
-use gosight_embedded::{DataDir, Embedded, EmbeddedAccounts, EmbeddedLog, EmbeddedStore};
+use gosight_embedded::{DataDir, DirectoryArchive, Embedded, EmbeddedAccounts, EmbeddedLog, EmbeddedStore};
 use gosight_enrich::Enricher;
 use gosight_http::HttpPorts;
 use gosight_memory::MemoryRateLimiter;
@@ -30,6 +31,7 @@ pub(crate) struct Parts {
     pub enricher: Arc<Enricher>,
     pub ingest: Arc<Ingest>,
     pub query: Query,
+    pub archiver: Arc<Archiver>,
     pub access: Access,
     pub consumers: Vec<LogConsumer>,
     pub http: HttpPorts,
@@ -78,18 +80,25 @@ pub(crate) async fn assemble(
         .into_iter()
         .map(|(name, group)| -> Arc<dyn EventSource> { Arc::new(log.source(group, name)) })
         .collect();
+    let cold = ColdReplays {
+        catalogue: store.clone(),
+        objects: Arc::new(DirectoryArchive::open(&data_dir.archive_path())?),
+    };
+    let replays = Replays::new(store.clone(), Some(cold.clone()));
+    let archiver =
+        Archiver::new(store.clone(), cold, clock.clone(), config.archive.policy(), telemetry.clone());
     let query = Query::new(QueryPorts {
         events: store.clone(),
         ledger: store.clone(),
         aggregates: store.clone(),
-        replays: store.clone(),
+        replays: replays.clone(),
         logs: sources.iter().map(as_ends).collect(),
     });
     let ports = ProcessingPorts {
         sources: sources.clone(),
         store: store.clone(),
         deduplicator: store.clone(),
-        replays: store.clone(),
+        replays,
         profiles: Arc::new(accounts.clone()),
         clock: clock.clone(),
         telemetry: telemetry.clone(),
@@ -119,6 +128,7 @@ pub(crate) async fn assemble(
         enricher,
         ingest,
         query,
+        archiver: Arc::new(archiver),
         access,
         consumers,
         http,

@@ -10,7 +10,7 @@ use gosight_domain::insight::InsightThresholds;
 use gosight_enrich::EnrichConfig;
 use gosight_http::HttpConfig;
 use gosight_runtime::LogsConfig;
-use gosight_runtime::settings::{bytes, ingest_rules};
+use gosight_runtime::settings::{ArchiveSettings, bytes, ingest_rules};
 use serde::{Deserialize, Serialize};
 
 pub use gosight_runtime::settings::{
@@ -43,6 +43,8 @@ pub struct Config {
     pub store: StoreSettings,
     /// How the log is processed.
     pub process: ProcessSettings,
+    /// When replays are archived, and for how long.
+    pub archive: ArchiveSettings,
     /// When sessions show insights.
     pub insights: InsightThresholds,
     /// The process's own logs.
@@ -62,6 +64,7 @@ impl Default for Config {
             log: LogSettings::default(),
             store: StoreSettings::default(),
             process: ProcessSettings::default(),
+            archive: ArchiveSettings::default(),
             insights: InsightThresholds::default(),
             logs: LogsConfig::default(),
         }
@@ -85,6 +88,7 @@ impl Config {
         self.log.validate()?;
         self.process.validate()?;
         self.replay.validate()?;
+        self.archive.validate()?;
         self.logs.validate()?;
         if self.data_dir.as_os_str().is_empty() {
             return Err(InvalidSetting::new("data_dir", "must not be empty"));
@@ -94,7 +98,7 @@ impl Config {
 
     /// No part of this can count on without end.
     fn validate_durations(&self) -> Result<(), InvalidSetting> {
-        let Self { http, events, keys, enrich, log, store, process, .. } = self;
+        let Self { http, events, keys, enrich, log, store, process, archive, .. } = self;
         for (key, duration) in [
             ("http.overload_wait", http.overload_wait),
             ("http.body_timeout", http.body_timeout),
@@ -115,6 +119,10 @@ impl Config {
             ("process.backoff_initial", process.backoff_initial),
             ("process.backoff_max", process.backoff_max),
             ("process.profiles.cache_life", process.profiles.cache_life),
+            ("archive.interval", archive.interval),
+            ("archive.hot_retention", archive.hot_retention),
+            ("archive.cold_retention", archive.cold_retention),
+            ("archive.grace", archive.grace),
         ] {
             if duration > LONGEST {
                 return Err(InvalidSetting::new(key, "must be at most 100years"));

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use gosight_application::decorators::CachedKeys;
 use gosight_application::process::LogConsumer;
+use gosight_application::replay::{Archiver, PassReport};
 use gosight_application::telemetry::{Metric, Telemetry};
 use tokio_util::sync::CancellationToken;
 
@@ -31,6 +32,18 @@ impl Ticks {
         tokio::select! {
             () = self.shutdown.cancelled() => false,
             _ = self.interval.tick() => true,
+        }
+    }
+}
+
+/// Moves old replays to the archive, and deletes those that are too old there.
+pub async fn archive_replays(archiver: Arc<Archiver>, interval: Duration, shutdown: CancellationToken) {
+    let mut ticks = Ticks::every(interval, shutdown.clone());
+    while ticks.next().await {
+        match archiver.pass(&shutdown).await {
+            Ok(report) if report == PassReport::default() => {}
+            Ok(report) => tracing::info!(?report, "replays archived"),
+            Err(error) => tracing::warn!(%error, "replays could not be archived, trying again later"),
         }
     }
 }

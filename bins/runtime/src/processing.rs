@@ -2,10 +2,11 @@
 
 use std::sync::Arc;
 
-use gosight_application::ports::{BatchStore, Clock, Deduplicator, EventSource, ProfileStore, ReplayStore};
+use gosight_application::ports::{BatchStore, Clock, Deduplicator, EventSource, ProfileStore};
 use gosight_application::process::{
     EventHandler, EventHandlerPorts, LogConsumer, ProcessStatus, ProfileEnricher, ReplayHandler,
 };
+use gosight_application::replay::Replays;
 use gosight_application::{Telemetry, logs};
 use gosight_http::ProcessorInfo;
 
@@ -24,7 +25,7 @@ pub struct ProcessingPorts {
     pub sources: Vec<Arc<dyn EventSource>>,
     pub store: Arc<dyn BatchStore>,
     pub deduplicator: Arc<dyn Deduplicator>,
-    pub replays: Arc<dyn ReplayStore>,
+    pub replays: Replays,
     pub profiles: Arc<dyn ProfileStore>,
     pub clock: Arc<dyn Clock>,
     pub telemetry: Telemetry,

@@ -1,11 +1,13 @@
 //! Settings that several binaries have in common, and their checks.
 
+mod archive;
 mod ingest;
 mod process;
 
 use bytesize::ByteSize;
 use gosight_domain::Violation;
 
+pub use archive::ArchiveSettings;
 pub use ingest::{EventSettings, KeySettings, RateLimitSettings, ReplaySettings, ingest_rules};
 pub use process::{AggregationConfig, ConsumerSettings, ProcessSettings, ProfileSettings};
 

@@ -152,6 +152,7 @@ pub fn chunk(session: &str, chunk_index: u16, content: &str) -> ReplayChunk {
         has_full_snapshot: chunk_index == 0,
         raw_bytes: 100,
         content: ContentHash::of(content.as_bytes()),
+        stored_bytes: u32::try_from(content.len()).expect("short"),
         data: content.as_bytes().to_vec(),
     }
 }

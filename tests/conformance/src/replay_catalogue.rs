@@ -52,7 +52,7 @@ fn entry(session: ReplaySession, version: u64, archived_at: Option<Timestamp>) -
         bytes: 1_000,
         raw_bytes: 10_000,
         sha256: ContentHash::of(b"object"),
-        chunks: vec![ReplayChunk { data: Vec::new(), ..chunk("s", 3, "x") }],
+        chunks: vec![ReplayChunk { stored_bytes: 0, data: Vec::new(), ..chunk("s", 3, "x") }],
         missing: vec![0, 1, 2],
         segments: vec![Segment {
             offset: 10,

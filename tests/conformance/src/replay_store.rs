@@ -42,7 +42,7 @@ async fn data(fixture: &ReplayStoreFixture, chunk: &ReplayChunk) -> Option<Vec<u
 }
 
 pub async fn a_chunk_is_read_back_as_it_was(fixture: ReplayStoreFixture) {
-    let chunk = ReplayChunk { data: (0..=255).collect(), ..chunk("s", 0, "") };
+    let chunk = ReplayChunk { stored_bytes: 256, data: (0..=255).collect(), ..chunk("s", 0, "") };
     assert_eq!(put(&fixture, std::slice::from_ref(&chunk)).await, [PutVerdict::Stored]);
     assert_eq!(data(&fixture, &chunk).await.as_ref(), Some(&chunk.data));
     assert_eq!(headers(&fixture, "s").await, [ReplayChunk { data: Vec::new(), ..chunk }]);

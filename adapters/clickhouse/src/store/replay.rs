@@ -72,6 +72,7 @@ struct Header {
     has_full_snapshot: bool,
     raw_bytes: u32,
     content: [u8; 32],
+    stored_bytes: u64,
 }
 
 #[derive(Row, Deserialize)]
@@ -174,7 +175,7 @@ impl ReplayStore for ClickHouseStore {
                 "SELECT chunk_index, toUnixTimestamp64Milli(timestamp_start) AS timestamp_start,
                    toUnixTimestamp64Milli(timestamp_end) AS timestamp_end,
                    toUnixTimestamp64Milli(received_at) AS received_at,
-                   event_count, has_full_snapshot, raw_bytes, content
+                   event_count, has_full_snapshot, raw_bytes, content, length(data) AS stored_bytes
                  FROM replay_chunks WHERE project_id = {project:String} AND session_id = {session:String}
                  ORDER BY chunk_index LIMIT 1 BY chunk_index",
             )
@@ -193,6 +194,7 @@ impl ReplayStore for ClickHouseStore {
             has_full_snapshot: header.has_full_snapshot,
             raw_bytes: header.raw_bytes,
             content: ContentHash(header.content),
+            stored_bytes: u32::try_from(header.stored_bytes).unwrap_or(u32::MAX),
             data: Vec::new(),
         };
         Ok(headers.into_iter().map(chunk).collect())

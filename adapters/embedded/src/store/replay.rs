@@ -26,6 +26,7 @@ fn header(row: &SqliteRow, session: &ReplaySession) -> sqlx::Result<ReplayChunk>
         has_full_snapshot: row.try_get("has_full_snapshot")?,
         raw_bytes: row.try_get("raw_bytes")?,
         content: content(row, "content")?,
+        stored_bytes: row.try_get("stored_bytes")?,
         data: Vec::new(),
     })
 }
@@ -63,7 +64,7 @@ impl EmbeddedStore {
     async fn read_headers(&self, session: &ReplaySession) -> sqlx::Result<Vec<ReplayChunk>> {
         let rows = sqlx::query(
             "SELECT chunk_index, timestamp_start, timestamp_end, received_at, event_count,
-                    has_full_snapshot, raw_bytes, content FROM replay_chunks
+                    has_full_snapshot, raw_bytes, content, length(data) AS stored_bytes FROM replay_chunks
              WHERE project = (SELECT id FROM projects WHERE project_id = ?) AND session_id = ?
              ORDER BY chunk_index",
         )

@@ -20,11 +20,14 @@ use gosight_conformance::key_store::KeyStoreFixture;
 use gosight_conformance::key_validator::KeyValidatorFixture;
 use gosight_conformance::profile_store::ProfileStoreFixture;
 use gosight_conformance::record_log::LogFixture;
+use gosight_conformance::replay_archive::ReplayArchiveFixture;
 use gosight_conformance::replay_catalogue::ReplayCatalogueFixture;
 use gosight_conformance::replay_store::ReplayStoreFixture;
 use gosight_conformance::session_store::SessionStoreFixture;
 use gosight_domain::{Event, Timestamp};
-use gosight_embedded::{DataDir, Embedded, EmbeddedLog, EmbeddedStore, LogConfig, StoreConfig};
+use gosight_embedded::{
+    DataDir, DirectoryArchive, Embedded, EmbeddedLog, EmbeddedStore, LogConfig, StoreConfig,
+};
 use tempfile::TempDir;
 
 mod record_log {
@@ -44,6 +47,9 @@ mod deduplicator {
 }
 mod session_store {
     gosight_conformance::session_store_suite!(super::sessions);
+}
+mod replay_archive {
+    gosight_conformance::replay_archive_suite!(super::archive);
 }
 mod replay_catalogue {
     gosight_conformance::replay_catalogue_suite!(super::catalogue);
@@ -155,6 +161,12 @@ async fn sessions() -> SessionStoreFixture {
 async fn replays() -> ReplayStoreFixture {
     let (store, held) = open_store().await;
     ReplayStoreFixture { replays: store, keep: Box::new(held) }
+}
+
+async fn archive() -> ReplayArchiveFixture {
+    let dir = tempfile::tempdir().unwrap();
+    let archive = Arc::new(DirectoryArchive::open(dir.path()).unwrap());
+    ReplayArchiveFixture { archive, keep: Box::new(dir) }
 }
 
 async fn catalogue() -> ReplayCatalogueFixture {

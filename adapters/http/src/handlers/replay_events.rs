@@ -6,7 +6,7 @@ use axum::http::{HeaderMap, HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use futures::stream::{self, StreamExt as _, TryStreamExt as _};
-use gosight_application::query::{ReplayEvents, ReplayReadError, TimeRange};
+use gosight_application::replay::{ReplayEvents, ReplayReadError, TimeRange};
 
 use super::replay_manifest::no_recording;
 use crate::access::{Reader, SessionInPath};

@@ -2,7 +2,7 @@
 
 use axum::extract::State;
 use axum::response::Response;
-use gosight_application::query::ReplayManifest;
+use gosight_application::replay::{ReplayManifest, ReplayStorage};
 use gosight_domain::SessionId;
 use gosight_domain::replay::ReplayChunk;
 use serde::Serialize;
@@ -33,10 +33,9 @@ pub(crate) struct ManifestAnswer {
     ended_at: Option<i64>,
     /// Bytes of all events.
     raw_bytes: u64,
-    /// Bytes as they are stored, where that is known.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    stored_bytes: Option<u64>,
-    /// Where the recording is: `hot`.
+    /// Bytes as they are stored, in the hot store and in the archive.
+    stored_bytes: u64,
+    /// Where the recording is: `hot`, `archived`, or `both`.
     #[schema(value_type = String)]
     storage: &'static str,
     /// The chunks by index.
@@ -58,9 +57,6 @@ pub(crate) struct ChunkAnswer {
     has_full_snapshot: bool,
     /// Bytes of the events.
     raw_bytes: u32,
-    /// Bytes as they are stored, where that is known.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    stored_bytes: Option<u64>,
     /// SHA-256 of the JSON array of events.
     sha256: String,
 }
@@ -104,8 +100,12 @@ impl ManifestAnswer {
             started_at: started_at.map(gosight_domain::Timestamp::as_millis),
             ended_at: ended_at.map(gosight_domain::Timestamp::as_millis),
             raw_bytes: manifest.chunks.iter().map(|chunk| u64::from(chunk.raw_bytes)).sum(),
-            stored_bytes: manifest.chunks.iter().map(stored_bytes).sum(),
-            storage: "hot",
+            stored_bytes: manifest.stored_bytes(),
+            storage: match manifest.storage() {
+                ReplayStorage::Hot => "hot",
+                ReplayStorage::Archived => "archived",
+                ReplayStorage::Both => "both",
+            },
             chunks: manifest.chunks.iter().map(ChunkAnswer::of).collect(),
         }
     }
@@ -120,13 +120,7 @@ impl ChunkAnswer {
             event_count: chunk.event_count,
             has_full_snapshot: chunk.has_full_snapshot,
             raw_bytes: chunk.raw_bytes,
-            stored_bytes: stored_bytes(chunk),
             sha256: chunk.content.to_string(),
         }
     }
-}
-
-/// A header comes without data as a rule, and then its size is not known.
-fn stored_bytes(chunk: &ReplayChunk) -> Option<u64> {
-    (!chunk.data.is_empty()).then_some(chunk.data.len() as u64)
 }

@@ -17,6 +17,7 @@ use gosight_application::ports::{HealthCheck, RateDecision};
 use gosight_application::process::filter::FilterSet;
 use gosight_application::process::{EnrichmentStats, ProcessStatus};
 use gosight_application::query::{Query, QueryPorts};
+use gosight_application::replay::Replays;
 use http_body_util::BodyExt as _;
 use metrics::{Counter, CounterFn, Gauge, Histogram, Key, KeyName, Metadata, Recorder, SharedString, Unit};
 use serde_json::Value;
@@ -81,7 +82,7 @@ impl Setup {
             events: store.clone(),
             ledger: store.clone(),
             aggregates: store.clone(),
-            replays: store.clone(),
+            replays: Replays::new(store.clone(), None),
             logs: vec![Arc::new(LogEnd { name: "events".into(), ends: self.log_ends })],
         });
         let processor = ProcessorInfo {

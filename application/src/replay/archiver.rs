@@ -1,0 +1,389 @@
+//! Moving old replays to the archive: copied, read back, recorded, and only then deleted where they were.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::StreamExt as _;
+use gosight_domain::replay::{ArchivedReplay, ContentHash, ReplayChunk, ReplaySession};
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+use super::manifest::{ReplayManifest, join};
+use super::object::{ObjectWriter, WrittenObject};
+use super::read::{ReplayReadError, TimeRange};
+use super::{ColdReplays, Replays};
+use crate::kill_point;
+use crate::ports::{
+    BoxError, CatalogueEntry, CatalogueQuery, Clock, Lease, PortError, Quarantine, ReplayStore,
+};
+use crate::telemetry::{Metric, Telemetry};
+
+mod path;
+
+/// When replays move, and how many at once.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ArchivePolicy {
+    /// A session is archived this long after its last chunk was received.
+    pub hot_retention: Duration,
+    /// An archived replay is deleted this long after it was archived.
+    pub cold_retention: Duration,
+    /// What was archived stays in the hot store this long, for those who are reading it there.
+    pub grace: Duration,
+    /// Sessions that are listed at once.
+    pub batch: usize,
+    /// Sessions that are archived at the same time.
+    pub parallel: usize,
+    /// How long a session is one process's own. Longer than archiving the largest takes.
+    pub lease: Duration,
+    /// Level of gzip, from 1 to 9.
+    pub level: u32,
+}
+
+impl Default for ArchivePolicy {
+    /// 30 days hot, 90 days cold, 10 minutes of grace.
+    fn default() -> Self {
+        const DAY: Duration = Duration::from_hours(24);
+        Self {
+            hot_retention: 30 * DAY,
+            cold_retention: 90 * DAY,
+            grace: Duration::from_mins(10),
+            batch: 100,
+            parallel: 2,
+            lease: Duration::from_mins(30),
+            level: 6,
+        }
+    }
+}
+
+/// Why a session could not be archived. Nothing of it was deleted.
+#[derive(Debug, thiserror::Error)]
+pub enum ArchiveError {
+    /// A store or the archive failed.
+    #[error(transparent)]
+    Port(#[from] PortError),
+    /// What was read was not right.
+    #[error(transparent)]
+    Read(ReplayReadError),
+    /// The object could not be made.
+    #[error("the object could not be made: {0}")]
+    Write(BoxError),
+    /// What was read back is not what was stored.
+    #[error("the object {path} is damaged: it {reason}")]
+    Damaged {
+        /// The object.
+        path: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// Another process changed the session meanwhile.
+    #[error("another process has changed the session at the same time")]
+    Overtaken,
+}
+
+/// What became of a session.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Archived {
+    /// Its chunks are in the archive now.
+    Stored,
+    /// What was archived was deleted in the hot store.
+    Cleaned,
+    /// There was nothing to do yet.
+    Nothing,
+    /// Another process is at it.
+    Busy,
+    /// It cannot be archived, and waits for a person.
+    Quarantined,
+}
+
+/// What a pass over all old sessions did.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct PassReport {
+    /// Sessions that were archived.
+    pub archived: u64,
+    /// Sessions whose archived chunks were deleted in the hot store.
+    pub cleaned: u64,
+    /// Sessions that are in quarantine.
+    pub quarantined: u64,
+    /// Sessions that failed, and are tried again in the next pass.
+    pub failed: u64,
+    /// Archived replays that were deleted because of their age.
+    pub expired: u64,
+}
+
+/// Archives replays. Several may run at once, in several processes: a lease gives each session to one of them.
+pub struct Archiver {
+    pub(super) replays: Replays,
+    pub(super) cold: ColdReplays,
+    clock: Arc<dyn Clock>,
+    policy: ArchivePolicy,
+    telemetry: Telemetry,
+    owner: Uuid,
+}
+
+impl fmt::Debug for Archiver {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Archiver").field("policy", &self.policy).finish_non_exhaustive()
+    }
+}
+
+impl Archiver {
+    /// Moves replays from `hot` to `cold`.
+    pub fn new(
+        hot: Arc<dyn ReplayStore>,
+        cold: ColdReplays,
+        clock: Arc<dyn Clock>,
+        policy: ArchivePolicy,
+        telemetry: Telemetry,
+    ) -> Self {
+        let replays = Replays::new(hot, Some(cold.clone()));
+        Self { replays, cold, clock, policy, telemetry, owner: Uuid::from_u128(rand::random()) }
+    }
+
+    /// Looks at all sessions that are old, and at all objects that are too old. A session that fails does not stop the
+    /// others.
+    ///
+    /// # Errors
+    /// When the sessions cannot be listed.
+    pub async fn pass(&self, stop: &CancellationToken) -> Result<PassReport, PortError> {
+        let mut report = PassReport::default();
+        let before = self.clock.now().plus_millis(-millis(self.policy.hot_retention));
+        let mut after = None;
+        while !stop.is_cancelled() {
+            let sessions = self.replays.hot.idle(before, after, self.policy.batch).await?;
+            let Some(last) = sessions.last().cloned() else { break };
+            let mut done = futures::stream::iter(sessions)
+                .map(|session| async move { (self.archive(&session).await, session) })
+                .buffer_unordered(self.policy.parallel);
+            while let Some((result, session)) = done.next().await {
+                self.note(&mut report, &session, result);
+            }
+            tracing::info!(?report, "archiving");
+            after = Some(last);
+        }
+        report.expired = self.expire(stop).await?;
+        Ok(report)
+    }
+
+    fn note(&self, report: &mut PassReport, session: &ReplaySession, result: Result<Archived, ArchiveError>) {
+        let outcome = match result {
+            Ok(Archived::Nothing | Archived::Busy) => return,
+            Ok(Archived::Stored) => (&mut report.archived, "archived"),
+            Ok(Archived::Cleaned) => (&mut report.cleaned, "cleaned"),
+            Ok(Archived::Quarantined) => (&mut report.quarantined, "quarantined"),
+            Err(error) => {
+                tracing::warn!(session = %session.session_id, project = %session.project_id, %error, "not archived");
+                (&mut report.failed, "failed")
+            }
+        };
+        *outcome.0 += 1;
+        self.telemetry.count(Metric::ReplaysArchived, &[("outcome", outcome.1)], 1);
+    }
+
+    /// Archives a session, whatever its age; or cleans up after it was archived.
+    ///
+    /// # Errors
+    /// [`ArchiveError`]; it can be tried again.
+    pub async fn archive(&self, session: &ReplaySession) -> Result<Archived, ArchiveError> {
+        let work = self.alone(session, async || self.move_chunks(session).await).await?;
+        Ok(work.unwrap_or(Archived::Busy))
+    }
+
+    /// Does `work` while the session is this process's own; `None` when it is another's.
+    pub(super) async fn alone<T, E: From<PortError>>(
+        &self,
+        session: &ReplaySession,
+        work: impl AsyncFnOnce() -> Result<T, E>,
+    ) -> Result<Option<T>, E> {
+        let since = self.clock.now();
+        // A lease is of one call, not of the process: two calls for a session exclude each other too.
+        let owner = Uuid::from_u128(self.owner.as_u128() ^ rand::random::<u128>());
+        let until = since.plus_millis(millis(self.policy.lease));
+        let lease = Lease { session: session.clone(), owner, since, until };
+        if !self.cold.catalogue.lease(&lease).await? {
+            return Ok(None);
+        }
+        let done = work().await;
+        if let Err(error) = self.cold.catalogue.release(session, owner).await {
+            tracing::warn!(%error, "a lease was not given back, and ends by itself");
+        }
+        done.map(Some)
+    }
+
+    async fn move_chunks(&self, session: &ReplaySession) -> Result<Archived, ArchiveError> {
+        let entry = self.entry(session).await?;
+        if entry.quarantine.is_some() {
+            return Ok(Archived::Quarantined);
+        }
+        let headers = self.replays.hot.headers(session).await?;
+        let Some(manifest) = join(session, headers.clone(), entry.archived.clone()) else {
+            return Ok(Archived::Nothing);
+        };
+        if manifest.hot_chunks().next().is_some() {
+            self.store(entry, &manifest).await
+        } else {
+            self.clean(entry, &headers).await
+        }
+    }
+
+    pub(super) async fn entry(&self, session: &ReplaySession) -> Result<CatalogueEntry, PortError> {
+        let entries = self.cold.catalogue.get(std::slice::from_ref(session)).await?;
+        Ok(entries.into_iter().flatten().next().unwrap_or_else(|| CatalogueEntry::new(session.clone())))
+    }
+
+    /// Writes all that there is into a new object.
+    async fn store(
+        &self,
+        entry: CatalogueEntry,
+        manifest: &ReplayManifest,
+    ) -> Result<Archived, ArchiveError> {
+        let written = match self.write(manifest).await {
+            Ok(written) => written,
+            Err(ArchiveError::Read(error @ ReplayReadError::Corrupt { .. })) => {
+                return self.quarantine(entry, error.to_string()).await;
+            }
+            Err(error) => return Err(error),
+        };
+        let version = entry.version + 1;
+        let archived = ArchivedReplay {
+            session: manifest.session.clone(),
+            object: path::of(manifest, version),
+            bytes: written.data.len() as u64,
+            raw_bytes: written.raw_bytes,
+            sha256: ContentHash::of(&written.data),
+            chunks: manifest.chunks.clone(),
+            missing: manifest.missing(),
+            segments: written.segments,
+            archived_at: self.clock.now(),
+        };
+        self.upload(&archived, written.data).await?;
+        let mut stale_objects = entry.stale_objects;
+        stale_objects.extend(entry.archived.map(|replaced| replaced.object));
+        let entry = CatalogueEntry {
+            session: manifest.session.clone(),
+            archived: Some(archived),
+            quarantine: None,
+            stale_objects,
+            version,
+        };
+        self.put(&entry).await?;
+        kill_point("archive-recorded");
+        Ok(Archived::Stored)
+    }
+
+    async fn put(&self, entry: &CatalogueEntry) -> Result<(), ArchiveError> {
+        if self.cold.catalogue.put(entry).await? { Ok(()) } else { Err(ArchiveError::Overtaken) }
+    }
+
+    /// All events as one object.
+    async fn write(&self, manifest: &ReplayManifest) -> Result<WrittenObject, ArchiveError> {
+        let mut events = self.replays.events_of(manifest, TimeRange::default());
+        let mut writer = ObjectWriter::new(self.policy.level);
+        while let Some(event) = events.next().await.map_err(ArchiveError::Read)? {
+            writer.push(&event).map_err(ArchiveError::Write)?;
+        }
+        writer.finish().map_err(ArchiveError::Write)
+    }
+
+    /// Stores the object and its manifest, and reads both back.
+    async fn upload(&self, archived: &ArchivedReplay, data: bytes::Bytes) -> Result<(), ArchiveError> {
+        let objects = &self.cold.objects;
+        let description = serde_json::to_vec(archived).map_err(|error| ArchiveError::Write(error.into()))?;
+        objects.put(&archived.object, data, &archived.sha256).await?;
+        kill_point("archive-uploaded");
+        let manifest_hash = ContentHash::of(&description);
+        objects.put(&path::manifest(&archived.object), description.into(), &manifest_hash).await?;
+        self.verify_object(archived).await?;
+        kill_point("archive-verified");
+        Ok(())
+    }
+
+    /// Reads an object, and compares it with what the catalogue says.
+    pub(super) async fn verify_object(&self, archived: &ArchivedReplay) -> Result<(), ArchiveError> {
+        let damaged = |reason: String| ArchiveError::Damaged { path: archived.object.clone(), reason };
+        let Some(data) = self.cold.objects.get(&archived.object, None).await? else {
+            return Err(damaged("is not there".into()));
+        };
+        let found = ContentHash::of(&data);
+        if found != archived.sha256 {
+            return Err(damaged(format!("has the SHA-256 {found} instead of {}", archived.sha256)));
+        }
+        Ok(())
+    }
+
+    /// Deletes chunks in the hot store that have been in the archive for a while.
+    async fn clean(&self, mut entry: CatalogueEntry, hot: &[ReplayChunk]) -> Result<Archived, ArchiveError> {
+        let Some(archived) = &entry.archived else { return Ok(Archived::Nothing) };
+        let since = archived.archived_at.plus_millis(millis(self.policy.grace));
+        if hot.is_empty() && entry.stale_objects.is_empty() || self.clock.now() < since {
+            return Ok(Archived::Nothing);
+        }
+        // Once more: this is the last moment at which a lost object does no harm.
+        self.verify_object(archived).await?;
+        for object in std::mem::take(&mut entry.stale_objects) {
+            self.delete_object(&object).await?;
+        }
+        kill_point("archive-before-delete");
+        let indexes: Vec<u16> = hot.iter().map(|chunk| chunk.chunk_index).collect();
+        self.replays.hot.delete(&entry.session, &indexes).await?;
+        kill_point("archive-deleted");
+        entry.version += 1;
+        self.put(&entry).await?;
+        Ok(Archived::Cleaned)
+    }
+
+    pub(super) async fn delete_object(&self, object: &str) -> Result<(), PortError> {
+        self.cold.objects.delete(&path::manifest(object)).await?;
+        self.cold.objects.delete(object).await
+    }
+
+    async fn quarantine(&self, entry: CatalogueEntry, reason: String) -> Result<Archived, ArchiveError> {
+        tracing::error!(session = %entry.session.session_id, project = %entry.session.project_id, reason, "a replay cannot be archived and stays where it is");
+        let quarantine = Some(Quarantine { reason, since: self.clock.now() });
+        self.put(&CatalogueEntry { quarantine, version: entry.version + 1, ..entry }).await?;
+        Ok(Archived::Quarantined)
+    }
+
+    /// Deletes archived replays that are too old, and tells how many.
+    async fn expire(&self, stop: &CancellationToken) -> Result<u64, PortError> {
+        let before = self.clock.now().plus_millis(-millis(self.policy.cold_retention));
+        let mut expired = 0;
+        let mut after = None;
+        while !stop.is_cancelled() {
+            let query = CatalogueQuery {
+                project_id: None,
+                archived_before: Some(before),
+                after,
+                limit: self.policy.batch,
+            };
+            let entries = self.cold.catalogue.list(&query).await?;
+            let Some(last) = entries.last().map(|entry| entry.session.clone()) else { break };
+            for entry in entries {
+                let forgotten =
+                    self.alone(&entry.session, async || self.forget(&entry.session).await).await?;
+                expired += u64::from(forgotten == Some(true));
+            }
+            after = Some(last);
+        }
+        if expired > 0 {
+            self.telemetry.count(Metric::ReplaysArchived, &[("outcome", "expired")], expired);
+        }
+        Ok(expired)
+    }
+
+    /// Deletes the objects of a session and then its entry; tells whether there was one.
+    pub(super) async fn forget(&self, session: &ReplaySession) -> Result<bool, PortError> {
+        let entry = self.entry(session).await?;
+        let current = entry.archived.as_ref().map(|archived| &archived.object);
+        for object in entry.stale_objects.iter().chain(current) {
+            self.delete_object(object).await?;
+        }
+        kill_point("archive-objects-deleted");
+        self.cold.catalogue.delete(session, entry.version).await
+    }
+}
+
+/// A time that any date can be moved by.
+fn millis(duration: Duration) -> i64 {
+    i64::try_from(duration.as_millis()).unwrap_or(i64::MAX / 4)
+}

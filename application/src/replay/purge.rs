@@ -1,0 +1,48 @@
+use gosight_domain::replay::ReplaySession;
+
+use super::archiver::{ArchiveError, Archiver};
+
+/// What there was of a replay, and is gone now, or would be.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Purged {
+    /// Chunks in the hot store.
+    pub hot_chunks: u64,
+    /// Chunks in the archive.
+    pub archived_chunks: u64,
+    /// Objects in the archive.
+    pub objects: u64,
+}
+
+impl Archiver {
+    /// What [`purge`](Self::purge) would delete.
+    ///
+    /// # Errors
+    /// The stores'.
+    pub async fn purgeable(&self, session: &ReplaySession) -> Result<Purged, ArchiveError> {
+        let entry = self.entry(session).await?;
+        let archived = entry.archived.as_ref();
+        Ok(Purged {
+            hot_chunks: self.replays.hot.headers(session).await?.len() as u64,
+            archived_chunks: archived.map_or(0, |archived| archived.chunks.len() as u64),
+            objects: (entry.stale_objects.len() + usize::from(archived.is_some())) as u64,
+        })
+    }
+
+    /// Deletes all that is stored of a session's replay, hot and archived. Chunks that are still in the log come later,
+    /// and have to be purged again.
+    ///
+    /// # Errors
+    /// [`Overtaken`](ArchiveError::Overtaken) while the session is being archived; it can be tried again, after any
+    /// error.
+    pub async fn purge(&self, session: &ReplaySession) -> Result<Purged, ArchiveError> {
+        let purged = self.alone(session, async || {
+            let found = self.purgeable(session).await?;
+            self.forget(session).await?;
+            let hot = self.replays.hot.headers(session).await?;
+            let indexes: Vec<u16> = hot.iter().map(|chunk| chunk.chunk_index).collect();
+            self.replays.hot.delete(session, &indexes).await?;
+            Ok::<_, ArchiveError>(found)
+        });
+        purged.await?.ok_or(ArchiveError::Overtaken)
+    }
+}

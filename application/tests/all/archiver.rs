@@ -1,0 +1,298 @@
+//! Old replays move to the archive, whole or not at all, and are read from wherever they are.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use gosight_application::Telemetry;
+use gosight_application::ports::{CatalogueQuery, ChunkId, ReplayArchive, ReplayCatalogue, ReplayStore};
+use gosight_application::replay::{
+    ArchiveError, ArchivePolicy, Archived, Archiver, ColdReplays, PassReport, Purged, ReplayStorage, Replays,
+    TimeRange,
+};
+use gosight_conformance::factory::{NOON, replay_session};
+use gosight_domain::replay::{ContentHash, ReplayChunk, ReplaySession};
+use gosight_domain::time::DAY_MS;
+use gosight_memory::{ManualClock, MemoryReplayArchive, MemoryReplayCatalogue, MemoryStore};
+use tokio_util::sync::CancellationToken;
+
+use crate::brittle::{Brittle, Steps};
+use crate::query_replay::chunk;
+
+const MINUTE_MS: i64 = 60_000;
+
+struct Bench {
+    hot: Arc<MemoryStore>,
+    catalogue: Arc<MemoryReplayCatalogue>,
+    objects: Arc<MemoryReplayArchive>,
+    clock: Arc<ManualClock>,
+}
+
+impl Bench {
+    fn new() -> Self {
+        Self {
+            hot: Arc::default(),
+            catalogue: Arc::default(),
+            objects: Arc::default(),
+            clock: Arc::new(ManualClock::new(NOON)),
+        }
+    }
+
+    async fn with(chunks: &[ReplayChunk]) -> Self {
+        let bench = Self::new();
+        bench.hot.put(chunks).await.unwrap();
+        bench
+    }
+
+    fn cold(&self) -> ColdReplays {
+        ColdReplays { catalogue: self.catalogue.clone(), objects: self.objects.clone() }
+    }
+
+    fn archiver(&self) -> Archiver {
+        let policy = ArchivePolicy { lease: Duration::from_mins(5), ..ArchivePolicy::default() };
+        Archiver::new(self.hot.clone(), self.cold(), self.clock.clone(), policy, Telemetry::default())
+    }
+
+    /// One that dies at the step after `steps`.
+    fn dying(&self, steps: &Arc<Steps>) -> Archiver {
+        let policy = ArchivePolicy { lease: Duration::from_mins(5), ..ArchivePolicy::default() };
+        let cold = ColdReplays {
+            catalogue: Arc::new(Brittle { port: self.catalogue.clone(), steps: steps.clone() }),
+            objects: Arc::new(Brittle { port: self.objects.clone(), steps: steps.clone() }),
+        };
+        let hot = Arc::new(Brittle { port: self.hot.clone(), steps: steps.clone() });
+        Archiver::new(hot, cold, self.clock.clone(), policy, Telemetry::default())
+    }
+
+    fn replays(&self) -> Replays {
+        Replays::new(self.hot.clone(), Some(self.cold()))
+    }
+
+    /// The names of all events of `s`, in order.
+    async fn told(&self) -> String {
+        self.told_in(TimeRange::default()).await
+    }
+
+    async fn told_in(&self, range: TimeRange) -> String {
+        let Some(mut events) = self.replays().events(&session(), range).await.unwrap() else {
+            return String::new();
+        };
+        let mut told = String::new();
+        while let Some(event) = events.next().await.unwrap() {
+            let event: serde_json::Value = serde_json::from_str(event.as_str()).unwrap();
+            told += event["data"].as_str().unwrap();
+        }
+        told
+    }
+
+    async fn pass(&self) -> PassReport {
+        self.archiver().pass(&CancellationToken::new()).await.unwrap()
+    }
+
+    async fn storage(&self) -> Option<ReplayStorage> {
+        self.replays().manifest(&session()).await.unwrap().map(|manifest| manifest.storage())
+    }
+
+    async fn hot_chunks(&self) -> usize {
+        self.hot.headers(&session()).await.unwrap().len()
+    }
+
+    async fn paths(&self) -> Vec<String> {
+        let entries = self.objects.list("", None, 100).await.unwrap();
+        entries.into_iter().map(|entry| entry.path).collect()
+    }
+
+    async fn object(&self) -> String {
+        let entries = self.catalogue.get(&[session()]).await.unwrap();
+        entries[0].clone().unwrap().archived.unwrap().object
+    }
+}
+
+fn session() -> ReplaySession {
+    replay_session("p", "s")
+}
+
+/// Three chunks that overlap, of which the middle one never came.
+fn chunks() -> Vec<ReplayChunk> {
+    vec![
+        chunk(0, &[("a", 0), ("c", 20), ("b", 10)]),
+        chunk(1, &[("d", 20), ("f", 40), ("e", 30)]),
+        chunk(3, &[("g", 40), ("h", 50)]),
+    ]
+}
+
+#[tokio::test]
+async fn an_old_session_moves_to_the_archive_and_reads_the_same() {
+    let bench = Bench::with(&chunks()).await;
+    bench.clock.advance(30 * DAY_MS);
+    assert_eq!(bench.pass().await, PassReport::default(), "it is not old yet");
+    bench.clock.advance(1);
+    assert_eq!(bench.pass().await, PassReport { archived: 1, ..PassReport::default() });
+    assert_eq!(bench.paths().await, ["p/2026/11/s.gz", "p/2026/11/s.manifest.json"]);
+    // Those who read it in the hot store have time to finish.
+    assert_eq!((bench.hot_chunks().await, bench.told().await.as_str()), (3, "abcdefgh"));
+    assert_eq!(bench.pass().await, PassReport::default());
+    bench.clock.advance(10 * MINUTE_MS);
+    assert_eq!(bench.pass().await, PassReport { cleaned: 1, ..PassReport::default() });
+    assert_eq!((bench.hot_chunks().await, bench.told().await.as_str()), (0, "abcdefgh"));
+    assert_eq!(bench.pass().await, PassReport::default());
+
+    let manifest = bench.replays().manifest(&session()).await.unwrap().unwrap();
+    assert_eq!((manifest.storage(), manifest.missing()), (ReplayStorage::Archived, vec![2]));
+    let range = TimeRange { from: NOON.plus_millis(20), to: NOON.plus_millis(40) };
+    assert_eq!(bench.told_in(range).await, "cdefg");
+    // What comes once more is known.
+    let ids: Vec<ChunkId> = chunks().iter().map(ChunkId::of).collect();
+    let contents: Vec<Option<ContentHash>> = chunks().iter().map(|chunk| Some(chunk.content)).collect();
+    assert_eq!(bench.replays().contents(&ids).await.unwrap(), contents);
+}
+
+#[tokio::test]
+async fn a_late_chunk_is_read_at_once_and_joins_the_archived_ones() {
+    let bench = Bench::with(&chunks()).await;
+    bench.archiver().archive(&session()).await.unwrap();
+    bench.clock.advance(10 * MINUTE_MS);
+    assert_eq!(bench.archiver().archive(&session()).await.unwrap(), Archived::Cleaned);
+    bench.hot.put(&[chunk(2, &[("x", 35), ("y", 40)])]).await.unwrap();
+    assert_eq!(bench.storage().await, Some(ReplayStorage::Both));
+    // `y` has the time of `f` and `g`, and stands between them: its chunk does.
+    assert_eq!(bench.told().await, "abcdexfygh");
+    assert_eq!(bench.archiver().archive(&session()).await.unwrap(), Archived::Stored);
+    assert_eq!(bench.told().await, "abcdexfygh");
+    assert_eq!(bench.paths().await.len(), 4, "two versions");
+    bench.clock.advance(10 * MINUTE_MS);
+    assert_eq!(bench.archiver().archive(&session()).await.unwrap(), Archived::Cleaned);
+    assert_eq!(bench.paths().await, ["p/2026/11/s~3.gz", "p/2026/11/s~3.manifest.json"]);
+    assert_eq!((bench.told().await.as_str(), bench.hot_chunks().await), ("abcdexfygh", 0));
+    assert_eq!(bench.storage().await, Some(ReplayStorage::Archived));
+    assert!(bench.replays().manifest(&session()).await.unwrap().unwrap().missing().is_empty());
+}
+
+#[tokio::test]
+async fn a_process_that_dies_anywhere_loses_and_doubles_nothing() {
+    let mut deaths = 0;
+    for is_done in [false, true] {
+        for steps in 0.. {
+            let bench = Bench::with(&chunks()).await;
+            let steps = Steps::new(steps, is_done);
+            let dying = bench.dying(&steps);
+            // Archived, cleaned, a late chunk, archived again, cleaned again: it dies somewhere on the way.
+            for round in 0..2 {
+                let expected = if round == 0 { "abcdefgh" } else { "abcdexfgh" };
+                if round == 1 {
+                    bench.hot.put(&[chunk(2, &[("x", 35)])]).await.unwrap();
+                }
+                for _ in 0..2 {
+                    dying.archive(&session()).await.ok();
+                    assert_eq!(bench.told().await, expected);
+                    bench.clock.advance(10 * MINUTE_MS);
+                }
+            }
+            // Another one takes over once the lease has ended, until there is nothing left to do.
+            bench.clock.advance(5 * MINUTE_MS);
+            let next = bench.archiver();
+            while next.archive(&session()).await.unwrap() != Archived::Nothing {
+                assert_eq!(bench.told().await, "abcdexfgh");
+                bench.clock.advance(10 * MINUTE_MS);
+            }
+            assert_eq!((bench.told().await.as_str(), bench.hot_chunks().await), ("abcdexfgh", 0));
+            let object = bench.object().await;
+            let manifest = object.replace(".gz", ".manifest.json");
+            let mut left = bench.paths().await;
+            left.retain(|path| *path != object && *path != manifest);
+            assert!(left.is_empty(), "{left:?} are in nobody's way, and in nobody's catalogue");
+            if steps.sufficed() {
+                break;
+            }
+            deaths += 1;
+        }
+    }
+    assert!(deaths > 50, "{deaths}");
+}
+
+#[tokio::test]
+async fn a_damaged_object_is_noticed_before_anything_is_deleted() {
+    let bench = Bench::with(&chunks()).await;
+    bench.archiver().archive(&session()).await.unwrap();
+    let object = bench.object().await;
+    let data = bench.objects.get(&object, None).await.unwrap().unwrap();
+    let mut damaged = data.to_vec();
+    damaged[20] ^= 1;
+    bench.objects.put(&object, damaged.clone().into(), &ContentHash::of(&damaged)).await.unwrap();
+    bench.clock.advance(10 * MINUTE_MS);
+    let error = bench.archiver().archive(&session()).await.unwrap_err();
+    assert!(matches!(error, ArchiveError::Damaged { .. }), "{error}");
+    assert_eq!(bench.hot_chunks().await, 3);
+    bench.objects.put(&object, data.clone(), &ContentHash::of(&data)).await.unwrap();
+    assert_eq!(bench.archiver().archive(&session()).await.unwrap(), Archived::Cleaned);
+}
+
+#[tokio::test]
+async fn a_damaged_chunk_stays_with_its_session_and_its_bytes() {
+    let mut chunks = chunks();
+    chunks[1].data = b"no gzip".to_vec();
+    let bench = Bench::with(&chunks).await;
+    bench.clock.advance(31 * DAY_MS);
+    assert_eq!(bench.pass().await, PassReport { quarantined: 1, ..PassReport::default() });
+    bench.clock.advance(DAY_MS);
+    bench.pass().await;
+    assert_eq!((bench.hot_chunks().await, bench.paths().await.len()), (3, 0));
+    assert_eq!(bench.hot.data(&ChunkId::of(&chunks[1])).await.unwrap().unwrap(), b"no gzip");
+    let query = CatalogueQuery { limit: 10, ..CatalogueQuery::default() };
+    let entries = bench.catalogue.list(&query).await.unwrap();
+    assert!(entries[0].quarantine.as_ref().unwrap().reason.contains("chunk 1"), "{entries:?}");
+}
+
+#[tokio::test]
+async fn of_many_archivers_one_does_it() {
+    let bench = Bench::with(&chunks()).await;
+    let archivers: Vec<Archiver> = (0..8).map(|_| bench.archiver()).collect();
+    let session = session();
+    let done = archivers.iter().map(|archiver| archiver.archive(&session));
+    let done: Vec<Archived> = futures::future::join_all(done).await.into_iter().map(Result::unwrap).collect();
+    assert_eq!(done.iter().filter(|done| **done == Archived::Stored).count(), 1, "{done:?}");
+    assert_eq!(bench.told().await, "abcdefgh");
+}
+
+#[tokio::test]
+async fn what_is_too_old_is_deleted_with_its_entry() {
+    let bench = Bench::with(&chunks()).await;
+    bench.archiver().archive(&session()).await.unwrap();
+    bench.clock.advance(10 * MINUTE_MS);
+    bench.archiver().archive(&session()).await.unwrap();
+    bench.clock.advance(90 * DAY_MS - 10 * MINUTE_MS);
+    assert_eq!(bench.pass().await, PassReport::default());
+    bench.clock.advance(1);
+    assert_eq!(bench.pass().await, PassReport { expired: 1, ..PassReport::default() });
+    assert_eq!((bench.paths().await, bench.storage().await), (Vec::new(), None));
+    assert_eq!(bench.catalogue.get(&[session()]).await.unwrap(), [None]);
+}
+
+#[tokio::test]
+async fn purging_takes_everything_and_says_what_it_was() {
+    let bench = Bench::with(&chunks()).await;
+    let other = ReplayChunk { session_id: replay_session("p", "t").session_id, ..chunk(0, &[("z", 0)]) };
+    bench.hot.put(std::slice::from_ref(&other)).await.unwrap();
+    bench.archiver().archive(&session()).await.unwrap();
+    bench.hot.put(&[chunk(2, &[("x", 35)])]).await.unwrap();
+    let all = Purged { hot_chunks: 4, archived_chunks: 3, objects: 1 };
+    assert_eq!(bench.archiver().purgeable(&session()).await.unwrap(), all);
+    assert_eq!(bench.told().await, "abcdexfgh", "nothing is gone yet");
+    assert_eq!(bench.archiver().purge(&session()).await.unwrap(), all);
+    assert_eq!((bench.paths().await, bench.storage().await, bench.hot_chunks().await), (Vec::new(), None, 0));
+    assert!(bench.hot.data(&ChunkId::of(&other)).await.unwrap().is_some());
+    assert_eq!(bench.archiver().purge(&session()).await.unwrap(), Purged::default());
+}
+
+#[tokio::test]
+async fn half_an_object_is_never_taken_for_whole() {
+    let bench = Bench::with(&chunks()).await;
+    // An upload that was broken off long ago, and left something behind.
+    let half = Bytes::from_static(b"half");
+    bench.objects.put("p/2026/11/s.gz", half.clone(), &ContentHash::of(&half)).await.unwrap();
+    assert_eq!(bench.told().await, "abcdefgh");
+    assert_eq!(bench.archiver().archive(&session()).await.unwrap(), Archived::Stored);
+    bench.clock.advance(10 * MINUTE_MS);
+    assert_eq!(bench.archiver().archive(&session()).await.unwrap(), Archived::Cleaned);
+    assert_eq!(bench.told().await, "abcdefgh");
+}
