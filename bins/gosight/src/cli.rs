@@ -4,8 +4,10 @@ mod config;
 mod dlq;
 mod keys;
 mod profiles;
+mod replay;
 mod send;
 mod serve;
+mod server;
 mod storage;
 
 use std::path::PathBuf;
@@ -46,6 +48,9 @@ enum Command {
     /// Tell what is known about users and items, for the context of their events.
     #[command(subcommand)]
     Profiles(profiles::ProfilesCommand),
+    /// Look at the recording of a session, or write it into a page that plays it.
+    #[command(subcommand)]
+    Replay(replay::ReplayCommand),
     /// Send recorded requests to a server.
     Send(send::SendArgs),
 }
@@ -115,6 +120,7 @@ pub fn main() -> ExitCode {
             Command::Config(command) => command.run(),
             Command::Dlq(command) => command.run().await,
             Command::Profiles(command) => command.run().await,
+            Command::Replay(command) => command.run().await,
             Command::Send(args) => args.run().await,
         }
     });

@@ -66,7 +66,7 @@ impl SendArgs {
         if self.shift_to_now {
             shift_to_now(&mut recordings)?;
         }
-        let client = Arc::new(Client::new(&self.server, self.key.clone())?);
+        let client = Arc::new(Client::new(&self.server, self.key.as_ref())?);
         let progress = progress_bar(recordings.iter().map(Vec::len).sum());
         let turns = self.turns()?;
         let started = Instant::now();

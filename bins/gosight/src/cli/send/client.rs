@@ -1,11 +1,12 @@
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, bail};
+use anyhow::Context;
 use gosight_domain::key::PresentedKey;
 use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
 use reqwest::{Method, StatusCode};
 
 use super::recording::RecordedRequest;
+use crate::cli::server::{KEY_HEADER, base_url, key_header};
 
 /// Sends requests to one server.
 pub(super) struct Client {
@@ -31,13 +32,10 @@ const MAX_RETRIES: u32 = 20;
 const DEFAULT_WAIT: Duration = Duration::from_millis(200);
 
 impl Client {
-    pub(super) fn new(server: &str, key: Option<PresentedKey>) -> anyhow::Result<Self> {
-        let server = server.trim_end_matches('/').to_owned();
-        if !server.starts_with("http://") {
-            bail!("--server {server}: must start with http:// (there is no TLS here; use a proxy)");
-        }
+    pub(super) fn new(server: &str, key: Option<&PresentedKey>) -> anyhow::Result<Self> {
+        let server = base_url(server)?.to_owned();
         let http = reqwest::Client::builder().timeout(TIMEOUT).tcp_nodelay(true).build()?;
-        let key = key.map(|key| HeaderValue::from_str(key.reveal())).transpose().context("--key")?;
+        let key = key_header(key)?;
         Ok(Self { http, server, key })
     }
 
@@ -80,7 +78,7 @@ impl Client {
             headers.insert(name, value.parse().with_context(|| format!("header value {value:?}"))?);
         }
         if let Some(key) = &self.key {
-            headers.insert("x-project-key", key.clone());
+            headers.insert(KEY_HEADER, key.clone());
         }
         Ok(headers)
     }
