@@ -1,4 +1,4 @@
-//! Real servers for tests, on loopback ports of their own.
+//! Real servers for tests, on loopback ports of their own, and a real browser.
 //!
 //! `cargo xtask services up` starts them. A test asks for the address of one, and fails with one clear line when it is
 //! not running: it is never skipped.
@@ -6,6 +6,7 @@
 #![expect(clippy::panic, reason = "a test without its server fails by panicking")]
 
 mod ask;
+mod browser;
 mod cache;
 mod guard;
 mod instance;
@@ -19,6 +20,7 @@ use std::io::Write;
 use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
+pub use browser::chromium;
 pub use instance::Instance;
 pub use proxy::Proxy;
 pub use shared::{Status, down, status, up};

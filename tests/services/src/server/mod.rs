@@ -125,7 +125,7 @@ fn apt_get() -> Command {
 }
 
 /// Whether a program is in the path.
-fn in_path(program: &str) -> bool {
+pub(crate) fn in_path(program: &str) -> bool {
     let path = std::env::var_os("PATH").unwrap_or_default();
     std::env::split_paths(&path).any(|dir| dir.join(program).is_file())
 }
