@@ -36,6 +36,8 @@ pub(crate) fn test() -> anyhow::Result<()> {
     lint()?;
     step("dependencies", &mut deny()?)?;
     services::up()?;
+    // Fetched before the tests, so that its time is not theirs.
+    gosight_services::chromium()?;
     step("tests", &mut cargo(&["test", "--workspace", "--quiet"]))?;
     for example in ["embed", "custom_sink", "memory_test"] {
         step(
