@@ -122,7 +122,8 @@ impl Connection {
         for (name, value) in *params {
             request = request.with_setting(format!("param_{name}"), value);
         }
-        let mut data = block.encode();
+        let [head, mut data] = block.encode();
+        request.send(head).await?;
         while !data.is_empty() {
             let piece = data.split_to(PIECE_BYTES.min(data.len()));
             request.send(piece).await?;

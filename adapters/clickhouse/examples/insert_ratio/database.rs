@@ -1,0 +1,40 @@
+//! A database of its own for each round.
+
+use std::sync::Arc;
+
+use gosight_application::ports::{BoxError, PortError};
+use gosight_clickhouse::{ClickHouseConfig, ClickHouseStore};
+use gosight_domain::insight::InsightThresholds;
+use gosight_memory::{MemoryDeadLetters, MemorySessionCache};
+use uuid::Uuid;
+
+/// A database with the store's tables.
+pub struct Database {
+    pub config: ClickHouseConfig,
+}
+
+impl Database {
+    pub fn new(url: &str, compress: bool) -> Self {
+        let database = format!("insert_ratio_{}", Uuid::from_u128(rand::random()).simple());
+        Self {
+            config: ClickHouseConfig {
+                url: url.to_owned(),
+                database,
+                compress,
+                ..ClickHouseConfig::default()
+            },
+        }
+    }
+
+    /// The store on it, which makes the tables. Live sessions are cached, as Redis does it for the event-processor.
+    pub async fn store(&self) -> Result<ClickHouseStore, PortError> {
+        let cache = Arc::new(MemorySessionCache::default());
+        let dead_letters = Arc::new(MemoryDeadLetters::default());
+        ClickHouseStore::connect(&self.config, Some(cache), dead_letters, InsightThresholds::default()).await
+    }
+
+    pub async fn drop_it(&self) -> Result<(), BoxError> {
+        let client = clickhouse::Client::default().with_url(&self.config.url);
+        Ok(client.query_raw(&format!("DROP DATABASE {} SYNC", self.config.database)).execute().await?)
+    }
+}
