@@ -3,5 +3,6 @@
 #![expect(clippy::expect_used, clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
 mod conformance;
+mod costs;
 mod crashes;
 mod database;
