@@ -6,3 +6,4 @@ mod conformance;
 mod costs;
 mod crashes;
 mod database;
+mod retention;
