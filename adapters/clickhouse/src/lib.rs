@@ -19,6 +19,7 @@ mod client;
 mod config;
 mod error;
 mod health;
+mod lists;
 mod migrate;
 mod query;
 mod settings;

@@ -11,6 +11,7 @@ use serde::Deserialize;
 use crate::ADAPTER;
 use crate::client::Connection;
 use crate::error::read_error;
+use crate::lists::parts;
 
 /// The latest fold of the events that a session has from one partition.
 #[derive(Row, Deserialize)]
@@ -141,19 +142,20 @@ async fn with_replay(
     sessions: impl Iterator<Item = &str>,
 ) -> Result<HashSet<String>, QueryError> {
     let sessions: Vec<&str> = sessions.collect();
-    if sessions.is_empty() {
-        return Ok(HashSet::new());
+    let mut with_replay = HashSet::new();
+    for part in parts(&sessions, |session| [*session]) {
+        let found = connection
+            .query(
+                "SELECT DISTINCT session_id FROM replay_chunks
+                 WHERE project_id = {project:String} AND session_id IN {sessions:Array(String)}",
+            )
+            .param("project", project_id.as_str())
+            .param("sessions", part)
+            .fetch_all::<WithReplay>();
+        let found = connection.within(found).await.map_err(read_error)?;
+        with_replay.extend(found.into_iter().map(|row| row.session_id));
     }
-    let found = connection
-        .query(
-            "SELECT DISTINCT session_id FROM replay_chunks
-             WHERE project_id = {project:String} AND session_id IN {sessions:Array(String)}",
-        )
-        .param("project", project_id.as_str())
-        .param("sessions", sessions)
-        .fetch_all::<WithReplay>();
-    let found = connection.within(found).await.map_err(read_error)?;
-    Ok(found.into_iter().map(|row| row.session_id).collect())
+    Ok(with_replay)
 }
 
 /// One session with what it shows.

@@ -14,7 +14,11 @@ use crate::ADAPTER;
 use crate::block::Block;
 use crate::client::{Connection, GuardedInsert};
 use crate::error::read_error;
+use crate::lists::parts;
 use crate::writer::Held;
+
+/// Most indexes in one statement: the server takes no longer lists.
+const DELETED_AT_ONCE: usize = 10_000;
 
 /// Largest insert, so that neither side holds more than this at once.
 const INSERT_BYTES: usize = 32 * 1024 * 1024;
@@ -110,6 +114,57 @@ struct Number {
     number: u64,
 }
 
+impl ClickHouseStore {
+    async fn contents_of(&self, chunks: &[ChunkId]) -> Result<Vec<Option<ContentHash>>, ReplayStoreError> {
+        let projects: Vec<&str> = chunks.iter().map(|chunk| chunk.project_id.as_str()).collect();
+        let sessions: Vec<&str> = chunks.iter().map(|chunk| chunk.session_id.as_str()).collect();
+        let indexes: Vec<u16> = chunks.iter().map(|chunk| chunk.chunk_index).collect();
+        let found = self
+            .connection
+            .query(
+                "SELECT project_id, session_id, chunk_index, content FROM replay_chunks
+                 WHERE (project_id, session_id, chunk_index) IN
+                   arrayZip({projects:Array(String)}, {sessions:Array(String)}, {indexes:Array(UInt16)})",
+            )
+            .param("projects", projects)
+            .param("sessions", sessions)
+            .param("indexes", indexes)
+            .fetch_all::<Known>();
+        let found = self.connection.within(found).await.map_err(read_error)?;
+        let content = |chunk: &ChunkId| {
+            let same = |row: &&Known| {
+                (row.project_id.as_str(), row.session_id.as_str(), row.chunk_index)
+                    == (chunk.project_id.as_str(), chunk.session_id.as_str(), chunk.chunk_index)
+            };
+            found.iter().find(same).map(|row| ContentHash(row.content))
+        };
+        Ok(chunks.iter().map(content).collect())
+    }
+
+    /// Deletes by marking rows, which merges remove later (a lightweight delete).
+    async fn delete_chunks(&self, session: &ReplaySession, indexes: &[u16]) -> Result<u64, PortError> {
+        const CHUNKS: &str = "project_id = {project:String} AND session_id = {session:String}
+            AND chunk_index IN {indexes:Array(UInt16)}";
+        let of_chunks = |sql: String| {
+            let query = self.connection.query(&sql);
+            query
+                .param("project", session.project_id.as_str())
+                .param("session", session.session_id.as_str())
+                .param("indexes", indexes)
+        };
+        let count =
+            of_chunks(format!("SELECT uniqExact(chunk_index) AS number FROM replay_chunks WHERE {CHUNKS}"));
+        let count = self.connection.within(count.fetch_one::<Number>()).await.map_err(read_error)?;
+        if count.number > 0 {
+            let delete = of_chunks(format!(
+                "DELETE FROM replay_chunks WHERE {CHUNKS} SETTINGS lightweight_deletes_sync = 2"
+            ));
+            self.connection.execute(delete).await.map_err(read_error)?;
+        }
+        Ok(count.number)
+    }
+}
+
 #[async_trait]
 impl ReplayStore for ClickHouseStore {
     async fn put(&self, chunks: &[ReplayChunk]) -> Result<Vec<PutVerdict>, ReplayStoreError> {
@@ -140,32 +195,13 @@ impl ReplayStore for ClickHouseStore {
     }
 
     async fn contents(&self, chunks: &[ChunkId]) -> Result<Vec<Option<ContentHash>>, ReplayStoreError> {
-        if chunks.is_empty() {
-            return Ok(Vec::new());
+        // As long as any index.
+        const INDEX: &str = "00000";
+        let mut contents = Vec::with_capacity(chunks.len());
+        for part in parts(chunks, |chunk| [chunk.project_id.as_str(), chunk.session_id.as_str(), INDEX]) {
+            contents.extend(self.contents_of(part).await?);
         }
-        let projects: Vec<&str> = chunks.iter().map(|chunk| chunk.project_id.as_str()).collect();
-        let sessions: Vec<&str> = chunks.iter().map(|chunk| chunk.session_id.as_str()).collect();
-        let indexes: Vec<u16> = chunks.iter().map(|chunk| chunk.chunk_index).collect();
-        let found = self
-            .connection
-            .query(
-                "SELECT project_id, session_id, chunk_index, content FROM replay_chunks
-                 WHERE (project_id, session_id, chunk_index) IN
-                   arrayZip({projects:Array(String)}, {sessions:Array(String)}, {indexes:Array(UInt16)})",
-            )
-            .param("projects", projects)
-            .param("sessions", sessions)
-            .param("indexes", indexes)
-            .fetch_all::<Known>();
-        let found = self.connection.within(found).await.map_err(read_error)?;
-        let content = |chunk: &ChunkId| {
-            let same = |row: &&Known| {
-                (row.project_id.as_str(), row.session_id.as_str(), row.chunk_index)
-                    == (chunk.project_id.as_str(), chunk.session_id.as_str(), chunk.chunk_index)
-            };
-            found.iter().find(same).map(|row| ContentHash(row.content))
-        };
-        Ok(chunks.iter().map(content).collect())
+        Ok(contents)
     }
 
     async fn headers(&self, session: &ReplaySession) -> Result<Vec<ReplayChunk>, ReplayStoreError> {
@@ -215,26 +251,11 @@ impl ReplayStore for ClickHouseStore {
     }
 
     async fn delete(&self, session: &ReplaySession, chunk_indexes: &[u16]) -> Result<u64, ReplayStoreError> {
-        const OF_SESSION: &str = "project_id = {project:String} AND session_id = {session:String}
-            AND chunk_index IN {indexes:Array(UInt16)}";
-        let of_session = |sql: String| {
-            let query = self.connection.query(&sql);
-            query
-                .param("project", session.project_id.as_str())
-                .param("session", session.session_id.as_str())
-                .param("indexes", chunk_indexes)
-        };
-        let count = of_session(format!(
-            "SELECT uniqExact(chunk_index) AS number FROM replay_chunks WHERE {OF_SESSION}"
-        ));
-        let count = self.connection.within(count.fetch_one::<Number>()).await.map_err(read_error)?;
-        if count.number > 0 {
-            let delete = of_session(format!(
-                "DELETE FROM replay_chunks WHERE {OF_SESSION} SETTINGS lightweight_deletes_sync = 2"
-            ));
-            self.connection.execute(delete).await.map_err(read_error)?;
+        let mut deleted = 0;
+        for indexes in chunk_indexes.chunks(DELETED_AT_ONCE) {
+            deleted += self.delete_chunks(session, indexes).await?;
         }
-        Ok(count.number)
+        Ok(deleted)
     }
 
     async fn idle(

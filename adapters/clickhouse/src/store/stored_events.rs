@@ -8,6 +8,7 @@ use uuid::Uuid;
 
 use super::ClickHouseStore;
 use crate::error::read_error;
+use crate::lists::parts;
 
 #[derive(Row, Deserialize)]
 struct Position {
@@ -22,12 +23,25 @@ struct Position {
 #[async_trait]
 impl StoredEvents for ClickHouseStore {
     async fn positions(&self, claims: &[Claim]) -> Result<Vec<Option<LogPosition>>, StoredEventsError> {
-        if claims.is_empty() {
-            return Ok(Vec::new());
+        let mut positions = Vec::with_capacity(claims.len());
+        for part in parts(claims, |claim| [claim.project_id.as_str(), session(claim), ID]) {
+            positions.extend(self.positions_of(part).await?);
         }
+        Ok(positions)
+    }
+}
+
+/// As long as the id of any event.
+const ID: &str = "00000000-0000-0000-0000-000000000000";
+
+fn session(claim: &Claim) -> &str {
+    claim.session_id.as_ref().map_or("", |id| id.as_str())
+}
+
+impl ClickHouseStore {
+    async fn positions_of(&self, claims: &[Claim]) -> Result<Vec<Option<LogPosition>>, StoredEventsError> {
         let projects: Vec<&str> = claims.iter().map(|claim| claim.project_id.as_str()).collect();
-        let sessions: Vec<&str> =
-            claims.iter().map(|claim| claim.session_id.as_ref().map_or("", |id| id.as_str())).collect();
+        let sessions: Vec<&str> = claims.iter().map(session).collect();
         let ids: Vec<String> = claims.iter().map(|claim| claim.event_id.as_uuid().to_string()).collect();
         let found = self
             .connection

@@ -16,6 +16,9 @@ use crate::ADAPTER;
 use crate::error::read_error;
 use crate::store::{insert_aggregates, insert_chunks};
 
+/// Most offsets in one question: the server takes no longer lists.
+const REMOVED_AT_ONCE: usize = 4_000;
+
 #[derive(Row, Deserialize)]
 struct End {
     log_partition: u32,
@@ -148,20 +151,20 @@ impl ClickHouseWriter {
     }
 
     async fn remove_events(&self, span: &BatchSpan, strays: &[Found]) -> Result<(), CommitError> {
-        if strays.is_empty() {
-            return Ok(());
+        for part in strays.chunks(REMOVED_AT_ONCE) {
+            let offsets: Vec<u64> = part.iter().map(|row| row.log_offset).collect();
+            let delete = self
+                .store
+                .connection
+                .query(
+                    "ALTER TABLE events DELETE WHERE log = {log:String} AND log_partition = {partition:UInt32}
+                     AND log_offset IN {offsets:Array(UInt64)} SETTINGS mutations_sync = 2",
+                )
+                .param("log", &*span.log)
+                .param("partition", span.partition)
+                .param("offsets", offsets);
+            self.store.connection.execute(delete).await.map_err(read_error)?;
         }
-        let offsets: Vec<u64> = strays.iter().map(|row| row.log_offset).collect();
-        let delete = self
-            .store
-            .connection
-            .query(
-                "ALTER TABLE events DELETE WHERE log = {log:String} AND log_partition = {partition:UInt32}
-                 AND log_offset IN {offsets:Array(UInt64)} SETTINGS mutations_sync = 2",
-            )
-            .param("log", &*span.log)
-            .param("partition", span.partition)
-            .param("offsets", offsets);
-        self.store.connection.execute(delete).await.map_err(read_error)
+        Ok(())
     }
 }

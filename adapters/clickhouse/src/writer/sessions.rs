@@ -13,6 +13,7 @@ use super::partition::Held;
 use crate::ADAPTER;
 use crate::block::Block;
 use crate::error::read_error;
+use crate::lists::parts;
 use crate::query::{EventRow, event_columns};
 
 /// Project and session.
@@ -40,6 +41,10 @@ impl StateRow {
 
 fn name(session: &Session) -> SessionName {
     (session.project_id.to_string(), session.session_id.to_string())
+}
+
+fn texts((project, session): &SessionName) -> [&str; 2] {
+    [project, session]
 }
 
 impl ClickHouseWriter {
@@ -89,9 +94,18 @@ impl ClickHouseWriter {
         span: &BatchSpan,
         names: &[SessionName],
     ) -> Result<HashMap<SessionName, Session>, QueryError> {
-        if names.is_empty() {
-            return Ok(HashMap::new());
+        let mut states = HashMap::with_capacity(names.len());
+        for part in parts(names, texts) {
+            states.extend(self.states_of(span, part).await?);
         }
+        Ok(states)
+    }
+
+    async fn states_of(
+        &self,
+        span: &BatchSpan,
+        names: &[SessionName],
+    ) -> Result<HashMap<SessionName, Session>, QueryError> {
         let (projects, sessions): (Vec<&str>, Vec<&str>) =
             names.iter().map(|(project, session)| (project.as_str(), session.as_str())).unzip();
         let states = self
@@ -126,6 +140,15 @@ impl ClickHouseWriter {
         self.forget_sessions(&batch.ledger.span, &strays).await?;
         names.extend(strays);
         names.retain(|(_, session)| !session.is_empty());
+        let names: Vec<SessionName> = names.into_iter().collect();
+        let mut folds = Vec::with_capacity(names.len());
+        for part in parts(&names, texts) {
+            folds.extend(self.fold_all_of(&batch.ledger.span, part).await?);
+        }
+        Ok(folds)
+    }
+
+    async fn fold_all_of(&self, span: &BatchSpan, names: &[SessionName]) -> Result<Vec<Session>, PortError> {
         let (projects, sessions): (Vec<&str>, Vec<&str>) =
             names.iter().map(|(project, session)| (project.as_str(), session.as_str())).unzip();
         let sql = format!(
@@ -138,8 +161,8 @@ impl ClickHouseWriter {
             .store
             .connection
             .query(&sql)
-            .param("log", &*batch.ledger.span.log)
-            .param("partition", batch.ledger.span.partition)
+            .param("log", &*span.log)
+            .param("partition", span.partition)
             .param("projects", projects)
             .param("sessions", sessions)
             .fetch::<EventRow>()
@@ -157,9 +180,14 @@ impl ClickHouseWriter {
         span: &BatchSpan,
         names: &BTreeSet<SessionName>,
     ) -> Result<(), PortError> {
-        if names.is_empty() {
-            return Ok(());
+        let names: Vec<SessionName> = names.iter().cloned().collect();
+        for part in parts(&names, texts) {
+            self.forget_those(span, part).await?;
         }
+        Ok(())
+    }
+
+    async fn forget_those(&self, span: &BatchSpan, names: &[SessionName]) -> Result<(), PortError> {
         let (projects, sessions): (Vec<&str>, Vec<&str>) =
             names.iter().map(|(project, session)| (project.as_str(), session.as_str())).unzip();
         let delete = self

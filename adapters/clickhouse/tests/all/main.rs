@@ -6,4 +6,5 @@ mod conformance;
 mod costs;
 mod crashes;
 mod database;
+mod large_batches;
 mod retention;
