@@ -50,6 +50,10 @@ pub(crate) fn test() -> anyhow::Result<()> {
         "benchmarks",
         &mut cargo(&["test", "--quiet", "--package", "gosight-performance", "--bench", "pipeline"]),
     )?;
+    step(
+        "benchmark of the distributed mode",
+        &mut cargo(&["test", "--quiet", "--package", "gosight-distributed-tests", "--bench", "throughput"]),
+    )?;
     say("\nall passed");
     Ok(())
 }

@@ -5,7 +5,7 @@ use std::sync::OnceLock;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use gosight_distributed::Config;
-use gosight_e2e::{ADMIN_KEY, Api, INGEST_KEY, READ_KEY, built};
+use gosight_e2e::{ADMIN_KEY, Api, INGEST_KEY, READ_KEY, built, released};
 use gosight_runtime::config::{Sources, load_valid};
 use serde_json::{Map, Value, json};
 
@@ -29,9 +29,16 @@ pub enum Binary {
 const PACKAGES: [&str; 5] =
     ["gosight-ingestor", "gosight-event-processor", "gosight-replay-processor", "gosight-api", "gosight"];
 
-fn path(binary: Binary) -> PathBuf {
-    static PATHS: OnceLock<Vec<PathBuf>> = OnceLock::new();
-    PATHS.get_or_init(|| built(&PACKAGES, &["gosight/distributed"]))[binary as usize].clone()
+fn path(binary: Binary, is_released: bool) -> PathBuf {
+    static BUILT: OnceLock<Vec<PathBuf>> = OnceLock::new();
+    static RELEASED: OnceLock<Vec<PathBuf>> = OnceLock::new();
+    let features = ["gosight/distributed"];
+    let paths = if is_released {
+        RELEASED.get_or_init(|| released(&PACKAGES, &features))
+    } else {
+        BUILT.get_or_init(|| built(&PACKAGES, &features))
+    };
+    paths[binary as usize].clone()
 }
 
 /// Addresses of the servers that a set uses.
@@ -60,6 +67,7 @@ impl Servers {
 #[derive(Debug, Clone)]
 pub struct Set {
     env: BTreeMap<String, String>,
+    is_released: bool,
     /// Where the store answers questions of the test's own.
     store: Api,
     database: String,
@@ -100,7 +108,7 @@ impl Set {
         set("BOOTSTRAP_INGEST_KEY", INGEST_KEY.into());
         set("BOOTSTRAP_READ_KEY", READ_KEY.into());
         set("BOOTSTRAP_ADMIN_KEY", ADMIN_KEY.into());
-        Self { env, store: Api::new(&servers.clickhouse, None), database: name }
+        Self { env, is_released: false, store: Api::new(&servers.clickhouse, None), database: name }
     }
 
     /// With a setting, by the name of its variable without `GOSIGHT_`.
@@ -110,16 +118,28 @@ impl Set {
         self
     }
 
+    /// With binaries as they are released, which cannot be killed at chosen points.
+    #[must_use]
+    pub fn released(mut self) -> Self {
+        self.is_released = true;
+        self
+    }
+
+    /// Name of the database in `ClickHouse`.
+    pub fn database(&self) -> &str {
+        &self.database
+    }
+
     /// Starts one process.
     pub fn start(&self, binary: Binary) -> Process {
         let serve: &[&str] = if binary == Binary::Gosight { &["serve", "--distributed"] } else { &[] };
         let args = [serve, &["--http", "127.0.0.1:0"]].concat().into_iter().map(str::to_owned).collect();
-        Process::start(Start { binary: path(binary), args, env: self.env.clone() })
+        Process::start(Start { binary: path(binary, self.is_released), args, env: self.env.clone() })
     }
 
     /// `gosight` with these arguments.
     pub fn gosight(&self, args: &[&str]) -> Command {
-        let mut command = Command::new(path(Binary::Gosight));
+        let mut command = Command::new(path(Binary::Gosight, self.is_released));
         command.args(args).envs(&self.env);
         command
     }

@@ -13,14 +13,25 @@ pub fn gosight() -> &'static PathBuf {
 /// # Panics
 /// When they do not build.
 pub fn built(packages: &[&str], features: &[&str]) -> Vec<PathBuf> {
+    let failpoints: Vec<String> = packages.iter().map(|package| format!("{package}/failpoints")).collect();
+    let features: Vec<&str> = features.iter().copied().chain(failpoints.iter().map(String::as_str)).collect();
+    build(packages, &["--features", &features.join(",")])
+}
+
+/// The binaries of `packages`, in the same order, as they are released, with these `features`.
+///
+/// # Panics
+/// When they do not build.
+pub fn released(packages: &[&str], features: &[&str]) -> Vec<PathBuf> {
+    build(packages, &["--release", "--features", &features.join(",")])
+}
+
+fn build(packages: &[&str], how: &[&str]) -> Vec<PathBuf> {
     let cargo = std::env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned());
     let mut command = Command::new(cargo);
-    command.args(["build", "--quiet", "--message-format", "json-render-diagnostics"]);
+    command.args(["build", "--quiet", "--message-format", "json-render-diagnostics"]).args(how);
     for package in packages {
-        command.args(["--package", package, "--features", &format!("{package}/failpoints")]);
-    }
-    for feature in features {
-        command.args(["--features", feature]);
+        command.args(["--package", package]);
     }
     let built = command.current_dir(env!("CARGO_MANIFEST_DIR")).output().expect("cargo runs");
     assert!(built.status.success(), "{packages:?} do not build:\n{}", String::from_utf8_lossy(&built.stderr));

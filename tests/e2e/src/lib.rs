@@ -10,7 +10,7 @@ mod server;
 pub mod truth;
 
 pub use api::{Answer, Api, ledger_sum};
-pub use binary::{built, gosight};
+pub use binary::{built, gosight, released};
 pub use server::{ADMIN_KEY, INGEST_KEY, READ_KEY, Server, ServerBuilder};
 
 use std::time::Duration;
