@@ -26,6 +26,9 @@ pub struct ClickHouseConfig {
     pub query_timeout: Duration,
     /// Deletes events, sessions and aggregates that are older than this; keeps all when 0.
     pub retention_days: u32,
+    /// Deletes replay chunks that were received longer ago than this; keeps all when 0. Leave it at 0 where replays are
+    /// archived: they would be deleted whether they are in the archive or not.
+    pub replay_retention_days: u32,
 }
 
 impl Default for ClickHouseConfig {
@@ -39,6 +42,7 @@ impl Default for ClickHouseConfig {
             insert_timeout: Duration::from_mins(1),
             query_timeout: Duration::from_secs(30),
             retention_days: 0,
+            replay_retention_days: 0,
         }
     }
 }

@@ -42,32 +42,33 @@ pub(crate) async fn migrate(config: &ClickHouseConfig) -> clickhouse::error::Res
         database.execute(note).await?;
         tracing::info!(version, name, database = config.database, "tables are up to date");
     }
-    keep(&database, config.retention_days).await
-}
-
-/// Sets how long rows are kept. Old rows go with the merges of their parts.
-async fn keep(database: &Connection, days: u32) -> clickhouse::error::Result<()> {
-    for (table, time) in [
-        ("events", "timestamp"),
-        ("sessions", "ended_at"),
-        ("aggregates", "window_start"),
-        ("replay_chunks", "received_at"),
+    let ClickHouseConfig { retention_days: days, replay_retention_days, .. } = config;
+    for (table, time, days) in [
+        ("events", "timestamp", days),
+        ("sessions", "ended_at", days),
+        ("aggregates", "window_start", days),
+        ("replay_chunks", "received_at", replay_retention_days),
     ] {
-        let has_ttl = database
-            .query("SELECT toUInt32(countIf(engine_full LIKE '%TTL%')) AS version FROM system.tables WHERE database = currentDatabase() AND name = {table:String}")
-            .param("table", table)
-            .fetch_one::<Applied>();
-        let has_ttl = database.within(has_ttl).await?.version > 0;
-        let change = match days {
-            0 if !has_ttl => continue,
-            0 => format!("ALTER TABLE {table} REMOVE TTL"),
-            days => format!(
-                "ALTER TABLE {table} MODIFY TTL toDateTime({time}) + INTERVAL {days} DAY SETTINGS materialize_ttl_after_modify = 0"
-            ),
-        };
-        database.execute(database.query(&change)).await?;
+        keep(&database, table, time, *days).await?;
     }
     Ok(())
+}
+
+/// Sets how long the rows of `table` are kept. Old rows go with the merges of their parts.
+async fn keep(database: &Connection, table: &str, time: &str, days: u32) -> clickhouse::error::Result<()> {
+    let has_ttl = database
+        .query("SELECT toUInt32(countIf(engine_full LIKE '%TTL%')) AS version FROM system.tables WHERE database = currentDatabase() AND name = {table:String}")
+        .param("table", table)
+        .fetch_one::<Applied>();
+    let has_ttl = database.within(has_ttl).await?.version > 0;
+    let change = match days {
+        0 if !has_ttl => return Ok(()),
+        0 => format!("ALTER TABLE {table} REMOVE TTL"),
+        days => format!(
+            "ALTER TABLE {table} MODIFY TTL toDateTime({time}) + INTERVAL {days} DAY SETTINGS materialize_ttl_after_modify = 0"
+        ),
+    };
+    database.execute(database.query(&change)).await
 }
 
 /// The statements of a file, which end with a semicolon at the end of a line, without comments.

@@ -92,6 +92,11 @@ impl Config {
         self.archive.validate()?;
         if self.archive.enabled {
             self.s3.validate().map_err(|error| of("s3", error.key, error.reason))?;
+            if self.clickhouse.replay_retention_days > 0 {
+                let reason =
+                    "must be 0 while archive.enabled is true: replays would be deleted, archived or not";
+                return Err(of("clickhouse", "replay_retention_days", reason.to_owned()));
+            }
         }
         self.kafka.validate().map_err(|error| of("kafka", &error.key, error.reason))?;
         self.clickhouse.validate().map_err(|error| of("clickhouse", error.key, error.reason))?;
@@ -158,6 +163,17 @@ mod tests {
             ..Config::default()
         };
         assert_eq!(config.validate().unwrap_err().key, "kafka.brokers");
+    }
+
+    #[test]
+    fn replays_do_not_expire_before_they_are_archived() {
+        let mut config = Config::default();
+        config.clickhouse.replay_retention_days = 30;
+        assert_eq!(config.validate(), Ok(()));
+        config.archive.enabled = true;
+        config.s3.access_key = "key".into();
+        config.s3.secret_key = "secret".into();
+        assert_eq!(config.validate().unwrap_err().key, "clickhouse.replay_retention_days");
     }
 
     #[test]

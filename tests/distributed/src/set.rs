@@ -4,9 +4,7 @@ use std::process::Command;
 use std::sync::OnceLock;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use gosight_distributed::Config;
 use gosight_e2e::{ADMIN_KEY, Api, INGEST_KEY, READ_KEY, built, released};
-use gosight_runtime::config::{Sources, load_valid};
 use serde_json::{Map, Value, json};
 
 use crate::process::{Process, Start};
@@ -144,11 +142,9 @@ impl Set {
         command
     }
 
-    /// The settings as the processes read them.
-    pub fn config(&self) -> Config {
-        let keys = |name: &str| name.starts_with("GOSIGHT_BOOTSTRAP_");
-        let env = self.env.clone().into_iter().filter(|(name, _)| !keys(name)).collect();
-        load_valid(&Sources { env, ..Sources::default() }, Config::validate).expect("valid settings")
+    /// A setting of the processes, by the name of its variable without `GOSIGHT_`.
+    pub fn setting(&self, key: &str) -> &str {
+        &self.env[&format!("GOSIGHT_{key}")]
     }
 
     /// What the store itself says to `query`, without the new line at its end.

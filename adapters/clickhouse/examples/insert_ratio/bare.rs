@@ -54,13 +54,13 @@ pub async fn record(
     database: &Database,
     batches: &[Arc<Vec<ProcessedBatch>>],
 ) -> Result<Vec<Arc<Vec<Insert>>>, BoxError> {
-    let store = database.store().await?;
+    let writer = database.writer().await?;
     let client = Client::new(database);
     let mut inserts = Vec::new();
     for partition in batches {
         let mut of_partition = Vec::new();
         for batch in partition.iter() {
-            store.commit(batch).await?;
+            writer.commit(batch).await?;
             for (table, rows) in rows(batch) {
                 let columns = columns(&client, table).await?;
                 let read = format!("SELECT {columns} FROM {table} WHERE {rows} FORMAT Native");

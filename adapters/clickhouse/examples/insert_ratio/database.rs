@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use gosight_application::ports::{BoxError, PortError};
-use gosight_clickhouse::{ClickHouseConfig, ClickHouseStore};
+use gosight_clickhouse::{ClickHouseConfig, ClickHouseStore, ClickHouseWriter};
 use gosight_domain::insight::InsightThresholds;
 use gosight_memory::{MemoryDeadLetters, MemorySessionCache};
 use uuid::Uuid;
@@ -26,11 +26,11 @@ impl Database {
         }
     }
 
-    /// The store on it, which makes the tables. Live sessions are cached, as Redis does it for the event-processor.
-    pub async fn store(&self) -> Result<ClickHouseStore, PortError> {
+    /// A writer to it, which makes the tables. Live sessions are cached, as Redis does it for the event-processor.
+    pub async fn writer(&self) -> Result<ClickHouseWriter, PortError> {
+        let store = Arc::new(ClickHouseStore::connect(&self.config, InsightThresholds::default()).await?);
         let cache = Arc::new(MemorySessionCache::default());
-        let dead_letters = Arc::new(MemoryDeadLetters::default());
-        ClickHouseStore::connect(&self.config, Some(cache), dead_letters, InsightThresholds::default()).await
+        Ok(ClickHouseWriter::new(store, Some(cache), Arc::new(MemoryDeadLetters::default())))
     }
 
     pub async fn drop_it(&self) -> Result<(), BoxError> {

@@ -78,18 +78,18 @@ async fn through_the_store(
     database: &Database,
     batches: &[Arc<Vec<ProcessedBatch>>],
 ) -> Result<Duration, BoxError> {
-    let store = Arc::new(database.store().await?);
+    let writer = Arc::new(database.writer().await?);
     // Each partition is taken over, which happens once.
     for partition in batches {
         if let Some(first) = partition.first() {
-            store.commit(&batches::nothing(first)).await?;
+            writer.commit(&batches::nothing(first)).await?;
         }
     }
     let partitions = batches.iter().cloned().map(|partition| {
-        let store = store.clone();
+        let writer = writer.clone();
         async move {
             for batch in partition.iter() {
-                store.commit(batch).await?;
+                writer.commit(batch).await?;
             }
             Ok(())
         }
@@ -102,7 +102,7 @@ async fn bare(
     inserts: &[Arc<Vec<Insert>>],
     tables: &'static [&str],
 ) -> Result<Duration, BoxError> {
-    drop(database.store().await?);
+    drop(database.writer().await?);
     let client = Arc::new(bare::Client::new(database));
     let partitions = inserts.iter().cloned().map(|partition| {
         let client = client.clone();

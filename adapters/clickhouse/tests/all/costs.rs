@@ -9,7 +9,9 @@ use gosight_application::ports::{
     ReplayStore, SessionFlagFilter, SessionQuery, StoredEvents, WindowQuery,
 };
 use gosight_clickhouse::ClickHouseStore;
-use gosight_conformance::factory::{LOG, NOON, batch, chunk, click, event_id, project, session_id};
+use gosight_conformance::factory::{
+    LOG, NOON, batch, chunk, click, event_id, project, replay_session, session_id,
+};
 use gosight_domain::rollup::Dimension;
 use gosight_domain::time::DAY_MS;
 use gosight_domain::{Event, EventName, Hour, Page, UserId};
@@ -135,7 +137,7 @@ fn original(n: u64) -> Event {
 /// A million events with all that belongs to them.
 async fn fill(database: &Database, store: &ClickHouseStore) {
     let events: Vec<Event> = (0..ORIGINALS).map(original).collect();
-    store.commit(&batch(0, &events)).await.unwrap();
+    database.writer().await.commit(&batch(0, &events)).await.unwrap();
     let chunks: Vec<_> =
         (0..SESSIONS).flat_map(|n| (0..CHUNKS).map(move |i| chunk(&format!("s{n}"), i, "data"))).collect();
     store.put(&chunks).await.unwrap();
@@ -218,7 +220,7 @@ async fn ask_for_sessions(store: &ClickHouseStore, costs: &mut Costs) {
 async fn ask_for_the_rest(store: &ClickHouseStore, costs: &mut Costs) {
     let p = project("p");
     let id = session_id("s7-42");
-    assert_eq!(store.headers(&p, &id).await.unwrap().len(), 3);
+    assert_eq!(store.headers(&replay_session("p", "s7-42")).await.unwrap().len(), 3);
     costs.note("the chunks of a replay", 1, "replay_chunks", 2_000).await;
     let chunk = ChunkId { project_id: p.clone(), session_id: id, chunk_index: 1 };
     assert!(store.data(&chunk).await.unwrap().is_some());
@@ -245,8 +247,9 @@ async fn ask_for_the_rest(store: &ClickHouseStore, costs: &mut Costs) {
 /// What a processor asks between its inserts.
 async fn ask_as_a_processor(costs: &mut Costs) {
     let store: Arc<ClickHouseStore> = costs.database.open().await;
+    let writer = costs.database.writer().await;
     costs.begin().await;
-    store.next_offsets(LOG).await.unwrap();
+    writer.next_offsets(LOG).await.unwrap();
     costs.note("where the ledger ends", 1, "ledger", ALL_BATCHES).await;
     let claim = |n: u64| Claim {
         project_id: project("p"),
@@ -260,6 +263,6 @@ async fn ask_as_a_processor(costs: &mut Costs) {
     costs.note("200 events, whether they are known", 1, "events", 800_000).await;
     let next = (BATCHES + 1) * ORIGINALS;
     let events: Vec<Event> = (next..next + 20).map(original).collect();
-    store.commit(&batch(next, &events)).await.unwrap();
+    writer.commit(&batch(next, &events)).await.unwrap();
     costs.note("taking over, and a batch of 20 sessions", 8, "events", 60_000 + ALL_BATCHES).await;
 }

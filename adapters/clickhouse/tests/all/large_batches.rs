@@ -33,7 +33,7 @@ async fn ten_thousand_events_of_as_many_sessions_with_long_ids_are_stored_and_kn
         })
         .collect();
     assert!(store.positions(&claims).await.unwrap().iter().all(Option::is_none));
-    store.commit(&batch(0, &events)).await.unwrap();
+    database.writer().await.commit(&batch(0, &events)).await.unwrap();
     assert!(store.positions(&claims).await.unwrap().iter().all(Option::is_some));
     let known: Vec<ChunkId> = (0..EVENTS)
         .map(|n| ChunkId { project_id: project("p"), session_id: session(n), chunk_index: 0 })

@@ -7,7 +7,7 @@ use gosight_application::ports::{
     ReplayStore, SessionQuery, WindowQuery,
 };
 use gosight_clickhouse::ClickHouseStore;
-use gosight_conformance::factory::{LOG, batch, chunk, click, project, session_id};
+use gosight_conformance::factory::{LOG, batch, chunk, click, project, replay_session, session_id};
 use gosight_domain::aggregate::{AggregateKey, AggregateValue};
 use gosight_domain::replay::ReplayChunk;
 use gosight_domain::rollup::Dimension;
@@ -106,18 +106,19 @@ async fn merge(database: &Database) {
 async fn what_retention_leaves_agrees() {
     let mut database = Database::shared();
     database.config.retention_days = 1;
+    database.config.replay_retention_days = 1;
     let store = database.open().await;
     let now = now();
-    store.commit(&batch_of(now)).await.unwrap();
+    database.writer().await.commit(&batch_of(now)).await.unwrap();
     merge(&database).await;
     assert_counts(&database, &store, now, KEPT).await;
     assert_sessions(&store).await;
     assert_windows(&store, now).await;
     assert_ledger(&store).await;
-    let chunks = store.headers(&project("p"), &session_id("over")).await.unwrap();
+    let chunks = store.headers(&replay_session("p", "over")).await.unwrap();
     assert_eq!(chunks.iter().map(|chunk| chunk.chunk_index).collect::<Vec<_>>(), [1]);
     // Processing goes on where it was.
-    let next = database.open().await;
+    let next = database.writer().await;
     let mut more = batch(ALL, &events(now)[..1]);
     more.events.clear();
     assert_eq!(next.commit(&more).await.unwrap(), Committed::Now);
@@ -168,8 +169,9 @@ async fn assert_ledger(store: &ClickHouseStore) {
 async fn rows_from_before_there_was_a_retention_go_when_they_are_told_to() {
     let mut database = Database::shared();
     let now = now();
-    database.open().await.commit(&batch_of(now)).await.unwrap();
+    database.writer().await.commit(&batch_of(now)).await.unwrap();
     database.config.retention_days = 1;
+    database.config.replay_retention_days = 1;
     let store = database.open().await;
     assert_counts(&database, &store, now, ALL).await;
     run_on_all(&database, |table| format!("ALTER TABLE {table} MATERIALIZE TTL SETTINGS mutations_sync = 2"))

@@ -10,7 +10,7 @@ use crate::root;
 const DOMAIN: [&str; 6] = ["serde", "serde_json", "serde_path_to_error", "sha2", "thiserror", "uuid"];
 
 /// What `application` may name besides that: asynchronous plumbing, and nothing of any technology.
-const APPLICATION: [&str; 12] = [
+const APPLICATION: [&str; 13] = [
     "async-trait",
     "bytes",
     "fail",
@@ -20,6 +20,7 @@ const APPLICATION: [&str; 12] = [
     "moka",
     "rand",
     "regex",
+    "time",
     "tokio",
     "tokio-util",
     "tracing",

@@ -8,6 +8,8 @@ use gosight_e2e::load::now_ms;
 use gosight_kafka::KafkaLog;
 use serde_json::{Value, json};
 
+use crate::log::kafka;
+
 fn success(set: &Set, args: &[&str]) -> String {
     let output = set.gosight(&[args, &["--distributed"]].concat()).output().unwrap();
     assert!(output.status.success(), "{args:?}: {}", String::from_utf8_lossy(&output.stderr));
@@ -50,7 +52,7 @@ async fn a_dead_letter_is_repaired_and_put_through_once_while_everything_runs() 
     let event = json!({"event_id": "14cb7f4d-533f-46d6-841e-efb2338730c8", "project_id": "default",
         "event_type": "purchase", "timestamp": now_ms(), "received_at": now_ms()})
     .to_string();
-    let log = KafkaLog::new(&set.config().kafka).unwrap();
+    let log = KafkaLog::new(&kafka(&set)).unwrap();
     let broken = Record { key: "k".into(), value: event.as_bytes()[1..].to_vec().into() };
     log.append(logs::EVENTS, vec![broken]).await.unwrap();
     log.close().await.unwrap();

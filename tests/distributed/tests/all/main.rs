@@ -6,5 +6,6 @@ mod browser_sessions;
 mod commands;
 mod faults;
 mod kills;
+mod log;
 mod poison;
 mod traffic;

@@ -15,6 +15,8 @@ use rdkafka::ClientConfig;
 use rdkafka::producer::{FutureProducer, FutureRecord};
 use serde_json::{Value, json};
 
+use crate::log::kafka;
+
 const SESSION: &str = "poisoned";
 const TEN_MIB: usize = 10 * 1024 * 1024;
 
@@ -67,7 +69,7 @@ async fn poison_is_put_aside_with_its_reason_and_comes_back_once_when_repaired()
     let _events = set.start(Binary::EventProcessor);
     let _replays = set.start(Binary::ReplayProcessor);
     let api = set.start(Binary::Api);
-    let kafka = set.config().kafka;
+    let kafka = kafka(&set);
     let (reader, admin) = (Set::reader(&api), Set::admin(&api));
     // A rule that an operator has added to the table: the store itself refuses a row.
     set.ask_store("ALTER TABLE events ADD CONSTRAINT no_poison CHECK path != '/refused'").await;
