@@ -22,6 +22,8 @@ pub struct Process {
     child: Child,
     output: Arc<Mutex<String>>,
     url: String,
+    /// The same, for those who go on when it is started again.
+    latest_url: Arc<Mutex<String>>,
 }
 
 impl Process {
@@ -36,7 +38,7 @@ impl Process {
         let output = Arc::new(Mutex::new(String::new()));
         collect(child.stdout.take().expect("piped"), &output);
         collect(child.stderr.take().expect("piped"), &output);
-        let mut process = Self { start, child, output, url: String::new() };
+        let mut process = Self { start, child, output, url: String::new(), latest_url: Arc::default() };
         let since = Instant::now();
         while process.url.is_empty() {
             let text = process.output();
@@ -46,7 +48,12 @@ impl Process {
             process.url = said.map(|(_, url)| url.to_owned()).unwrap_or_default();
             std::thread::sleep(Duration::from_millis(5));
         }
+        process.tell_url();
         process
+    }
+
+    fn tell_url(&self) {
+        self.latest_url.lock().unwrap_or_else(PoisonError::into_inner).clone_from(&self.url);
     }
 
     /// Where it listens, such as `http://127.0.0.1:41234`.
@@ -57,6 +64,12 @@ impl Process {
     /// Number of the process.
     pub fn id(&self) -> u32 {
         self.child.id()
+    }
+
+    /// Tells where it listens, also after it was started again.
+    pub fn follow(&self) -> impl Fn() -> String + Send + Sync + 'static {
+        let latest = self.latest_url.clone();
+        move || latest.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// What it printed so far.
@@ -112,8 +125,11 @@ impl Process {
         let plain = self.start.clone();
         let mut start = plain.clone();
         start.env.extend(env.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
+        let latest_url = self.latest_url.clone();
         *self = Self::start(start);
         self.start = plain;
+        self.latest_url = latest_url;
+        self.tell_url();
     }
 }
 

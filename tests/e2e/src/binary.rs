@@ -8,14 +8,17 @@ pub fn gosight() -> &'static PathBuf {
     BINARY.get_or_init(|| built(&["gosight"], &[]).remove(0))
 }
 
-/// The binaries of `packages`, in the same order, built as [`gosight`] is, with these `features` beside.
+/// The binaries of `packages`, in the same order, built as [`gosight`] is, with these `features` beside; in release mode
+/// when the tests are.
 ///
 /// # Panics
 /// When they do not build.
 pub fn built(packages: &[&str], features: &[&str]) -> Vec<PathBuf> {
     let failpoints: Vec<String> = packages.iter().map(|package| format!("{package}/failpoints")).collect();
     let features: Vec<&str> = features.iter().copied().chain(failpoints.iter().map(String::as_str)).collect();
-    build(packages, &["--features", &features.join(",")])
+    // As fast as the tests themselves.
+    let release: &[&str] = if cfg!(debug_assertions) { &[] } else { &["--release"] };
+    build(packages, &[release, &["--features", &features.join(",")]].concat())
 }
 
 /// The binaries of `packages`, in the same order, as they are released, with these `features`.

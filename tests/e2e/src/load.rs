@@ -1,6 +1,9 @@
 //! Traffic whose every event is known.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -82,6 +85,59 @@ pub async fn send_until(url: &str, session: &str, stop: &std::sync::atomic::Atom
         }
     }
     sent
+}
+
+/// Events of one request of [`Sender`].
+const BATCH: usize = 50;
+/// How long a sender waits before it sends a batch again.
+const PAUSE: Duration = Duration::from_millis(20);
+
+/// Sends events of one session, each batch with the same ids until it is acknowledged: copies of events that did get
+/// through come in too, and in the end nothing is unknown.
+#[derive(Debug)]
+pub struct Sender<U> {
+    /// Where the server is now: it may move when it is started again.
+    pub url: U,
+    /// The session.
+    pub session: String,
+    /// How many events to send.
+    pub events: usize,
+    /// How long to wait from one batch to the next.
+    pub every: Option<Duration>,
+    /// Ends it before all are sent.
+    pub stop: Arc<AtomicBool>,
+}
+
+impl<U: Fn() -> String> Sender<U> {
+    /// Sends them all.
+    pub async fn run(self) -> Sent {
+        let mut sent = Sent::default();
+        let mut left = self.events;
+        let mut pace = tokio::time::interval(self.every.unwrap_or(Duration::from_nanos(1)));
+        while left > 0 && !self.stop.load(Ordering::Relaxed) {
+            if self.every.is_some() {
+                pace.tick().await;
+            }
+            let (ids, body) = batch(&self.session, left.min(BATCH));
+            self.send(&body.to_string()).await;
+            left -= ids.len();
+            sent.acknowledged.extend(ids.into_iter().map(|id| (id, self.session.clone())));
+        }
+        sent
+    }
+
+    async fn send(&self, body: &str) {
+        let mut api = Api::new(&(self.url)(), Some(INGEST_KEY));
+        loop {
+            let request = api.request(Method::POST, "/v1/events").body(body.to_owned());
+            match Api::try_send(request).await {
+                Ok(answer) if answer.status.is_success() => return,
+                Ok(answer) => assert_eq!(answer.status, 503, "{}", answer.text),
+                Err(_) => api = Api::new(&(self.url)(), Some(INGEST_KEY)),
+            }
+            tokio::time::sleep(PAUSE).await;
+        }
+    }
 }
 
 /// Checks that the server has every acknowledged event once, every other at most once, and that raw events, rollup,

@@ -1,9 +1,12 @@
 //! Nothing lost, nothing twice: processes are killed while they work, and everything is counted.
 
 use gosight_distributed_tests::{Binary, Servers, Set, one_at_a_time};
-use gosight_e2e::load::{Sent, reconcile};
+use gosight_e2e::load::Sent;
 
-use crate::traffic::{Traffic, pause};
+use crate::exact::assert_exact;
+use crate::traffic::{EVENTS, Traffic, pause};
+
+const ROUNDS: usize = 20;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn processors_and_ingestors_killed_at_random_moments_lose_and_double_nothing() {
@@ -13,22 +16,20 @@ async fn processors_and_ingestors_killed_at_random_moments_lose_and_double_nothi
     let mut processors = [set.start(Binary::EventProcessor), set.start(Binary::EventProcessor)];
     let api = set.start(Binary::Api);
     let mut sent = Sent::default();
-    for round in 0..20 {
-        let traffic = Traffic::start(&ingestor, round);
+    for round in 0..ROUNDS {
+        let traffic = Traffic::of(&ingestor, round, EVENTS / ROUNDS);
         pause(100..1_500).await;
         let victim = &mut processors[round % 2];
         victim.kill();
         victim.restart();
         if round % 4 == 3 {
             ingestor.kill();
-            traffic.end(&mut sent).await;
             ingestor.restart();
-        } else {
-            traffic.end(&mut sent).await;
         }
+        traffic.all(&mut sent).await;
     }
-    assert!(sent.acknowledged.len() > 5_000, "only {} events got through", sent.acknowledged.len());
-    reconcile(&Set::reader(&api), &Set::admin(&api), &sent).await;
+    assert_eq!(sent.acknowledged.len(), EVENTS);
+    assert_exact(&set, &api, &sent).await;
 }
 
 /// Points between two effects of a batch, each of which a processor is killed at.
@@ -46,21 +47,29 @@ async fn a_processor_killed_between_any_two_effects_loses_and_doubles_nothing() 
     let _turn = one_at_a_time().await;
     let set = Set::new(&Servers::shared()).with("KAFKA_CONSUME_SESSION_TIMEOUT", "6s");
     let ingestor = set.start(Binary::Ingestor);
-    let mut processor = set.start(Binary::EventProcessor);
+    let mut processors = [set.start(Binary::EventProcessor), set.start(Binary::EventProcessor)];
     let api = set.start(Binary::Api);
     let mut sent = Sent::default();
+    let events = EVENTS.div_ceil(KILL_POINTS.len());
     for (round, point) in KILL_POINTS.into_iter().enumerate() {
-        processor.stop();
+        processors.rotate_left(1);
+        let [victim, other] = &mut processors;
+        // Alone at first, so that it is there that the point is passed.
+        other.stop();
+        victim.stop();
         // The first few times the point is passed, so that there is something to be doubled.
         let passes = rand::random_range(0..6);
-        processor.restart_with(&[("FAILPOINTS", &format!("{point}={passes}*off->return"))]);
-        let traffic = Traffic::start(&ingestor, round);
-        let status = processor.wait();
-        assert!(!status.success(), "{point} was not reached:\n{}", processor.output());
-        processor.restart();
-        traffic.end(&mut sent).await;
+        victim.restart_with(&[("FAILPOINTS", &format!("{point}={passes}*off->return"))]);
+        let traffic = Traffic::of(&ingestor, round, events);
+        let status = victim.wait();
+        assert!(!status.success(), "{point} was not reached:\n{}", victim.output());
+        // The other one finds what it has left.
+        other.restart();
+        victim.restart();
+        traffic.all(&mut sent).await;
     }
-    reconcile(&Set::reader(&api), &Set::admin(&api), &sent).await;
+    assert_eq!(sent.acknowledged.len(), events * KILL_POINTS.len());
+    assert_exact(&set, &api, &sent).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -72,7 +81,7 @@ async fn processors_that_come_and_go_share_the_work() {
     let api = set.start(Binary::Api);
     let mut sent = Sent::default();
     for round in 0..6 {
-        let traffic = Traffic::start(&ingestor, round);
+        let traffic = Traffic::of(&ingestor, round, 5_000);
         pause(500..1_500).await;
         if round % 2 == 0 {
             processors.push(set.start(Binary::EventProcessor));
@@ -80,8 +89,7 @@ async fn processors_that_come_and_go_share_the_work() {
             let mut leaving = processors.remove(0);
             assert!(leaving.stop().success(), "{}", leaving.output());
         }
-        pause(500..1_500).await;
-        traffic.end(&mut sent).await;
+        traffic.all(&mut sent).await;
     }
-    reconcile(&Set::reader(&api), &Set::admin(&api), &sent).await;
+    assert_exact(&set, &api, &sent).await;
 }

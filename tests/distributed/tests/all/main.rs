@@ -4,8 +4,10 @@
 
 mod browser_sessions;
 mod commands;
+mod exact;
 mod faults;
 mod kills;
 mod log;
+mod outage;
 mod poison;
 mod traffic;
