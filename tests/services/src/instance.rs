@@ -33,6 +33,56 @@ pub struct Instance {
     _ports: Vec<Port>,
 }
 
+/// Ports and a folder for a server that is not there yet.
+pub(crate) struct Reserved {
+    service: Service,
+    cache: Cache,
+    ports: Vec<Port>,
+    dir: PathBuf,
+    guard: Guard,
+}
+
+impl Reserved {
+    pub(crate) fn new(service: Service) -> anyhow::Result<Self> {
+        let cache = Cache::open()?;
+        let kind = server::of(service);
+        if kind.version(&cache).is_err() {
+            let _lock = cache.lock()?;
+            kind.install(&cache).context("install")?;
+        }
+        let ports = (0..4).map(|_| Port::take(&cache)).collect::<anyhow::Result<Vec<_>>>()?;
+        let dir =
+            tempfile::Builder::new().prefix(&format!("gosight-{}-", service.as_str())).tempdir()?.keep();
+        let guard = Guard::new(&dir)?;
+        Ok(Self { service, cache, ports, dir, guard })
+    }
+
+    fn port(&self, index: usize) -> u16 {
+        self.ports.get(index).map_or(0, Port::number)
+    }
+
+    /// The first of the ports that no client uses.
+    pub(crate) fn inner_port(&self) -> u16 {
+        self.port(1)
+    }
+
+    /// Makes its data and its configuration.
+    pub(crate) fn prepare(self, settings: &[(&str, &str)]) -> anyhow::Result<Instance> {
+        let kind = server::of(self.service);
+        let settings = kind.private_settings().iter().chain(settings);
+        let place = Place {
+            port: self.port(0),
+            more_ports: [self.port(1), self.port(2)],
+            proxy_port: self.port(3),
+            dir: self.dir.clone(),
+            settings: settings.map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect(),
+        };
+        kind.prepare(&self.cache, &place).context("prepare")?;
+        let Self { service, cache, ports, guard, .. } = self;
+        Ok(Instance { service, cache, place, running: Mutex::new(None), guard, _ports: ports })
+    }
+}
+
 impl Instance {
     /// Starts a server, and waits until it answers. What it has acknowledged is still there after [`Instance::kill`],
     /// also in Redis, which writes an append-only file.
@@ -44,8 +94,9 @@ impl Instance {
     }
 
     /// Starts a server with settings beside the usual ones, in the server's own words: arguments of `redis-server`
-    /// without the dashes (`("appendonly", "no")` for one that forgets), lines of Kafka's `server.properties`, `-c` of
-    /// `postgres`, paths in `ClickHouse`'s configuration (`("merge_tree.old_parts_lifetime", "5")`), environment of `MinIO`.
+    /// without the dashes (`("appendonly", "no")` for one that forgets), lines of Kafka's `server.properties`, or with
+    /// dashes of its formatter (`("--add-scram", …)`) and its JVM (`("-Xmx", "256m")`), `-c` of `postgres`, paths in
+    /// `ClickHouse`'s configuration (`("merge_tree.old_parts_lifetime", "5")`), environment of `MinIO`.
     ///
     /// # Panics
     /// As [`Instance::start`].
@@ -57,32 +108,13 @@ impl Instance {
     }
 
     fn try_start(service: Service, settings: &[(&str, &str)]) -> anyhow::Result<Self> {
-        let cache = Cache::open()?;
-        let kind = server::of(service);
-        if kind.version(&cache).is_err() {
-            let _lock = cache.lock()?;
-            kind.install(&cache).context("install")?;
-        }
-        let ports = (0..4).map(|_| Port::take(&cache)).collect::<anyhow::Result<Vec<_>>>()?;
-        let number = |index: usize| ports.get(index).map_or(0, Port::number);
-        let dir =
-            tempfile::Builder::new().prefix(&format!("gosight-{}-", service.as_str())).tempdir()?.keep();
-        let guard = Guard::new(&dir)?;
-        let settings = kind.private_settings().iter().chain(settings);
-        let place = Place {
-            port: number(0),
-            more_ports: [number(1), number(2)],
-            proxy_port: number(3),
-            dir,
-            settings: settings.map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect(),
-        };
-        kind.prepare(&cache, &place).context("prepare")?;
-        let instance = Self { service, cache, place, running: Mutex::new(None), guard, _ports: ports };
+        let instance = Reserved::new(service)?.prepare(settings)?;
         instance.run()?;
         Ok(instance)
     }
 
-    fn run(&self) -> anyhow::Result<()> {
+    /// Starts it, and waits until it answers.
+    pub(crate) fn run(&self) -> anyhow::Result<()> {
         let mut running = self.running();
         let kind = server::of(self.service);
         let log = self.place.log();

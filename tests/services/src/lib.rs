@@ -8,6 +8,7 @@
 mod ask;
 mod browser;
 mod cache;
+mod cluster;
 mod guard;
 mod instance;
 mod ports;
@@ -21,6 +22,7 @@ use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
 pub use browser::chromium;
+pub use cluster::KafkaCluster;
 pub use instance::Instance;
 pub use proxy::Proxy;
 pub use shared::{Status, down, status, up};

@@ -10,4 +10,5 @@ mod kills;
 mod log;
 mod outage;
 mod poison;
+mod three_brokers;
 mod traffic;

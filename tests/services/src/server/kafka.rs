@@ -41,7 +41,11 @@ impl Server for Kafka {
         }
         let mut format = java(cache, place);
         format.args(["kafka.tools.StorageTool", "format", "--cluster-id", CLUSTER_ID, "--config"]);
-        run(format.arg(properties_file(place)), &place.log())
+        format.arg(properties_file(place));
+        for (key, value) in settings(place, Of::Formatter) {
+            format.args([key, value]);
+        }
+        run(&mut format, &place.log())
     }
 
     fn command(&self, cache: &Cache, place: &Place) -> anyhow::Result<Command> {
@@ -51,7 +55,7 @@ impl Server for Kafka {
     }
 
     fn answers(&self, address: SocketAddr) -> bool {
-        ask(address, &metadata_request(), 16).is_ok_and(|answer| has_brokers(&answer))
+        brokers(address) > 0
     }
 
     fn private_settings(&self) -> &'static [(&'static str, &'static str)] {
@@ -72,10 +76,29 @@ fn tool() -> String {
 fn java(cache: &Cache, place: &Place) -> Command {
     let tool = cache.tool(&tool());
     let mut command = Command::new("java");
-    command.arg(HEAP).arg("-cp").arg(tool.join("lib/*"));
+    command.arg(HEAP).args(settings(place, Of::Jvm).map(|(key, value)| format!("{key}{value}")));
+    command.arg("-cp").arg(tool.join("lib/*"));
     command.arg(option("-Dlog4j2.configurationFile=", &tool.join("log4j2.xml")));
     command.current_dir(&place.dir);
     command
+}
+
+/// Whose setting it is.
+#[derive(PartialEq)]
+enum Of {
+    Broker,
+    Formatter,
+    Jvm,
+}
+
+fn settings(place: &Place, of: Of) -> impl Iterator<Item = (&str, &str)> {
+    let whose = |key: &str| match key {
+        _ if key.starts_with("--") => Of::Formatter,
+        _ if key.starts_with('-') => Of::Jvm,
+        _ => Of::Broker,
+    };
+    let all = place.settings.iter().map(|(key, value)| (key.as_str(), value.as_str()));
+    all.filter(move |(key, _)| whose(key) == of)
 }
 
 fn option(name: &str, path: &Path) -> std::ffi::OsString {
@@ -115,7 +138,7 @@ group.initial.rebalance.delay.ms=0
 ",
         place.data().display()
     );
-    for (key, value) in &place.settings {
+    for (key, value) in settings(place, Of::Broker) {
         // Writing to a string cannot fail.
         let _ = writeln!(text, "{key}={value}");
     }
@@ -131,7 +154,9 @@ fn metadata_request() -> Vec<u8> {
     [&length.to_be_bytes()[..], &body].concat()
 }
 
-/// The answer's length, correlation, throttling and number of brokers. A broker that still starts is not among them.
-fn has_brokers(answer: &[u8]) -> bool {
-    answer.get(12..16).is_some_and(|count| count != [0, 0, 0, 0])
+/// How many brokers the one on this address knows. One that still starts is not among them.
+pub(crate) fn brokers(address: SocketAddr) -> u32 {
+    // The answer's length, correlation, throttling and number of brokers.
+    let answer = ask(address, &metadata_request(), 16).unwrap_or_default();
+    answer.get(12..16).and_then(|count| count.try_into().ok()).map_or(0, u32::from_be_bytes)
 }

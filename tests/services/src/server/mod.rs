@@ -1,7 +1,7 @@
 //! How each kind of server is installed and started.
 
 mod clickhouse;
-mod kafka;
+pub(crate) mod kafka;
 mod postgres;
 mod redis;
 mod s3;
