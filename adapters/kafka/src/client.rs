@@ -1,4 +1,6 @@
-//! Settings of the client library.
+//! Settings of the client library, and what it says.
+
+mod complaints;
 
 use std::time::Duration;
 
@@ -7,6 +9,8 @@ use rdkafka::config::{ClientConfig, RDKafkaLogLevel};
 use rdkafka::error::KafkaError;
 
 use crate::config::KafkaConfig;
+
+pub(crate) use complaints::Complaints;
 
 /// How long a topic that metadata does not show yet is believed to be on its way.
 const TOPIC_PROPAGATION: Duration = Duration::from_secs(10);
@@ -17,6 +21,9 @@ const FETCH_QUEUE_BACKOFF: Duration = Duration::from_millis(50);
 /// How long the group waits for a member to rejoin. Being asleep is noticed by the session; a member that drains is
 /// not asleep.
 const MAX_POLL_INTERVAL: Duration = Duration::from_hours(1);
+
+/// How long to wait for what the library has to say about a question that had no answer.
+pub(crate) const LAST_WORDS: Duration = Duration::from_millis(10);
 
 fn millis(time: Duration) -> String {
     time.as_millis().to_string()
@@ -101,15 +108,19 @@ pub(crate) fn reader(config: &KafkaConfig, group: &str) -> ClientConfig {
 }
 
 /// Tells what the library says where everything else is told.
-pub(crate) struct Told;
+#[derive(Default)]
+pub(crate) struct Told {
+    pub(crate) complaints: Complaints,
+}
 
 impl ClientContext for Told {
     fn log(&self, level: RDKafkaLogLevel, facility: &str, line: &str) {
+        self.complaints.note_line(facility, line);
         tell(level, facility, line);
     }
 
     fn error(&self, error: KafkaError, reason: &str) {
-        tell_error(&error, reason);
+        self.complaints.note(&error, reason);
     }
 }
 
@@ -124,9 +135,4 @@ pub(crate) fn tell(level: RDKafkaLogLevel, facility: &str, line: &str) {
         RDKafkaLogLevel::Notice | RDKafkaLogLevel::Info => tracing::info!(facility, "kafka client: {line}"),
         RDKafkaLogLevel::Debug => tracing::debug!(facility, "kafka client: {line}"),
     }
-}
-
-/// An error that the library goes on after.
-pub(crate) fn tell_error(error: &KafkaError, reason: &str) {
-    tracing::debug!(%error, reason, "kafka client");
 }

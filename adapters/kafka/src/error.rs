@@ -17,6 +17,10 @@ pub(crate) enum Failure {
     NoTopic(String),
     #[error("{records} record(s) of {bytes} bytes wait for their acknowledgement already")]
     QueueFull { records: usize, bytes: u64 },
+    #[error("{reason}: {advice}")]
+    TurnedAway { reason: String, advice: &'static str },
+    #[error("{error}: {reason}")]
+    NotReached { error: String, reason: String },
     #[error("no answer within {0:?}")]
     NoAnswer(Duration),
     #[error("the producer was closed")]
@@ -76,7 +80,6 @@ fn classify_code(code: Code) -> Class {
         | Code::ClusterAuthorizationFailed
         | Code::SaslAuthenticationFailed
         | Code::Authentication
-        | Code::SSL
         | Code::UnsupportedSASLMechanism
         | Code::UnknownTopic
         | Code::UnknownTopicOrPartition
@@ -93,7 +96,9 @@ fn classify_code(code: Code) -> Class {
         | Code::InvalidArgument
         | Code::NotImplemented
         | Code::Fatal => Class::Lasting,
-        Code::QueueFull
+        // Also of a broker that goes away in the middle of a handshake. A bad certificate is found out at the start.
+        Code::SSL
+        | Code::QueueFull
         | Code::PurgeQueue
         | Code::TimedOutQueue
         | Code::NotEnoughReplicas
@@ -118,6 +123,9 @@ pub(crate) fn settings_error(error: &KafkaError) -> PortError {
     let reason = match error {
         KafkaError::ClientConfig(_, _, key, _) => format!("the setting {key} is not accepted"),
         KafkaError::Nul(_) => "a setting holds a NUL byte".to_owned(),
+        KafkaError::ClientCreation(reason) if reason.contains("ssl.ca.location") => {
+            format!("security.ca_file is no file of certificates that can be read ({reason})")
+        }
         other => other.to_string(),
     };
     Failure::Settings(reason).fatal()

@@ -87,7 +87,7 @@ impl HealthCheck for KafkaLog {
         let asked = tokio::task::spawn_blocking(move || producer.ask_about(&topic, HEALTH_TIMEOUT));
         match asked.await {
             Ok(Ok(())) => Health::Up,
-            Ok(Err(error)) => Health::Down(error.to_string()),
+            Ok(Err(reason)) => Health::Down(reason),
             Err(error) => Health::Down(error.to_string()),
         }
     }

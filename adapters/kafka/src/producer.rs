@@ -49,7 +49,10 @@ impl Producer {
     pub(crate) fn new(config: &KafkaConfig) -> Result<Self, KafkaError> {
         let produce = &config.produce;
         Ok(Self {
-            inner: ThreadedProducer::from_config_and_context(&client::producer(config), Deliveries)?,
+            inner: ThreadedProducer::from_config_and_context(
+                &client::producer(config),
+                Deliveries::default(),
+            )?,
             room: Arc::new(Room::new(produce.queue_records, produce.queue_bytes.as_u64())),
             patience: produce.delivery_timeout + GRACE,
         })
@@ -114,11 +117,13 @@ impl Producer {
         self.inner.client().fatal_error().map(|(_, reason)| reason)
     }
 
-    /// Asks the cluster about `topic`; blocks up to `timeout`.
-    pub(crate) fn ask_about(&self, topic: &str, timeout: Duration) -> Result<(), KafkaError> {
-        let metadata = self.inner.client().fetch_metadata(Some(topic), timeout)?;
+    /// Asks the cluster about `topic`; blocks up to `timeout`. Says why it has no answer.
+    pub(crate) fn ask_about(&self, topic: &str, timeout: Duration) -> Result<(), String> {
+        let client = self.inner.client();
+        let explain = |error| client.context().complaints.text(error);
+        let metadata = client.fetch_metadata(Some(topic), timeout).map_err(explain)?;
         match metadata.topics().iter().find_map(rdkafka::metadata::MetadataTopic::error) {
-            Some(error) => Err(KafkaError::MetadataFetch(error.into())),
+            Some(error) => Err(KafkaError::MetadataFetch(error.into()).to_string()),
             None => Ok(()),
         }
     }
@@ -159,15 +164,19 @@ fn severity(error: &KafkaError) -> u8 {
 }
 
 /// Hands each delivery to its batch.
-struct Deliveries;
+#[derive(Default)]
+struct Deliveries {
+    complaints: client::Complaints,
+}
 
 impl ClientContext for Deliveries {
     fn log(&self, level: RDKafkaLogLevel, facility: &str, line: &str) {
+        self.complaints.note_line(facility, line);
         client::tell(level, facility, line);
     }
 
     fn error(&self, error: KafkaError, reason: &str) {
-        client::tell_error(&error, reason);
+        self.complaints.note(&error, reason);
     }
 }
 

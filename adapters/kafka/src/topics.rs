@@ -3,6 +3,7 @@
 mod check;
 
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use gosight_application::ports::{Effect, PortError};
@@ -11,6 +12,7 @@ use rdkafka::admin::{
     TopicReplication,
 };
 use rdkafka::config::FromClientConfigAndContext;
+use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
 
 pub use check::TopicFault;
@@ -100,15 +102,20 @@ fn report(created: Vec<String>, faults: Vec<TopicFault>) -> Result<Ensured, Topi
 type Copies = Vec<usize>;
 
 struct Admin {
-    client: std::sync::Arc<AdminClient<client::Told>>,
+    client: AdminClient<client::Told>,
+    /// Asks for what is there: unlike the client for administration it says why it has no answer.
+    asker: Arc<BaseConsumer<client::Told>>,
     timeout: Duration,
 }
 
 impl Admin {
     fn new(config: &KafkaConfig) -> Result<Self, PortError> {
-        let client = AdminClient::from_config_and_context(&client::common(config), client::Told)
+        let client = AdminClient::from_config_and_context(&client::common(config), client::Told::default())
             .map_err(|error| settings_error(&error))?;
-        Ok(Self { client: client.into(), timeout: config.request_timeout })
+        let reader = client::reader(config, &config.client_id);
+        let asker = BaseConsumer::from_config_and_context(&reader, client::Told::default())
+            .map_err(|error| settings_error(&error))?;
+        Ok(Self { client, asker: Arc::new(asker), timeout: config.request_timeout })
     }
 
     fn options(&self) -> AdminOptions {
@@ -117,9 +124,14 @@ impl Admin {
 
     /// The topics of the cluster.
     async fn partitions_of_topics(&self) -> Result<HashMap<String, Copies>, PortError> {
-        let (client, timeout) = (self.client.clone(), self.timeout);
-        let asked = tokio::task::spawn_blocking(move || client.inner().fetch_metadata(None, timeout)).await;
-        let metadata = asked.map_err(|error| Failure::from(error).transient())?.map_err(read_error)?;
+        let (asker, timeout) = (self.asker.clone(), self.timeout);
+        let asked = tokio::task::spawn_blocking(move || {
+            let metadata = asker.fetch_metadata(None, timeout);
+            // What it has to say waits for being taken.
+            while asker.poll(client::LAST_WORDS).is_some() {}
+            metadata.map_err(|error| asker.context().complaints.explain(error))
+        });
+        let metadata = asked.await.map_err(|error| Failure::from(error).transient())??;
         let copies = |topic: &rdkafka::metadata::MetadataTopic| {
             topic.partitions().iter().map(|partition| partition.replicas().len()).collect()
         };

@@ -40,7 +40,7 @@ impl Scan {
         let mut settings = client::reader(config, &format!("{}-scan", config.client_id));
         // Offsets may have holes at the end; so the end is told.
         settings.set("enable.partition.eof", "true");
-        let reader = Reader::from_config_and_context(&settings, client::Told)
+        let reader = Reader::from_config_and_context(&settings, client::Told::default())
             .map_err(|error| settings_error(&error))?;
         Ok(Self {
             reader: Arc::new(reader),
@@ -53,7 +53,12 @@ impl Scan {
     pub(super) async fn all(&self) -> Result<Vec<Range>, DeadLettersError> {
         let (reader, topic, timeout) = (self.reader.clone(), self.topic.clone(), self.timeout);
         let asked = tokio::task::spawn_blocking(move || bounds(&reader, &topic, timeout));
-        asked.await.map_err(|error| Failure::from(error).transient())?
+        let answer = asked.await.map_err(|error| Failure::from(error).transient())?;
+        if answer.is_err() {
+            // What the library has to say waits for being taken.
+            while tokio::time::timeout(client::LAST_WORDS, self.reader.recv()).await.is_ok() {}
+        }
+        answer.map_err(|error| self.reader.context().complaints.explain_failure(error))
     }
 
     /// Shows every record of `ranges` to `visit` until that has seen enough; those of one partition in order.

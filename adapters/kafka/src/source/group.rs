@@ -19,23 +19,25 @@ pub(super) enum Rebalance {
 
 /// Hands each change to the driver, which answers it when it can. The group waits for the answer, not for the callback.
 pub(super) struct GroupContext {
+    complaints: client::Complaints,
     rebalances: mpsc::UnboundedSender<Rebalance>,
 }
 
 impl GroupContext {
     pub(super) fn new() -> (Self, mpsc::UnboundedReceiver<Rebalance>) {
         let (rebalances, received) = mpsc::unbounded_channel();
-        (Self { rebalances }, received)
+        (Self { complaints: client::Complaints::default(), rebalances }, received)
     }
 }
 
 impl ClientContext for GroupContext {
     fn log(&self, level: RDKafkaLogLevel, facility: &str, line: &str) {
+        self.complaints.note_line(facility, line);
         client::tell(level, facility, line);
     }
 
     fn error(&self, error: KafkaError, reason: &str) {
-        client::tell_error(&error, reason);
+        self.complaints.note(&error, reason);
     }
 }
 
