@@ -26,6 +26,10 @@ pub(crate) fn lint() -> anyhow::Result<()> {
             "warnings",
         ]),
     )?;
+    step(
+        "lints of Kafka with TLS",
+        &mut kafka_with_tls(&["clippy", "--all-targets"], &["--", "--deny", "warnings"]),
+    )?;
     let mut documentation =
         cargo(&["doc", "--workspace", "--no-deps", "--quiet", "--document-private-items"]);
     step("documentation", documentation.env("RUSTDOCFLAGS", "--deny warnings"))
@@ -39,6 +43,7 @@ pub(crate) fn test() -> anyhow::Result<()> {
     // Fetched before the tests, so that its time is not theirs.
     gosight_services::chromium()?;
     step("tests", &mut cargo(&["test", "--workspace", "--quiet"]))?;
+    step("tests of Kafka with TLS", &mut kafka_with_tls(&["test", "--test", "security"], &[]))?;
     for example in ["embed", "custom_sink", "memory_test"] {
         step(
             &format!("example {example}"),
@@ -56,6 +61,13 @@ pub(crate) fn test() -> anyhow::Result<()> {
     )?;
     say("\nall passed");
     Ok(())
+}
+
+/// A command about the Kafka adapter with the features that link OpenSSL.
+fn kafka_with_tls(command: &[&str], more: &[&str]) -> Command {
+    let mut cargo = cargo(command);
+    cargo.args(["--quiet", "--package", "gosight-kafka", "--features", "sasl,tls"]).args(more);
+    cargo
 }
 
 /// cargo-deny over licences, bans and sources; built once and kept outside of the project.
