@@ -10,6 +10,7 @@ use rdkafka::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 
 use crate::exact::assert_exact;
+use crate::log::kafka;
 use crate::traffic::{Traffic, pause};
 
 /// Each time that something is killed.
@@ -17,7 +18,7 @@ const EVENTS: usize = 20_000;
 
 /// The broker that leads a partition of the log of events.
 fn a_leader(set: &Set) -> usize {
-    let config = set.config().kafka;
+    let config = kafka(set);
     let client: BaseConsumer =
         ClientConfig::new().set("bootstrap.servers", config.brokers.join(",")).create().unwrap();
     let topic = config.topic(LOG).unwrap().name;
