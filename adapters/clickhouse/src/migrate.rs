@@ -10,7 +10,10 @@ use crate::client::Connection;
 use crate::config::ClickHouseConfig;
 
 /// Number, name, statements.
-const MIGRATIONS: [(u32, &str, &str); 1] = [(1, "initial", include_str!("../migrations/0001_initial.sql"))];
+const MIGRATIONS: [(u32, &str, &str); 2] = [
+    (1, "initial", include_str!("../migrations/0001_initial.sql")),
+    (2, "archived_replays", include_str!("../migrations/0002_archived_replays.sql")),
+];
 
 #[derive(Row, Deserialize)]
 struct Applied {
@@ -90,6 +93,8 @@ mod tests {
     #[test]
     fn statements_are_split_and_comments_dropped() {
         assert_eq!(statements("-- a;\nCREATE a;\n  -- b\nCREATE\n  b;\n"), ["CREATE a", "CREATE\n  b"]);
-        assert!(statements(MIGRATIONS[0].2).iter().all(|statement| statement.starts_with("CREATE ")));
+        for (_, name, sql) in MIGRATIONS {
+            assert!(statements(sql).iter().all(|statement| statement.starts_with("CREATE ")), "{name}");
+        }
     }
 }

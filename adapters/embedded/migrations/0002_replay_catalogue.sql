@@ -15,3 +15,10 @@ CREATE TABLE replay_leases (
     until      INTEGER NOT NULL,
     PRIMARY KEY (project_id, session_id)
 ) WITHOUT ROWID;
+
+-- Sessions whose replay is in the archive, whether it has chunks here or not.
+CREATE TABLE archived_replays (
+    project    INTEGER NOT NULL REFERENCES projects (id),
+    session_id TEXT NOT NULL,
+    PRIMARY KEY (project, session_id)
+) WITHOUT ROWID;

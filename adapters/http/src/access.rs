@@ -15,7 +15,7 @@ pub(crate) struct Reader(pub Scoped<Read>);
 
 /// Proof that the key in the head of the request may see what is of all projects together.
 #[derive(Debug)]
-pub(crate) struct Operator(#[expect(dead_code, reason = "a proof is held, not read")] pub Scoped<Admin>);
+pub(crate) struct Operator(pub Scoped<Admin>);
 
 /// Whatever the key in the head of the request allows.
 #[derive(Debug)]

@@ -8,6 +8,7 @@ pub(crate) mod ingest;
 pub(crate) mod ledger;
 pub(crate) mod metrics;
 pub(crate) mod processor;
+pub(crate) mod replay_archive;
 pub(crate) mod replay_events;
 pub(crate) mod replay_ingest;
 pub(crate) mod replay_manifest;

@@ -7,8 +7,8 @@ use utoipa::{Modify, OpenApi};
 use utoipa_swagger_ui::SwaggerUi;
 
 use crate::handlers::{
-    aggregation, business_events, health, ledger, metrics, processor, replay_events, replay_ingest,
-    replay_manifest, sdk_events, sessions,
+    aggregation, business_events, health, ledger, metrics, processor, replay_archive, replay_events,
+    replay_ingest, replay_manifest, sdk_events, sessions,
 };
 use crate::state::HttpPorts;
 
@@ -47,6 +47,15 @@ struct ReadApi;
 #[openapi(paths(processor::status, processor::enrichment, processor::filters, processor::metrics))]
 struct ProcessorApi;
 
+#[derive(OpenApi)]
+#[openapi(paths(
+    replay_archive::list,
+    replay_archive::archive,
+    replay_archive::verify,
+    replay_archive::purge,
+))]
+struct ArchiveApi;
+
 /// How keys are presented.
 struct Keys;
 
@@ -61,14 +70,14 @@ impl Modify for Keys {
 
 /// The `OpenAPI` document of every route, in JSON.
 pub fn openapi() -> String {
-    document(true, true, true).to_pretty_json().unwrap_or_default()
+    document([true; 4]).to_pretty_json().unwrap_or_default()
 }
 
-fn document(ingest: bool, read: bool, processor: bool) -> Document {
+/// The document of what is served: ingest, read, archive and processor routes.
+fn document(served: [bool; 4]) -> Document {
     let mut document = OperationApi::openapi();
-    for (is_served, part) in
-        [(ingest, IngestApi::openapi()), (read, ReadApi::openapi()), (processor, ProcessorApi::openapi())]
-    {
+    let parts = [IngestApi::openapi(), ReadApi::openapi(), ArchiveApi::openapi(), ProcessorApi::openapi()];
+    for (is_served, part) in served.into_iter().zip(parts) {
         if is_served {
             document.merge(part);
         }
@@ -78,6 +87,8 @@ fn document(ingest: bool, read: bool, processor: bool) -> Document {
 
 /// `/openapi.json` of the routes that are served, and `/swagger/`.
 pub(crate) fn routes(ports: &HttpPorts) -> Router {
-    let document = document(ports.ingest.is_some(), ports.query.is_some(), ports.processor.is_some());
+    let served =
+        [ports.ingest.is_some(), ports.query.is_some(), ports.archiver.is_some(), ports.processor.is_some()];
+    let document = document(served);
     SwaggerUi::new("/swagger").url("/openapi.json", document).into()
 }

@@ -4,20 +4,20 @@ use axum::Router;
 use axum::http::{HeaderValue, Method, header};
 use axum::middleware::from_fn_with_state;
 use axum::response::Redirect;
-use axum::routing::{get, post};
+use axum::routing::{delete, get, post};
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::compression::CompressionLayer;
 use tower_http::cors::{AllowOrigin, CorsLayer};
 
 use crate::config::HttpConfig;
 use crate::handlers::{
-    aggregation, business_events, fallback, health, ledger, metrics, processor, replay_events, replay_ingest,
-    replay_manifest, sdk_events, sessions,
+    aggregation, business_events, fallback, health, ledger, metrics, processor, replay_archive,
+    replay_events, replay_ingest, replay_manifest, sdk_events, sessions,
 };
 use crate::key::PROJECT_KEY;
 use crate::observe::observe;
 use crate::openapi;
-use crate::state::{App, HttpPorts, IngestState, ProcessorState, ReadState};
+use crate::state::{App, ArchiveState, HttpPorts, IngestState, ProcessorState, ReadState};
 
 /// How long a browser may remember that it is allowed to call.
 const CORS_MAX_AGE: std::time::Duration = std::time::Duration::from_hours(24);
@@ -38,6 +38,9 @@ pub(crate) fn routes(app: &Arc<App>, ports: HttpPorts) -> Router {
     if let Some(query) = ports.query.clone() {
         let aggregations = ports.processor.as_ref().map(|processor| processor.aggregations.clone());
         read = read.merge(read_routes(ReadState { app: app.clone(), query, aggregations }));
+    }
+    if let Some(archiver) = ports.archiver.clone() {
+        read = read.merge(archive_routes(ArchiveState { app: app.clone(), archiver }));
     }
     if let Some(processor) = ports.processor.clone() {
         read = read.merge(processor_routes(ProcessorState { app: app.clone(), processor }));
@@ -83,6 +86,15 @@ fn read_routes(state: ReadState) -> Router {
         .route("/api/v1/sessions/{session_id}/replay/events", get(replay_events::stream))
         .route("/api/v1/ledger", get(ledger::show))
         .route("/processor/aggregation", get(aggregation::windows))
+        .with_state(state)
+}
+
+fn archive_routes(state: ArchiveState) -> Router {
+    Router::new()
+        .route("/api/v1/replays/archived", get(replay_archive::list))
+        .route("/api/v1/sessions/{session_id}/replay", delete(replay_archive::purge))
+        .route("/api/v1/sessions/{session_id}/replay/archive", post(replay_archive::archive))
+        .route("/api/v1/sessions/{session_id}/replay/verify", get(replay_archive::verify))
         .with_state(state)
 }
 

@@ -10,6 +10,7 @@ use gosight_application::ports::{Clock, HealthCheck};
 use gosight_application::process::filter::FilterSet;
 use gosight_application::process::{EnrichmentStats, ProcessStatus};
 use gosight_application::query::Query;
+use gosight_application::replay::Archiver;
 use tokio_util::sync::CancellationToken;
 
 use crate::body::MemoryBudget;
@@ -22,6 +23,8 @@ pub struct HttpPorts {
     pub ingest: Option<Arc<Ingest>>,
     /// Answers questions.
     pub query: Option<Query>,
+    /// Archives, verifies and deletes replays.
+    pub archiver: Option<Arc<Archiver>>,
     /// Checks keys.
     pub access: Access,
     /// Tells the time.
@@ -41,6 +44,7 @@ impl fmt::Debug for HttpPorts {
         f.debug_struct("HttpPorts")
             .field("ingest", &self.ingest)
             .field("query", &self.query)
+            .field("archiver", &self.archiver)
             .field("access", &self.access)
             .field("clock", &self.clock)
             .field("health", &self.health)
@@ -112,6 +116,19 @@ pub(crate) struct ReadState {
 pub(crate) struct ProcessorState {
     pub app: Arc<App>,
     pub processor: ProcessorInfo,
+}
+
+/// What the routes of operators need.
+#[derive(Debug, Clone)]
+pub(crate) struct ArchiveState {
+    pub app: Arc<App>,
+    pub archiver: Arc<Archiver>,
+}
+
+impl FromRef<ArchiveState> for Access {
+    fn from_ref(state: &ArchiveState) -> Self {
+        state.app.access.clone()
+    }
 }
 
 impl FromRef<ReadState> for Access {

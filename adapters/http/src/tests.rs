@@ -8,6 +8,7 @@ mod fakes;
 mod harness;
 mod operation;
 mod read;
+mod replay_archive;
 mod replay_ingest;
 mod replay_read;
 mod sdk;

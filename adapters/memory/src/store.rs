@@ -3,14 +3,14 @@ mod query;
 mod replay;
 mod state_ports;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use gosight_application::ports::{ChunkId, DeadLetters, LogPosition};
 use gosight_domain::aggregate::{AggregateKey, AggregateValue};
 use gosight_domain::insight::InsightThresholds;
 use gosight_domain::ledger::{BatchSpan, LedgerRow};
-use gosight_domain::replay::ReplayChunk;
+use gosight_domain::replay::{ReplayChunk, ReplaySession};
 use gosight_domain::rollup::HourlyRollup;
 use gosight_domain::{Event, EventId, ProjectId, Session, SessionId};
 
@@ -33,6 +33,8 @@ struct State {
     rollup: HourlyRollup,
     aggregates: BTreeMap<AggregateKey, AggregateValue>,
     chunks: BTreeMap<ChunkId, ReplayChunk>,
+    /// Sessions whose replay is elsewhere.
+    archived: BTreeSet<ReplaySession>,
     ledger: BTreeMap<BatchSpan, LedgerRow>,
     /// Spans whose sessions were merged through the session store's own door.
     merged_sessions: Vec<BatchSpan>,

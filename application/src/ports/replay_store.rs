@@ -50,7 +50,8 @@ impl ChunkId {
 /// 2. `headers` gives the chunks of a session in order of their index, without data.
 /// 3. `data` gives the bytes that were put.
 /// 4. `delete` removes these chunks and says how many were there.
-/// 5. `idle` gives the sessions that have chunks, all of them received before a time, in order of project and session
+/// 5. A session that is marked as archived counts as one that has a replay, whether it has chunks here or not.
+/// 6. `idle` gives the sessions that have chunks, all of them received before a time, in order of project and session
 ///    by their bytes.
 #[async_trait]
 pub trait ReplayStore: fmt::Debug + Send + Sync {
@@ -68,6 +69,10 @@ pub trait ReplayStore: fmt::Debug + Send + Sync {
 
     /// Removes chunks, all of one session.
     async fn delete(&self, session: &ReplaySession, chunk_indexes: &[u16]) -> Result<u64, ReplayStoreError>;
+
+    /// Marks whether a session has a replay elsewhere.
+    async fn mark_archived(&self, session: &ReplaySession, is_archived: bool)
+    -> Result<(), ReplayStoreError>;
 
     /// Up to `limit` sessions after the session `after`, whose last chunk was received before `before`.
     async fn idle(

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::StreamExt as _;
+use gosight_domain::ProjectId;
 use gosight_domain::replay::{ArchivedReplay, ContentHash, ReplayChunk, ReplaySession};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
@@ -94,6 +95,25 @@ pub enum Archived {
     Busy,
     /// It cannot be archived, and waits for a person.
     Quarantined,
+}
+
+/// Whether what was archived is what it was.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Verified {
+    /// Nothing was archived.
+    NotArchived,
+    /// The object has the hash that it was stored with.
+    Whole {
+        /// Its path.
+        object: String,
+    },
+    /// The object is not what it was.
+    Damaged {
+        /// Its path.
+        object: String,
+        /// What is wrong with it.
+        reason: String,
+    },
 }
 
 /// What a pass over all old sessions did.
@@ -298,6 +318,33 @@ impl Archiver {
         Ok(())
     }
 
+    /// Reads what was archived of a session, and compares it with what the catalogue says.
+    ///
+    /// # Errors
+    /// The catalogue's and the archive's.
+    pub async fn verify(&self, session: &ReplaySession) -> Result<Verified, ArchiveError> {
+        let Some(archived) = self.entry(session).await?.archived else { return Ok(Verified::NotArchived) };
+        match self.verify_object(&archived).await {
+            Ok(()) => Ok(Verified::Whole { object: archived.object }),
+            Err(ArchiveError::Damaged { path, reason }) => Ok(Verified::Damaged { object: path, reason }),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// What the catalogue knows of the sessions of a project, in order.
+    ///
+    /// # Errors
+    /// The catalogue's.
+    pub async fn list(
+        &self,
+        project_id: &ProjectId,
+        after: Option<ReplaySession>,
+        limit: usize,
+    ) -> Result<Vec<CatalogueEntry>, PortError> {
+        let project_id = Some(project_id.clone());
+        self.cold.catalogue.list(&CatalogueQuery { project_id, archived_before: None, after, limit }).await
+    }
+
     /// Reads an object, and compares it with what the catalogue says.
     pub(super) async fn verify_object(&self, archived: &ArchivedReplay) -> Result<(), ArchiveError> {
         let damaged = |reason: String| ArchiveError::Damaged { path: archived.object.clone(), reason };
@@ -323,6 +370,7 @@ impl Archiver {
         for object in std::mem::take(&mut entry.stale_objects) {
             self.delete_object(&object).await?;
         }
+        self.replays.hot.mark_archived(&entry.session, true).await?;
         kill_point("archive-before-delete");
         let indexes: Vec<u16> = hot.iter().map(|chunk| chunk.chunk_index).collect();
         self.replays.hot.delete(&entry.session, &indexes).await?;
@@ -379,6 +427,7 @@ impl Archiver {
             self.delete_object(object).await?;
         }
         kill_point("archive-objects-deleted");
+        self.replays.hot.mark_archived(session, false).await?;
         self.cold.catalogue.delete(session, entry.version).await
     }
 }

@@ -75,6 +75,10 @@ impl ReplayStore for Brittle<MemoryStore> {
         self.steps.step(self.port.delete(session, indexes)).await
     }
 
+    async fn mark_archived(&self, session: &ReplaySession, is_archived: bool) -> Result<(), PortError> {
+        self.steps.step(self.port.mark_archived(session, is_archived)).await
+    }
+
     async fn idle(
         &self,
         before: Timestamp,

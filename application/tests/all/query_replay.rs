@@ -52,6 +52,14 @@ impl ReplayStore for Replays {
         self.store.delete(session, indexes).await
     }
 
+    async fn mark_archived(
+        &self,
+        session: &ReplaySession,
+        is_archived: bool,
+    ) -> Result<(), ReplayStoreError> {
+        self.store.mark_archived(session, is_archived).await
+    }
+
     async fn idle(
         &self,
         before: Timestamp,

@@ -31,6 +31,7 @@ mock! {
         async fn headers(&self, session: &ReplaySession) -> Result<Vec<ReplayChunk>, ReplayStoreError>;
         async fn data(&self, chunk: &ChunkId) -> Result<Option<Vec<u8>>, ReplayStoreError>;
         async fn delete(&self, session: &ReplaySession, indexes: &[u16]) -> Result<u64, ReplayStoreError>;
+        async fn mark_archived(&self, session: &ReplaySession, is_archived: bool) -> Result<(), ReplayStoreError>;
         async fn idle(
             &self,
             before: Timestamp,

@@ -60,8 +60,8 @@ struct Work {
     consumers: Vec<LogConsumer>,
     processor: Option<ProcessorInfo>,
     enricher: Option<Arc<Enricher>>,
-    /// With how often it looks for old replays.
-    archiver: Option<(Arc<Archiver>, Duration)>,
+    /// Whether it looks for old replays.
+    archives: bool,
 }
 
 /// A process that runs.
@@ -97,10 +97,12 @@ impl Node {
         if role.answers() {
             answer(&mut work, config, &mut parts, stop).await?;
         }
+        let archiver = parts.archiver(config, stop).await?;
         let metrics = parts.metrics.clone();
         let ports = HttpPorts {
             ingest: work.ingest.clone(),
             query: work.query.clone(),
+            archiver: archiver.clone(),
             access: Access::new(parts.keys.clone()),
             clock: parts.clock.clone(),
             health: parts.health.clone(),
@@ -115,18 +117,25 @@ impl Node {
         } else {
             None
         };
-        Ok(Self::run(parts, work, server, new_keys))
+        let archiving = (archiver, config.archive.interval);
+        Ok(Self::run(parts, work, server, new_keys, archiving))
     }
 
-    fn run(parts: Parts, work: Work, server: HttpServer, new_keys: Option<NewKeys>) -> Self {
+    fn run(
+        parts: Parts,
+        work: Work,
+        server: HttpServer,
+        new_keys: Option<NewKeys>,
+        (archiver, interval): (Option<Arc<Archiver>>, Duration),
+    ) -> Self {
         let local_addr = server.local_addr();
-        let archiver = work.archiver;
+        let archiver = archiver.filter(|_| work.archives);
         let mut tasks =
             Tasks::start(Some(server), &work.consumers, parts.keys, parts.metrics, parts.telemetry);
         if let Some(enricher) = work.enricher {
             tasks.chore(|stop| enricher.watch(stop));
         }
-        if let Some((archiver, interval)) = archiver {
+        if let Some(archiver) = archiver {
             tasks.chore(|stop| chores::archive_replays(archiver, interval, stop));
         }
         Self { local_addr, new_keys, tasks, log: parts.log }
@@ -209,12 +218,7 @@ async fn process(
     for status in &processor.status {
         parts.health.push(status.clone());
     }
-    let processes_replays = names.iter().any(|(name, _)| *name == logs::REPLAY);
-    if let Some(cold) = parts.cold(config, stop).await?.filter(|_| processes_replays) {
-        let (clock, telemetry) = (parts.clock.clone(), parts.telemetry.clone());
-        let archiver = Archiver::new(store, cold, clock, config.archive.policy(), telemetry);
-        work.archiver = Some((Arc::new(archiver), config.archive.interval));
-    }
+    work.archives = names.iter().any(|(name, _)| *name == logs::REPLAY);
     work.consumers = consumers;
     work.processor = Some(processor);
     Ok(())

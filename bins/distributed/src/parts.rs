@@ -5,7 +5,7 @@ use std::sync::Arc;
 use gosight_application::backoff::Backoff;
 use gosight_application::decorators::CachedKeys;
 use gosight_application::ports::{Clock, DeadLetters, HealthCheck, LogEnds, PortError, SystemClock};
-use gosight_application::replay::ColdReplays;
+use gosight_application::replay::{Archiver, ColdReplays};
 use gosight_application::{Telemetry, logs};
 use gosight_clickhouse::{ClickHouseStore, ClickHouseWriter};
 use gosight_kafka::{KafkaDeadLetters, KafkaLog, KafkaLogEnds, TopicError, ensure_topics};
@@ -116,6 +116,18 @@ impl Parts {
             S3ReplayArchive::open(&config.s3)?
         };
         Ok(Some(ColdReplays { catalogue: self.accounts.clone(), objects: Arc::new(objects) }))
+    }
+
+    /// What moves replays to the archive, in processes that use the analytics store.
+    pub async fn archiver(
+        &self,
+        config: &Config,
+        stop: &CancellationToken,
+    ) -> Result<Option<Arc<Archiver>>, NodeError> {
+        let Some(store) = &self.store else { return Ok(None) };
+        let Some(cold) = self.cold(config, stop).await? else { return Ok(None) };
+        let (clock, policy) = (self.clock.clone(), config.archive.policy());
+        Ok(Some(Arc::new(Archiver::new(store.clone(), cold, clock, policy, self.telemetry.clone()))))
     }
 
     /// Stores batches in `store`, with live sessions in Redis.

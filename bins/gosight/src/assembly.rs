@@ -85,8 +85,13 @@ pub(crate) async fn assemble(
         objects: Arc::new(DirectoryArchive::open(&data_dir.archive_path())?),
     };
     let replays = Replays::new(store.clone(), Some(cold.clone()));
-    let archiver =
-        Archiver::new(store.clone(), cold, clock.clone(), config.archive.policy(), telemetry.clone());
+    let archiver = Arc::new(Archiver::new(
+        store.clone(),
+        cold,
+        clock.clone(),
+        config.archive.policy(),
+        telemetry.clone(),
+    ));
     let query = Query::new(QueryPorts {
         events: store.clone(),
         ledger: store.clone(),
@@ -112,6 +117,7 @@ pub(crate) async fn assemble(
     let http = HttpPorts {
         ingest: Some(ingest.clone()),
         query: Some(query.clone()),
+        archiver: Some(archiver.clone()),
         access: access.clone(),
         clock: clock.clone(),
         health,
@@ -128,7 +134,7 @@ pub(crate) async fn assemble(
         enricher,
         ingest,
         query,
-        archiver: Arc::new(archiver),
+        archiver,
         access,
         consumers,
         http,

@@ -9,7 +9,7 @@ use gosight_domain::time::HOUR_MS;
 use gosight_domain::{Channel, Device, Event, EventName, Geo, Hour, Page, UserId};
 
 use crate::batch_store::StoreFixture;
-use crate::factory::{NOON, batch, chunk, click, event, project, session_id};
+use crate::factory::{NOON, batch, chunk, click, event, project, replay_session, session_id};
 use crate::suite;
 
 suite! { $ event_query_suite, event_query:
@@ -238,7 +238,17 @@ pub async fn a_session_knows_its_replay(fixture: StoreFixture) {
     let detail = fixture.query.session(&project("p"), &session_id("s")).await.expect("read");
     assert!(detail.expect("a session").summary.has_replay);
     let with = SessionFlagFilter { has_replay: Some(true), ..SessionFlagFilter::default() };
-    assert_eq!(names(&fixture, SessionQuery { flags: with, ..sessions_query() }).await, ["s"]);
+    let with = SessionQuery { flags: with, ..sessions_query() };
+    assert_eq!(names(&fixture, with.clone()).await, ["s"]);
+    // Wherever its chunks are.
+    let replay = replay_session("p", "s");
+    fixture.replays.mark_archived(&replay, true).await.expect("marked");
+    fixture.replays.delete(&replay, &[0]).await.expect("deleted");
+    assert!(has_replay().await);
+    assert_eq!(names(&fixture, with.clone()).await, ["s"]);
+    fixture.replays.mark_archived(&replay, false).await.expect("marked");
+    assert!(!has_replay().await);
+    assert_eq!(names(&fixture, with).await, [] as [&str; 0]);
 }
 
 pub async fn events_are_paged_by_time(fixture: StoreFixture) {

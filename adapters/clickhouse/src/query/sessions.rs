@@ -111,7 +111,9 @@ pub(super) async fn list(
 /// What the sessions of the page must fulfil; values of the asker's are parameters.
 fn conditions(query: &SessionQuery) -> String {
     const HAS_REPLAY: &str =
-        "(session_id IN (SELECT session_id FROM replay_chunks WHERE project_id = {project:String}))";
+        "(session_id IN (SELECT session_id FROM replay_chunks WHERE project_id = {project:String})
+          OR session_id IN (SELECT session_id FROM archived_replays FINAL
+                            WHERE project_id = {project:String} AND is_archived))";
     const AFTER: &str = "(started_first < {after_start:Int64}
         OR started_first = {after_start:Int64} AND session_id > {after_id:String})";
     let SessionFlagFilter { has_error, has_rage_click, has_dead_click, has_replay, is_bounce } = query.flags;
@@ -147,7 +149,10 @@ async fn with_replay(
         let found = connection
             .query(
                 "SELECT DISTINCT session_id FROM replay_chunks
-                 WHERE project_id = {project:String} AND session_id IN {sessions:Array(String)}",
+                 WHERE project_id = {project:String} AND session_id IN {sessions:Array(String)}
+                 UNION DISTINCT
+                 SELECT session_id FROM archived_replays FINAL
+                 WHERE project_id = {project:String} AND session_id IN {sessions:Array(String)} AND is_archived",
             )
             .param("project", project_id.as_str())
             .param("sessions", part)

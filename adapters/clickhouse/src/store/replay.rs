@@ -258,6 +258,23 @@ impl ReplayStore for ClickHouseStore {
         Ok(deleted)
     }
 
+    async fn mark_archived(
+        &self,
+        session: &ReplaySession,
+        is_archived: bool,
+    ) -> Result<(), ReplayStoreError> {
+        let insert = self
+            .connection
+            .query(
+                "INSERT INTO archived_replays (project_id, session_id, is_archived)
+                 SELECT {project:String}, {session:String}, {is_archived:Bool}",
+            )
+            .param("project", session.project_id.as_str())
+            .param("session", session.session_id.as_str())
+            .param("is_archived", is_archived);
+        self.connection.execute(insert).await.map_err(read_error)
+    }
+
     async fn idle(
         &self,
         before: Timestamp,

@@ -176,6 +176,26 @@ impl ReplayStore for EmbeddedStore {
             .await
     }
 
+    async fn mark_archived(
+        &self,
+        session: &ReplaySession,
+        is_archived: bool,
+    ) -> Result<(), ReplayStoreError> {
+        let mut writer = self.database.writer.lock().await;
+        writer
+            .transact(async |transaction| {
+                let project = transaction.project(&session.project_id).await?;
+                let statement = if is_archived {
+                    "INSERT OR IGNORE INTO archived_replays (project, session_id) VALUES (?, ?)"
+                } else {
+                    "DELETE FROM archived_replays WHERE project = ? AND session_id = ?"
+                };
+                let query = sqlx::query(statement).bind(project).bind(session.session_id.as_str());
+                query.execute(&mut *transaction.connection).await.map(drop)
+            })
+            .await
+    }
+
     async fn idle(
         &self,
         before: Timestamp,

@@ -20,6 +20,9 @@ const COLUMNS: &str =
     "SELECT sessions.id, sessions.state, sessions.has_rage_click, sessions.has_dead_click, EXISTS (
         SELECT 1 FROM replay_chunks
         WHERE replay_chunks.project = sessions.project AND replay_chunks.session_id = sessions.session_id
+    ) OR EXISTS (
+        SELECT 1 FROM archived_replays
+        WHERE archived_replays.project = sessions.project AND archived_replays.session_id = sessions.session_id
     ) AS has_replay
     FROM sessions JOIN projects ON projects.id = sessions.project WHERE projects.project_id = ";
 

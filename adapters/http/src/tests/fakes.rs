@@ -270,6 +270,10 @@ impl ReplayStore for Store {
         Ok(0)
     }
 
+    async fn mark_archived(&self, _: &ReplaySession, _: bool) -> Result<(), ReplayStoreError> {
+        Ok(())
+    }
+
     async fn idle(
         &self,
         _: Timestamp,

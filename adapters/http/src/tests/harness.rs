@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
@@ -17,7 +18,8 @@ use gosight_application::ports::{HealthCheck, RateDecision};
 use gosight_application::process::filter::FilterSet;
 use gosight_application::process::{EnrichmentStats, ProcessStatus};
 use gosight_application::query::{Query, QueryPorts};
-use gosight_application::replay::Replays;
+use gosight_application::replay::{ArchivePolicy, Archiver, ColdReplays, Replays};
+use gosight_memory::{MemoryReplayArchive, MemoryReplayCatalogue};
 use http_body_util::BodyExt as _;
 use metrics::{Counter, CounterFn, Gauge, Histogram, Key, KeyName, Metadata, Recorder, SharedString, Unit};
 use serde_json::Value;
@@ -78,11 +80,18 @@ impl Setup {
             enricher: enricher.clone(),
             clock: Arc::new(FixedClock),
         };
+        let cold = ColdReplays {
+            catalogue: Arc::new(MemoryReplayCatalogue::default()),
+            objects: Arc::new(MemoryReplayArchive::default()),
+        };
+        let replays = Replays::new(store.clone(), Some(cold.clone()));
+        let policy = ArchivePolicy { grace: Duration::ZERO, ..ArchivePolicy::default() };
+        let archiver = Archiver::new(store.clone(), cold, Arc::new(FixedClock), policy, telemetry.clone());
         let query = Query::new(QueryPorts {
             events: store.clone(),
             ledger: store.clone(),
             aggregates: store.clone(),
-            replays: Replays::new(store.clone(), None),
+            replays,
             logs: vec![Arc::new(LogEnd { name: "events".into(), ends: self.log_ends })],
         });
         let processor = ProcessorInfo {
@@ -94,6 +103,7 @@ impl Setup {
         let ports = HttpPorts {
             ingest: Some(Arc::new(Ingest::new(ingest_ports, self.rules, telemetry.clone()))),
             query: Some(query),
+            archiver: Some(Arc::new(archiver)),
             access: Access::new(Arc::new(FakeKeys)),
             clock: Arc::new(FixedClock),
             health: self.health,

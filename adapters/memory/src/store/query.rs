@@ -8,6 +8,7 @@ use gosight_application::ports::{
 };
 use gosight_domain::insight::detect;
 use gosight_domain::ledger::{Coverage, OutcomeCounts};
+use gosight_domain::replay::ReplaySession;
 use gosight_domain::rollup::{Count, RollupSlot, SlotCounts};
 use gosight_domain::{Channel, Event, Hour, ProjectId, Session, SessionId};
 
@@ -16,10 +17,10 @@ use super::{MemoryStore, State};
 impl MemoryStore {
     fn summary(&self, state: &State, session: &Session) -> SessionDetail {
         let insights = detect(session.trail(), &self.thresholds);
-        let has_replay = state
-            .chunks
-            .keys()
-            .any(|id| id.project_id == session.project_id && id.session_id == session.session_id);
+        let of_session =
+            ReplaySession { project_id: session.project_id.clone(), session_id: session.session_id.clone() };
+        let has_replay = state.archived.contains(&of_session)
+            || state.chunks.values().any(|chunk| ReplaySession::of(chunk) == of_session);
         SessionDetail { summary: SessionSummary::of(session, &insights, has_replay), insights }
     }
 }

@@ -51,6 +51,20 @@ impl ReplayStore for MemoryStore {
         Ok(chunk_indexes.iter().map(id).filter(|id| state.chunks.remove(id).is_some()).count() as u64)
     }
 
+    async fn mark_archived(
+        &self,
+        session: &ReplaySession,
+        is_archived: bool,
+    ) -> Result<(), ReplayStoreError> {
+        let archived = &mut self.lock().archived;
+        if is_archived {
+            archived.insert(session.clone())
+        } else {
+            archived.remove(session)
+        };
+        Ok(())
+    }
+
     async fn idle(
         &self,
         before: Timestamp,

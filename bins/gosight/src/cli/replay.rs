@@ -3,6 +3,7 @@
 mod client;
 mod export;
 mod manifest;
+mod operate;
 mod page;
 mod playable;
 mod show;
@@ -19,6 +20,14 @@ pub(super) enum ReplayCommand {
     ///
     /// The file shows what a person saw and did: keep it as carefully as the recording.
     Export(export::ExportArgs),
+    /// List the replays that are archived, and those in quarantine. Needs a key of scope `admin`, as all that follows.
+    List(operate::ListArgs),
+    /// Archive replays now. Asked again after `archive.grace`, it deletes what was archived in the hot store.
+    Archive(operate::ArchiveArgs),
+    /// Read archived replays and compare their SHA-256 with the catalogue's.
+    Verify(operate::VerifyArgs),
+    /// Delete everything of replays, hot and archived. Says what that is, and does it with --yes.
+    Purge(operate::PurgeArgs),
 }
 
 impl ReplayCommand {
@@ -26,6 +35,10 @@ impl ReplayCommand {
         match self {
             Self::Show(args) => args.run().await,
             Self::Export(args) => args.run().await,
+            Self::List(args) => args.run().await,
+            Self::Archive(args) => args.run().await,
+            Self::Verify(args) => args.run().await,
+            Self::Purge(args) => args.run().await,
         }
     }
 }

@@ -79,6 +79,7 @@ pub(crate) fn door(log: Arc<dyn RecordLog>, places: &Path) -> Router {
     let ports = HttpPorts {
         ingest: Some(Arc::new(Ingest::new(ports, IngestRules::default(), telemetry.clone()))),
         query: None,
+        archiver: None,
         access: Access::new(Arc::new(AnyKey(grant))),
         clock,
         health: Vec::new(),

@@ -7,8 +7,9 @@ use bytes::BytesMut;
 use clap::Args;
 use gosight_domain::key::PresentedKey;
 use reqwest::header::{HeaderMap, HeaderName};
-use reqwest::{Response, Url};
+use reqwest::{Method, Response, Url};
 use serde::Deserialize;
+use serde::de::DeserializeOwned;
 
 use super::manifest::Manifest;
 use crate::cli::server::{KEY_HEADER, base_url, key_header};
@@ -19,7 +20,7 @@ pub(super) struct ServerArgs {
     /// The server to ask.
     #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:8080", env = "GOSIGHT_SERVER")]
     server: String,
-    /// Key to ask with; it needs the scope `read`.
+    /// Key to ask with; it needs the scope `read`, or `admin` for what operators do.
     #[arg(long, value_name = "KEY", env = "GOSIGHT_KEY", hide_env_values = true)]
     key: Option<PresentedKey>,
 }
@@ -94,9 +95,54 @@ impl Client {
         Ok(url)
     }
 
+    /// What is at `more` below a session's replay.
+    pub(super) fn replay_url(
+        &self,
+        session: &str,
+        more: &[&str],
+        query: &[(&str, &str)],
+    ) -> anyhow::Result<Url> {
+        let mut url = self.url(session, &[&["replay"], more].concat())?;
+        if !query.is_empty() {
+            url.query_pairs_mut().extend_pairs(query);
+        }
+        Ok(url)
+    }
+
+    /// The list of sessions.
+    pub(super) fn sessions_url(&self, query: &[(&str, &str)]) -> Url {
+        let mut url = self.sessions.clone();
+        url.query_pairs_mut().extend_pairs(query);
+        url
+    }
+
+    /// The list of archived replays.
+    pub(super) fn archived_url(&self, query: &[(&str, &str)]) -> anyhow::Result<Url> {
+        let mut url = self.sessions.join("replays/archived")?;
+        url.query_pairs_mut().extend_pairs(query);
+        Ok(url)
+    }
+
+    pub(super) async fn get_json<T: DeserializeOwned>(&self, url: Url) -> anyhow::Result<T> {
+        json(self.get(url).await?).await
+    }
+
+    pub(super) async fn post_json<T: DeserializeOwned>(&self, url: Url) -> anyhow::Result<T> {
+        json(self.send(Method::POST, url).await?).await
+    }
+
+    pub(super) async fn delete_json<T: DeserializeOwned>(&self, url: Url) -> anyhow::Result<T> {
+        json(self.send(Method::DELETE, url).await?).await
+    }
+
     async fn get(&self, url: Url) -> anyhow::Result<Response> {
+        self.send(Method::GET, url).await
+    }
+
+    async fn send(&self, method: Method, url: Url) -> anyhow::Result<Response> {
         let text = url.to_string();
-        let answer = self.http.get(url).send().await.with_context(|| format!("{text} does not answer"))?;
+        let request = self.http.request(method, url);
+        let answer = request.send().await.with_context(|| format!("{text} does not answer"))?;
         let status = answer.status();
         if status.is_success() {
             return Ok(answer);
@@ -107,6 +153,11 @@ impl Client {
             Err(_) => bail!("{text}: {status}"),
         }
     }
+}
+
+async fn json<T: DeserializeOwned>(answer: Response) -> anyhow::Result<T> {
+    let body = answer.bytes().await.context("the server broke off its answer")?;
+    serde_json::from_slice(&body).context("the server's answer cannot be read")
 }
 
 /// Lines of an answer, as they come.

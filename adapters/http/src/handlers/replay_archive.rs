@@ -1,0 +1,242 @@
+//! What operators do with replays: archive them now, verify them, delete them, list what is archived.
+
+use axum::extract::State;
+use axum::response::Response;
+use gosight_application::ports::CatalogueEntry;
+use gosight_application::replay::{ArchiveError, Archived, Purged, Verified};
+use gosight_domain::SessionId;
+use gosight_domain::key::{Admin, Scoped};
+use gosight_domain::replay::ReplaySession;
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use crate::access::{Operator, SessionInPath};
+use crate::answer;
+use crate::error::{ApiError, ErrorAnswer, ErrorCode};
+use crate::query_params::Params;
+use crate::state::ArchiveState;
+
+/// Entries of a page when nothing else is asked for, and at most.
+const PAGE: usize = 100;
+const LARGEST_PAGE: usize = 1_000;
+
+/// What archiving did.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct ArchiveAnswer {
+    /// `archived`: it is in the archive now. `cleaned`: what was archived was deleted in the hot store. `nothing`: there
+    /// is nothing to do yet. `busy`: another process is at it. `quarantined`: it is damaged and stays where it is.
+    #[schema(value_type = String)]
+    outcome: &'static str,
+}
+
+/// Whether an archived replay is what it was when it was stored.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct VerifyAnswer {
+    /// `whole`, `damaged`, or `not_archived`.
+    #[schema(value_type = String)]
+    state: &'static str,
+    /// The object that was read.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    object: Option<String>,
+    /// What is wrong with it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<String>,
+}
+
+/// What was deleted, or would be.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct PurgeAnswer {
+    /// Whether nothing was deleted, because only the question was asked.
+    dry_run: bool,
+    /// Chunks in the hot store.
+    hot_chunks: u64,
+    /// Chunks in the archive.
+    archived_chunks: u64,
+    /// Objects in the archive.
+    objects: u64,
+}
+
+/// A page of archived replays.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct ArchivedPage {
+    /// By session.
+    replays: Vec<ArchivedReplayAnswer>,
+    /// The value of `after` for the next page; missing on the last.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    next: Option<String>,
+}
+
+/// An archived replay, or one in quarantine.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct ArchivedReplayAnswer {
+    /// The visit.
+    session_id: String,
+    /// Path of the object.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    object: Option<String>,
+    /// Bytes of the object.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    bytes: Option<u64>,
+    /// SHA-256 of the object.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sha256: Option<String>,
+    /// When it was archived, in epoch ms.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    archived_at: Option<i64>,
+    /// Why it is not archived and stays where it is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    quarantine: Option<String>,
+}
+
+fn session(scope: &Scoped<Admin>, session_id: SessionId) -> ReplaySession {
+    ReplaySession { project_id: scope.project_id().clone(), session_id }
+}
+
+/// Archive a replay now
+///
+/// Whatever its age. Asked again after `archive.grace`, it deletes what was archived in the hot store.
+#[utoipa::path(
+    post, path = "/api/v1/sessions/{session_id}/replay/archive", tag = "operate",
+    params(("session_id" = String, Path, description = "The session")),
+    responses(
+        (status = 200, description = "What was done", body = ArchiveAnswer),
+        (status = "4XX", description = "The request was refused", body = ErrorAnswer),
+        (status = 503, description = "The archive cannot be used right now", body = ErrorAnswer),
+    ),
+    security(("project_key" = []), ("bearer" = [])),
+)]
+pub(crate) async fn archive(
+    State(state): State<ArchiveState>,
+    Operator(scope): Operator,
+    SessionInPath(session_id): SessionInPath,
+    params: Params,
+) -> Result<Response, ApiError> {
+    params.finish()?;
+    let outcome = match state.archiver.archive(&session(&scope, session_id)).await? {
+        Archived::Stored => "archived",
+        Archived::Cleaned => "cleaned",
+        Archived::Nothing => "nothing",
+        Archived::Busy => "busy",
+        Archived::Quarantined => "quarantined",
+    };
+    Ok(answer::ok(&ArchiveAnswer { outcome }))
+}
+
+/// Verify an archived replay
+///
+/// Reads the whole object and compares its SHA-256 with the catalogue's.
+#[utoipa::path(
+    get, path = "/api/v1/sessions/{session_id}/replay/verify", tag = "operate",
+    params(("session_id" = String, Path, description = "The session")),
+    responses(
+        (status = 200, description = "Whether it is whole", body = VerifyAnswer),
+        (status = "4XX", description = "The request was refused", body = ErrorAnswer),
+        (status = 503, description = "The archive cannot be used right now", body = ErrorAnswer),
+    ),
+    security(("project_key" = []), ("bearer" = [])),
+)]
+pub(crate) async fn verify(
+    State(state): State<ArchiveState>,
+    Operator(scope): Operator,
+    SessionInPath(session_id): SessionInPath,
+    params: Params,
+) -> Result<Response, ApiError> {
+    params.finish()?;
+    let (state, object, reason) = match state.archiver.verify(&session(&scope, session_id)).await? {
+        Verified::NotArchived => ("not_archived", None, None),
+        Verified::Whole { object } => ("whole", Some(object), None),
+        Verified::Damaged { object, reason } => ("damaged", Some(object), Some(reason)),
+    };
+    Ok(answer::ok(&VerifyAnswer { state, object, reason }))
+}
+
+/// Delete a replay
+///
+/// Everything of it, hot and archived. Chunks that are still in the log come later.
+#[utoipa::path(
+    delete, path = "/api/v1/sessions/{session_id}/replay", tag = "operate",
+    params(
+        ("session_id" = String, Path, description = "The session"),
+        ("dry_run" = Option<bool>, Query, description = "Only say what would be deleted"),
+    ),
+    responses(
+        (status = 200, description = "What was deleted", body = PurgeAnswer),
+        (status = "4XX", description = "The request was refused", body = ErrorAnswer),
+        (status = 503, description = "It is being archived, or a store is away", body = ErrorAnswer),
+    ),
+    security(("project_key" = []), ("bearer" = [])),
+)]
+pub(crate) async fn purge(
+    State(state): State<ArchiveState>,
+    Operator(scope): Operator,
+    SessionInPath(session_id): SessionInPath,
+    mut params: Params,
+) -> Result<Response, ApiError> {
+    let dry_run = params.flag("dry_run")?.unwrap_or(false);
+    params.finish()?;
+    let session = session(&scope, session_id);
+    let purged = if dry_run {
+        state.archiver.purgeable(&session).await?
+    } else {
+        state.archiver.purge(&session).await?
+    };
+    let Purged { hot_chunks, archived_chunks, objects } = purged;
+    Ok(answer::ok(&PurgeAnswer { dry_run, hot_chunks, archived_chunks, objects }))
+}
+
+/// List archived replays
+#[utoipa::path(
+    get, path = "/api/v1/replays/archived", tag = "operate",
+    params(
+        ("after" = Option<String>, Query, description = "Only sessions after this one"),
+        ("limit" = Option<usize>, Query, description = "Most of them; 100 unless told, at most 1000"),
+    ),
+    responses(
+        (status = 200, description = "A page", body = ArchivedPage),
+        (status = "4XX", description = "The request was refused", body = ErrorAnswer),
+        (status = 503, description = "The catalogue cannot be read right now", body = ErrorAnswer),
+    ),
+    security(("project_key" = []), ("bearer" = [])),
+)]
+pub(crate) async fn list(
+    State(state): State<ArchiveState>,
+    Operator(scope): Operator,
+    mut params: Params,
+) -> Result<Response, ApiError> {
+    let after = params.checked("after", SessionId::new)?;
+    let limit = params.limit(1..=LARGEST_PAGE, PAGE)?;
+    params.finish()?;
+    let after = after.map(|after| session(&scope, after));
+    let entries = state.archiver.list(scope.project_id(), after, limit).await?;
+    let last = entries.last().map(|entry| entry.session.session_id.to_string());
+    let next = last.filter(|_| entries.len() == limit);
+    Ok(answer::ok(&ArchivedPage { replays: entries.iter().map(ArchivedReplayAnswer::of).collect(), next }))
+}
+
+impl ArchivedReplayAnswer {
+    fn of(entry: &CatalogueEntry) -> Self {
+        let archived = entry.archived.as_ref();
+        Self {
+            session_id: entry.session.session_id.to_string(),
+            object: archived.map(|archived| archived.object.clone()),
+            bytes: archived.map(|archived| archived.bytes),
+            sha256: archived.map(|archived| archived.sha256.to_string()),
+            archived_at: archived.map(|archived| archived.archived_at.as_millis()),
+            quarantine: entry.quarantine.as_ref().map(|quarantine| quarantine.reason.clone()),
+        }
+    }
+}
+
+impl From<ArchiveError> for ApiError {
+    fn from(error: ArchiveError) -> Self {
+        match error {
+            ArchiveError::Port(error) => error.into(),
+            ArchiveError::Read(error) => error.into(),
+            ArchiveError::Overtaken => {
+                Self::new(ErrorCode::Unavailable, "another process is at this replay, try again")
+                    .with_retry_after(None)
+            }
+            ArchiveError::Write(_) | ArchiveError::Damaged { .. } => Self::internal(&error),
+        }
+    }
+}
