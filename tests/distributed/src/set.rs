@@ -116,6 +116,21 @@ impl Set {
         self
     }
 
+    /// With an archive in a bucket of its own, that is cleaned up after at once.
+    #[must_use]
+    pub fn with_archive(self) -> Self {
+        let access = gosight_services::s3_access();
+        let bucket = self.database.replace('_', "-");
+        self.with("ARCHIVE_ENABLED", "true")
+            .with("ARCHIVE_GRACE", "0s")
+            .with("S3_ENDPOINT", access.endpoint)
+            .with("S3_REGION", access.region)
+            .with("S3_ACCESS_KEY", access.access_key)
+            .with("S3_SECRET_KEY", access.secret_key)
+            .with("S3_BUCKET", bucket)
+            .with("S3_CREATE_BUCKET", "true")
+    }
+
     /// With binaries as they are released, which cannot be killed at chosen points.
     #[must_use]
     pub fn released(mut self) -> Self {

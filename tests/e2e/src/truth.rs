@@ -21,6 +21,20 @@ pub async fn assert_truth(api: &Api, admin: &Api) {
     check_metrics(api, &truth).await;
 }
 
+/// Archives every replay, at once and with no grace: all that is left of them is in the archive then.
+pub async fn archive_all(api: &Api, admin: &Api) {
+    for session in api.sessions().await.iter().filter(|session| session["has_replay"] == true) {
+        let replay =
+            format!("/api/v1/sessions/{}/replay", session["session_id"].as_str().expect("a session"));
+        for outcome in ["archived", "cleaned", "nothing"] {
+            let answer = admin.post(&format!("{replay}/archive"), "").await;
+            assert_eq!(answer.json(), json!({"outcome": outcome}), "{replay}");
+        }
+        assert_eq!(admin.get_json(&format!("{replay}/verify")).await["state"], "whole", "{replay}");
+        assert_eq!(api.get_json(&replay).await["storage"], "archived", "{replay}");
+    }
+}
+
 fn id(visitor: &Value) -> &str {
     visitor["session_id"].as_str().expect("as recorded")
 }

@@ -94,10 +94,10 @@ impl Service {
             Self::S3 => {
                 let access = S3Access::at(self.address());
                 vec![
-                    ("S3_ENDPOINT", url),
-                    ("S3_REGION", access.region.to_owned()),
-                    ("S3_ACCESS_KEY", access.access_key.to_owned()),
-                    ("S3_SECRET_KEY", access.secret_key.to_owned()),
+                    ("GOSIGHT_S3_ENDPOINT", url),
+                    ("GOSIGHT_S3_REGION", access.region.to_owned()),
+                    ("GOSIGHT_S3_ACCESS_KEY", access.access_key.to_owned()),
+                    ("GOSIGHT_S3_SECRET_KEY", access.secret_key.to_owned()),
                 ]
             }
         }

@@ -2,7 +2,7 @@
 
 use gosight_distributed_tests::{Binary, Process, Servers, Set, one_at_a_time};
 use gosight_e2e::recordings;
-use gosight_e2e::truth::assert_truth;
+use gosight_e2e::truth::{archive_all, assert_truth};
 use serde_json::{Value, json};
 
 fn set() -> Set {
@@ -33,10 +33,13 @@ async fn everything_that_visitors_did_comes_out_and_nothing_else() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn one_process_does_it_all_too() {
+async fn one_process_does_it_all_too_and_archives_to_s3() {
     let _turn = one_at_a_time().await;
-    let set = set();
+    let set = set().with_archive();
     let gosight = set.start(Binary::Gosight);
     send_recordings(&set, &gosight);
-    assert_truth(&Set::reader(&gosight), &Set::admin(&gosight)).await;
+    let (reader, admin) = (Set::reader(&gosight), Set::admin(&gosight));
+    assert_truth(&reader, &admin).await;
+    archive_all(&reader, &admin).await;
+    assert_truth(&reader, &admin).await;
 }

@@ -2,7 +2,7 @@
 
 use std::process::Command;
 
-use gosight_e2e::truth::assert_truth;
+use gosight_e2e::truth::{archive_all, assert_truth};
 use gosight_e2e::{ADMIN_KEY, READ_KEY, Server, ServerBuilder, gosight, recordings};
 use serde_json::{Value, json};
 
@@ -12,6 +12,7 @@ fn server() -> Server {
         .env("GOSIGHT_EVENTS_MAX_AGE", "100years")
         .env("GOSIGHT_EVENTS_MAX_FUTURE", "100years")
         .env("GOSIGHT_STORE_RETENTION_DAYS", "0")
+        .env("GOSIGHT_ARCHIVE_GRACE", "0s")
         .env("GOSIGHT_HTTP_TRUSTED_PROXIES", "[127.0.0.1/32, 192.0.2.254/32]")
         .start()
 }
@@ -33,7 +34,10 @@ async fn everything_that_visitors_did_comes_out_and_nothing_else() {
     let server = server();
     let summary = send(&server, &[]);
     assert_eq!((&summary["failed"], &summary["refused"]), (&json!({}), &json!({})));
-    assert_truth(&server.api(READ_KEY), &server.api(ADMIN_KEY)).await;
+    let (api, admin) = (server.api(READ_KEY), server.api(ADMIN_KEY));
+    assert_truth(&api, &admin).await;
+    archive_all(&api, &admin).await;
+    assert_truth(&api, &admin).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
