@@ -4,10 +4,8 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures::StreamExt as _;
 use gosight_domain::ProjectId;
 use gosight_domain::replay::{ArchivedReplay, ContentHash, ReplayChunk, ReplaySession};
-use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use super::manifest::{ReplayManifest, join};
@@ -18,9 +16,12 @@ use crate::kill_point;
 use crate::ports::{
     BoxError, CatalogueEntry, CatalogueQuery, Clock, Lease, PortError, Quarantine, ReplayStore,
 };
-use crate::telemetry::{Metric, Telemetry};
+use crate::telemetry::Telemetry;
 
+mod pass;
 mod path;
+
+pub use pass::PassReport;
 
 /// When replays move, and how many at once.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -116,21 +117,6 @@ pub enum Verified {
     },
 }
 
-/// What a pass over all old sessions did.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct PassReport {
-    /// Sessions that were archived.
-    pub archived: u64,
-    /// Sessions whose archived chunks were deleted in the hot store.
-    pub cleaned: u64,
-    /// Sessions that are in quarantine.
-    pub quarantined: u64,
-    /// Sessions that failed, and are tried again in the next pass.
-    pub failed: u64,
-    /// Archived replays that were deleted because of their age.
-    pub expired: u64,
-}
-
 /// Archives replays. Several may run at once, in several processes: a lease gives each session to one of them.
 pub struct Archiver {
     pub(super) replays: Replays,
@@ -158,46 +144,6 @@ impl Archiver {
     ) -> Self {
         let replays = Replays::new(hot, Some(cold.clone()));
         Self { replays, cold, clock, policy, telemetry, owner: Uuid::from_u128(rand::random()) }
-    }
-
-    /// Looks at all sessions that are old, and at all objects that are too old. A session that fails does not stop the
-    /// others.
-    ///
-    /// # Errors
-    /// When the sessions cannot be listed.
-    pub async fn pass(&self, stop: &CancellationToken) -> Result<PassReport, PortError> {
-        let mut report = PassReport::default();
-        let before = self.clock.now().plus_millis(-millis(self.policy.hot_retention));
-        let mut after = None;
-        while !stop.is_cancelled() {
-            let sessions = self.replays.hot.idle(before, after, self.policy.batch).await?;
-            let Some(last) = sessions.last().cloned() else { break };
-            let mut done = futures::stream::iter(sessions)
-                .map(|session| async move { (self.archive(&session).await, session) })
-                .buffer_unordered(self.policy.parallel);
-            while let Some((result, session)) = done.next().await {
-                self.note(&mut report, &session, result);
-            }
-            tracing::info!(?report, "archiving");
-            after = Some(last);
-        }
-        report.expired = self.expire(stop).await?;
-        Ok(report)
-    }
-
-    fn note(&self, report: &mut PassReport, session: &ReplaySession, result: Result<Archived, ArchiveError>) {
-        let outcome = match result {
-            Ok(Archived::Nothing | Archived::Busy) => return,
-            Ok(Archived::Stored) => (&mut report.archived, "archived"),
-            Ok(Archived::Cleaned) => (&mut report.cleaned, "cleaned"),
-            Ok(Archived::Quarantined) => (&mut report.quarantined, "quarantined"),
-            Err(error) => {
-                tracing::warn!(session = %session.session_id, project = %session.project_id, %error, "not archived");
-                (&mut report.failed, "failed")
-            }
-        };
-        *outcome.0 += 1;
-        self.telemetry.count(Metric::ReplaysArchived, &[("outcome", outcome.1)], 1);
     }
 
     /// Archives a session, whatever its age; or cleans up after it was archived.
@@ -390,33 +336,6 @@ impl Archiver {
         let quarantine = Some(Quarantine { reason, since: self.clock.now() });
         self.put(&CatalogueEntry { quarantine, version: entry.version + 1, ..entry }).await?;
         Ok(Archived::Quarantined)
-    }
-
-    /// Deletes archived replays that are too old, and tells how many.
-    async fn expire(&self, stop: &CancellationToken) -> Result<u64, PortError> {
-        let before = self.clock.now().plus_millis(-millis(self.policy.cold_retention));
-        let mut expired = 0;
-        let mut after = None;
-        while !stop.is_cancelled() {
-            let query = CatalogueQuery {
-                project_id: None,
-                archived_before: Some(before),
-                after,
-                limit: self.policy.batch,
-            };
-            let entries = self.cold.catalogue.list(&query).await?;
-            let Some(last) = entries.last().map(|entry| entry.session.clone()) else { break };
-            for entry in entries {
-                let forgotten =
-                    self.alone(&entry.session, async || self.forget(&entry.session).await).await?;
-                expired += u64::from(forgotten == Some(true));
-            }
-            after = Some(last);
-        }
-        if expired > 0 {
-            self.telemetry.count(Metric::ReplaysArchived, &[("outcome", "expired")], expired);
-        }
-        Ok(expired)
     }
 
     /// Deletes the objects of a session and then its entry; tells whether there was one.

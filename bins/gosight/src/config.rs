@@ -123,6 +123,7 @@ impl Config {
             ("archive.hot_retention", archive.hot_retention),
             ("archive.cold_retention", archive.cold_retention),
             ("archive.grace", archive.grace),
+            ("archive.lease", archive.lease),
         ] {
             if duration > LONGEST {
                 return Err(InvalidSetting::new(key, "must be at most 100years"));

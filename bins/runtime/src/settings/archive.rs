@@ -23,6 +23,9 @@ pub struct ArchiveSettings {
     /// What was archived stays where it was for this long, for those who are reading it there.
     #[serde(with = "humantime_serde")]
     pub grace: Duration,
+    /// How long one session may take; what a process that died was at is taken over after this.
+    #[serde(with = "humantime_serde")]
+    pub lease: Duration,
     /// Sessions that are listed at once.
     pub batch: usize,
     /// Sessions that are archived at the same time.
@@ -34,7 +37,7 @@ pub struct ArchiveSettings {
 impl Default for ArchiveSettings {
     /// Hourly; 30 days hot, 90 days cold.
     fn default() -> Self {
-        let ArchivePolicy { hot_retention, cold_retention, grace, batch, parallel, level, .. } =
+        let ArchivePolicy { hot_retention, cold_retention, grace, lease, batch, parallel, level } =
             ArchivePolicy::default();
         Self {
             enabled: true,
@@ -42,6 +45,7 @@ impl Default for ArchiveSettings {
             hot_retention,
             cold_retention,
             grace,
+            lease,
             batch,
             parallel,
             level,
@@ -58,6 +62,9 @@ impl ArchiveSettings {
         let invalid = |key: &str, reason: &str| Err(InvalidSetting::new(format!("archive.{key}"), reason));
         if self.interval < Duration::from_secs(1) {
             return invalid("interval", "must be at least 1s");
+        }
+        if self.lease < Duration::from_secs(1) {
+            return invalid("lease", "must be at least 1s");
         }
         if !(1..=10_000).contains(&self.batch) {
             return invalid("batch", "must be 1 to 10000");
@@ -80,7 +87,7 @@ impl ArchiveSettings {
             batch: self.batch,
             parallel: self.parallel,
             level: self.level,
-            ..ArchivePolicy::default()
+            lease: self.lease,
         }
     }
 }

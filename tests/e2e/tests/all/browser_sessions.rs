@@ -3,18 +3,17 @@
 use std::process::Command;
 
 use gosight_e2e::truth::{archive_all, assert_truth};
-use gosight_e2e::{ADMIN_KEY, READ_KEY, Server, ServerBuilder, gosight, recordings};
+use gosight_e2e::{ADMIN_KEY, READ_KEY, Server, ServerBuilder, gosight, recordings, wait_for};
 use serde_json::{Value, json};
 
 /// A server that takes recordings of any date, and believes the proxy that they came through.
-fn server() -> Server {
+fn server() -> ServerBuilder {
     ServerBuilder::default()
         .env("GOSIGHT_EVENTS_MAX_AGE", "100years")
         .env("GOSIGHT_EVENTS_MAX_FUTURE", "100years")
         .env("GOSIGHT_STORE_RETENTION_DAYS", "0")
         .env("GOSIGHT_ARCHIVE_GRACE", "0s")
         .env("GOSIGHT_HTTP_TRUSTED_PROXIES", "[127.0.0.1/32, 192.0.2.254/32]")
-        .start()
 }
 
 /// Sends all recordings with `gosight send`; gives its summary.
@@ -31,7 +30,7 @@ fn send(server: &Server, args: &[&str]) -> Value {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn everything_that_visitors_did_comes_out_and_nothing_else() {
-    let server = server();
+    let server = server().start();
     let summary = send(&server, &[]);
     assert_eq!((&summary["failed"], &summary["refused"]), (&json!({}), &json!({})));
     let (api, admin) = (server.api(READ_KEY), server.api(ADMIN_KEY));
@@ -54,4 +53,44 @@ async fn recordings_can_be_sent_as_if_they_were_made_just_now() {
     send(&server, &["--shift-to-now", "--rate", "2000"]);
     server.api(ADMIN_KEY).processed().await;
     assert_eq!(api.total_count().await, events, "sent again with other times, the ids are the same");
+}
+
+/// Points of archiving, and how often the server is killed at each.
+const ARCHIVE_POINTS: [(&str, usize); 5] = [
+    ("archive-uploaded", 4),
+    ("archive-verified", 4),
+    ("archive-recorded", 5),
+    ("archive-before-delete", 4),
+    ("archive-deleted", 3),
+];
+
+#[tokio::test(flavor = "multi_thread")]
+async fn killed_while_it_archives_every_replay_is_there_once() {
+    let mut server = server().start();
+    send(&server, &[]);
+    assert_truth(&server.api(READ_KEY), &server.api(ADMIN_KEY)).await;
+    // At the start everything is old enough, and one replay after the other moves.
+    let eager = self::server()
+        .env("GOSIGHT_ARCHIVE_HOT_RETENTION", "0s")
+        .env("GOSIGHT_ARCHIVE_INTERVAL", "1s")
+        .env("GOSIGHT_ARCHIVE_LEASE", "1s")
+        .env("GOSIGHT_ARCHIVE_PARALLEL", "1");
+    for (point, kills) in ARCHIVE_POINTS {
+        for _ in 0..kills {
+            server.stop();
+            server = server.restart_as(eager.clone().env("FAILPOINTS", format!("{point}=return")));
+            wait_for("the death", async || server.has_ended().then_some(())).await;
+            server = server.restart_as(self::server());
+            // Wherever each of them is now, it reads the same.
+            assert_truth(&server.api(READ_KEY), &server.api(ADMIN_KEY)).await;
+        }
+    }
+    server.stop();
+    let server = server.restart_as(eager);
+    wait_for("the archive", async || {
+        let replays = server.api(ADMIN_KEY).get_json("/api/v1/replays/archived?limit=1000").await;
+        (replays["replays"].as_array().unwrap().len() == recordings::truth().len()).then_some(())
+    })
+    .await;
+    assert_truth(&server.api(READ_KEY), &server.api(ADMIN_KEY)).await;
 }

@@ -1,0 +1,93 @@
+//! A look at everything that is old.
+
+use futures::StreamExt as _;
+use gosight_domain::replay::ReplaySession;
+use tokio_util::sync::CancellationToken;
+
+use super::{ArchiveError, Archived, Archiver, millis};
+use crate::ports::{CatalogueQuery, PortError};
+use crate::telemetry::Metric;
+
+/// What a pass over all old sessions did.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct PassReport {
+    /// Sessions that were archived.
+    pub archived: u64,
+    /// Sessions whose archived chunks were deleted in the hot store.
+    pub cleaned: u64,
+    /// Sessions that are in quarantine.
+    pub quarantined: u64,
+    /// Sessions that failed, and are tried again in the next pass.
+    pub failed: u64,
+    /// Archived replays that were deleted because of their age.
+    pub expired: u64,
+}
+
+impl Archiver {
+    /// Looks at all sessions that are old, and at all objects that are too old. A session that fails does not stop the
+    /// others.
+    ///
+    /// # Errors
+    /// When the sessions cannot be listed.
+    pub async fn pass(&self, stop: &CancellationToken) -> Result<PassReport, PortError> {
+        let mut report = PassReport::default();
+        let before = self.clock.now().plus_millis(-millis(self.policy.hot_retention));
+        let mut after = None;
+        while !stop.is_cancelled() {
+            let sessions = self.replays.hot.idle(before, after, self.policy.batch).await?;
+            let Some(last) = sessions.last().cloned() else { break };
+            let mut done = futures::stream::iter(sessions)
+                .map(|session| async move { (self.archive(&session).await, session) })
+                .buffer_unordered(self.policy.parallel);
+            while let Some((result, session)) = done.next().await {
+                self.note(&mut report, &session, result);
+            }
+            tracing::info!(?report, "archiving");
+            after = Some(last);
+        }
+        report.expired = self.expire(stop).await?;
+        Ok(report)
+    }
+
+    fn note(&self, report: &mut PassReport, session: &ReplaySession, result: Result<Archived, ArchiveError>) {
+        let outcome = match result {
+            Ok(Archived::Nothing | Archived::Busy) => return,
+            Ok(Archived::Stored) => (&mut report.archived, "archived"),
+            Ok(Archived::Cleaned) => (&mut report.cleaned, "cleaned"),
+            Ok(Archived::Quarantined) => (&mut report.quarantined, "quarantined"),
+            Err(error) => {
+                tracing::warn!(session = %session.session_id, project = %session.project_id, %error, "not archived");
+                (&mut report.failed, "failed")
+            }
+        };
+        *outcome.0 += 1;
+        self.telemetry.count(Metric::ReplaysArchived, &[("outcome", outcome.1)], 1);
+    }
+
+    /// Deletes archived replays that are too old, and tells how many.
+    async fn expire(&self, stop: &CancellationToken) -> Result<u64, PortError> {
+        let before = self.clock.now().plus_millis(-millis(self.policy.cold_retention));
+        let mut expired = 0;
+        let mut after = None;
+        while !stop.is_cancelled() {
+            let query = CatalogueQuery {
+                project_id: None,
+                archived_before: Some(before),
+                after,
+                limit: self.policy.batch,
+            };
+            let entries = self.cold.catalogue.list(&query).await?;
+            let Some(last) = entries.last().map(|entry| entry.session.clone()) else { break };
+            for entry in entries {
+                let forgotten =
+                    self.alone(&entry.session, async || self.forget(&entry.session).await).await?;
+                expired += u64::from(forgotten == Some(true));
+            }
+            after = Some(last);
+        }
+        if expired > 0 {
+            self.telemetry.count(Metric::ReplaysArchived, &[("outcome", "expired")], expired);
+        }
+        Ok(expired)
+    }
+}
