@@ -6,6 +6,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use gosight_e2e::{ADMIN_KEY, Api, INGEST_KEY, READ_KEY, built, released};
 use serde_json::{Map, Value, json};
+use sqlx::{Connection, Executor, PgConnection};
 
 use crate::process::{Process, Start};
 
@@ -87,6 +88,23 @@ fn topics(name: &str) -> Value {
     Value::Object(PARTITIONS.map(topic).into_iter().collect::<Map<String, Value>>())
 }
 
+/// Makes the database `name` on the server of `url`; gives its URL. Sets know the same sessions, and what one has archived
+/// is no business of the others.
+fn database_of_its_own(url: &str, name: &str) -> String {
+    let (server, _) = url.rsplit_once('/').expect("a URL with a database");
+    let (connect, create) = (url.to_owned(), format!("CREATE DATABASE {name}"));
+    // A set is made inside of a runtime, which must not be blocked by another.
+    let made = std::thread::spawn(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+        runtime.block_on(async {
+            let mut connection = PgConnection::connect(&connect).await.expect("PostgreSQL");
+            connection.execute(sqlx::AssertSqlSafe(create)).await.expect("a database");
+        });
+    });
+    made.join().expect("made");
+    format!("{server}/{name}")
+}
+
 impl Set {
     /// A set of its own on `servers`: no other has its topics, tables and keys.
     pub fn new(servers: &Servers) -> Self {
@@ -102,7 +120,7 @@ impl Set {
         set("CLICKHOUSE_DATABASE", name.clone());
         set("REDIS_URL", servers.redis.clone());
         set("REDIS_PREFIX", format!("{name}:"));
-        set("POSTGRES_URL", servers.postgres.clone());
+        set("POSTGRES_URL", database_of_its_own(&servers.postgres, &name));
         set("BOOTSTRAP_INGEST_KEY", INGEST_KEY.into());
         set("BOOTSTRAP_READ_KEY", READ_KEY.into());
         set("BOOTSTRAP_ADMIN_KEY", ADMIN_KEY.into());
