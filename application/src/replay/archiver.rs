@@ -20,43 +20,10 @@ use crate::telemetry::Telemetry;
 
 mod pass;
 mod path;
+mod policy;
 
 pub use pass::PassReport;
-
-/// When replays move, and how many at once.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ArchivePolicy {
-    /// A session is archived this long after its last chunk was received.
-    pub hot_retention: Duration,
-    /// An archived replay is deleted this long after it was archived.
-    pub cold_retention: Duration,
-    /// What was archived stays in the hot store this long, for those who are reading it there.
-    pub grace: Duration,
-    /// Sessions that are listed at once.
-    pub batch: usize,
-    /// Sessions that are archived at the same time.
-    pub parallel: usize,
-    /// How long a session is one process's own. Longer than archiving the largest takes.
-    pub lease: Duration,
-    /// Level of gzip, from 1 to 9.
-    pub level: u32,
-}
-
-impl Default for ArchivePolicy {
-    /// 30 days hot, 90 days cold, 10 minutes of grace.
-    fn default() -> Self {
-        const DAY: Duration = Duration::from_hours(24);
-        Self {
-            hot_retention: 30 * DAY,
-            cold_retention: 90 * DAY,
-            grace: Duration::from_mins(10),
-            batch: 100,
-            parallel: 2,
-            lease: Duration::from_mins(30),
-            level: 6,
-        }
-    }
-}
+pub use policy::ArchivePolicy;
 
 /// Why a session could not be archived. Nothing of it was deleted.
 #[derive(Debug, thiserror::Error)]
@@ -185,10 +152,13 @@ impl Archiver {
         let Some(manifest) = join(session, headers.clone(), entry.archived.clone()) else {
             return Ok(Archived::Nothing);
         };
+        if let Some(reason) = unfit(&entry, &headers, &manifest) {
+            return self.quarantine(entry, reason).await;
+        }
         if manifest.hot_chunks().next().is_some() {
             self.store(entry, &manifest).await
         } else {
-            self.clean(entry, &headers).await
+            self.clean(entry, headers).await
         }
     }
 
@@ -210,10 +180,17 @@ impl Archiver {
             }
             Err(error) => return Err(error),
         };
+        // Said before it is done: whatever happens to this attempt, the catalogue knows of its object, and nobody else
+        // writes to the same path.
         let version = entry.version + 1;
-        let archived = ArchivedReplay {
+        let object = path::of(manifest, version);
+        let mut intent = entry.clone();
+        intent.version = version;
+        intent.stale_objects.push(object.clone());
+        self.put(&intent).await?;
+        let mut archived = ArchivedReplay {
             session: manifest.session.clone(),
-            object: path::of(manifest, version),
+            object,
             bytes: written.data.len() as u64,
             raw_bytes: written.raw_bytes,
             sha256: ContentHash::of(&written.data),
@@ -223,6 +200,8 @@ impl Archiver {
             archived_at: self.clock.now(),
         };
         self.upload(&archived, written.data).await?;
+        archived.archived_at = self.clock.now();
+        let object = archived.object.clone();
         let mut stale_objects = entry.stale_objects;
         stale_objects.extend(entry.archived.map(|replaced| replaced.object));
         let entry = CatalogueEntry {
@@ -230,9 +209,14 @@ impl Archiver {
             archived: Some(archived),
             quarantine: None,
             stale_objects,
-            version,
+            version: version + 1,
         };
-        self.put(&entry).await?;
+        if let Err(error) = self.put(&entry).await {
+            if matches!(error, ArchiveError::Overtaken) {
+                self.delete_object(&object).await?;
+            }
+            return Err(error);
+        }
         kill_point("archive-recorded");
         Ok(Archived::Stored)
     }
@@ -305,14 +289,26 @@ impl Archiver {
     }
 
     /// Deletes chunks in the hot store that have been in the archive for a while.
-    async fn clean(&self, mut entry: CatalogueEntry, hot: &[ReplayChunk]) -> Result<Archived, ArchiveError> {
+    async fn clean(
+        &self,
+        mut entry: CatalogueEntry,
+        hot: Vec<ReplayChunk>,
+    ) -> Result<Archived, ArchiveError> {
         let Some(archived) = &entry.archived else { return Ok(Archived::Nothing) };
         let since = archived.archived_at.plus_millis(millis(self.policy.grace));
         if hot.is_empty() && entry.stale_objects.is_empty() || self.clock.now() < since {
             return Ok(Archived::Nothing);
         }
         // Once more: this is the last moment at which a lost object does no harm.
-        self.verify_object(archived).await?;
+        if let Err(error) = self.verify_object(archived).await {
+            let is_whole_here = hot.len() == archived.chunks.len();
+            let ArchiveError::Damaged { .. } = error else { return Err(error) };
+            tracing::error!(%error, is_whole_here, "an archived replay is damaged");
+            return match join(&entry.session, hot, None).filter(|_| is_whole_here) {
+                Some(manifest) => self.store(entry, &manifest).await,
+                None => Err(error),
+            };
+        }
         for object in std::mem::take(&mut entry.stale_objects) {
             self.delete_object(&object).await?;
         }
@@ -354,4 +350,21 @@ impl Archiver {
 /// A time that any date can be moved by.
 fn millis(duration: Duration) -> i64 {
     i64::try_from(duration.as_millis()).unwrap_or(i64::MAX / 4)
+}
+
+/// Most bytes of a replay as it is stored: its object is held in memory.
+const MAX_BYTES: u64 = 1 << 30;
+
+/// Why a session cannot be archived as it is.
+fn unfit(entry: &CatalogueEntry, hot: &[ReplayChunk], manifest: &ReplayManifest) -> Option<String> {
+    let bytes = manifest.stored_bytes();
+    if bytes > MAX_BYTES {
+        return Some(format!("it has {bytes} bytes, of which at most {MAX_BYTES} can be archived"));
+    }
+    let archived = entry.archived.as_ref()?;
+    let is_other = |chunk: &&ReplayChunk| {
+        archived.chunk(chunk.chunk_index).is_some_and(|known| known.content != chunk.content)
+    };
+    let chunk = hot.iter().find(is_other)?;
+    Some(format!("chunk {} has other content than the archived one", chunk.chunk_index))
 }

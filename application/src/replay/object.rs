@@ -68,7 +68,8 @@ impl ObjectWriter {
             to: at,
             runs: Vec::new(),
         });
-        segment.to = at;
+        segment.from = at.min(segment.from);
+        segment.to = at.max(segment.to);
         match segment.runs.last_mut() {
             Some(run) if run.chunk_index == event.order.chunk_index => run.events += 1,
             _ => segment.runs.push(Run { chunk_index: event.order.chunk_index, events: 1 }),

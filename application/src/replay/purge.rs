@@ -37,7 +37,10 @@ impl Archiver {
     pub async fn purge(&self, session: &ReplaySession) -> Result<Purged, ArchiveError> {
         let purged = self.alone(session, async || {
             let found = self.purgeable(session).await?;
-            self.forget(session).await?;
+            let is_known = self.entry(session).await?.version > 0;
+            if is_known && !self.forget(session).await? {
+                return Err(ArchiveError::Overtaken);
+            }
             let hot = self.replays.hot.headers(session).await?;
             let indexes: Vec<u16> = hot.iter().map(|chunk| chunk.chunk_index).collect();
             self.replays.hot.delete(session, &indexes).await?;

@@ -162,7 +162,7 @@ async fn a_late_chunk_is_read_at_once_and_joins_the_archived_ones() {
     assert_eq!(bench.paths().await.len(), 4, "two versions");
     bench.clock.advance(10 * MINUTE_MS);
     assert_eq!(bench.archiver().archive(&session()).await.unwrap(), Archived::Cleaned);
-    assert_eq!(bench.paths().await, ["p/2026/11/s~3.gz", "p/2026/11/s~3.manifest.json"]);
+    assert_eq!(bench.paths().await, ["p/2026/11/s~4.gz", "p/2026/11/s~4.manifest.json"]);
     assert_eq!((bench.told().await.as_str(), bench.hot_chunks().await), ("abcdexfygh", 0));
     assert_eq!(bench.storage().await, Some(ReplayStorage::Archived));
     assert!(bench.replays().manifest(&session()).await.unwrap().unwrap().missing().is_empty());
@@ -220,11 +220,43 @@ async fn a_damaged_object_is_noticed_before_anything_is_deleted() {
     damaged[20] ^= 1;
     bench.objects.put(&object, damaged.clone().into(), &ContentHash::of(&damaged)).await.unwrap();
     bench.clock.advance(10 * MINUTE_MS);
+    // All of it is in the hot store still, and is archived once more.
+    assert_eq!(bench.archiver().archive(&session()).await.unwrap(), Archived::Stored);
+    assert_eq!((bench.hot_chunks().await, bench.told().await.as_str()), (3, "abcdefgh"));
+    bench.clock.advance(10 * MINUTE_MS);
+    assert_eq!(bench.archiver().archive(&session()).await.unwrap(), Archived::Cleaned);
+    assert_eq!(bench.told().await, "abcdefgh");
+    // Once it is not, nothing more is deleted.
+    let object = bench.object().await;
+    bench.objects.put(&object, damaged.clone().into(), &ContentHash::of(&damaged)).await.unwrap();
+    bench.hot.put(&[chunk(0, &[("a", 0), ("c", 20), ("b", 10)])]).await.unwrap();
     let error = bench.archiver().archive(&session()).await.unwrap_err();
     assert!(matches!(error, ArchiveError::Damaged { .. }), "{error}");
-    assert_eq!(bench.hot_chunks().await, 3);
-    bench.objects.put(&object, data.clone(), &ContentHash::of(&data)).await.unwrap();
-    assert_eq!(bench.archiver().archive(&session()).await.unwrap(), Archived::Cleaned);
+    assert_eq!(bench.hot_chunks().await, 1);
+}
+
+#[tokio::test]
+async fn a_chunk_with_other_content_than_the_archived_one_is_not_deleted() {
+    let bench = Bench::with(&chunks()).await;
+    bench.archiver().archive(&session()).await.unwrap();
+    bench.clock.advance(10 * MINUTE_MS);
+    bench.archiver().archive(&session()).await.unwrap();
+    bench.hot.put(&[chunk(1, &[("other", 20)])]).await.unwrap();
+    assert_eq!(bench.archiver().archive(&session()).await.unwrap(), Archived::Quarantined);
+    assert_eq!(bench.hot_chunks().await, 1);
+    assert_eq!(bench.told().await, "abcdefgh");
+}
+
+#[tokio::test]
+async fn a_purge_takes_what_a_process_that_died_has_left() {
+    for steps in 0..20 {
+        let bench = Bench::with(&chunks()).await;
+        let steps = Steps::new(steps, true);
+        bench.dying(&steps).archive(&session()).await.ok();
+        bench.clock.advance(5 * MINUTE_MS);
+        bench.archiver().purge(&session()).await.unwrap();
+        assert_eq!((bench.paths().await, bench.storage().await), (Vec::new(), None));
+    }
 }
 
 #[tokio::test]

@@ -44,7 +44,8 @@ pub struct Config {
     pub process: ProcessSettings,
     /// When replays are archived, and for how long.
     pub archive: ArchiveSettings,
-    /// Where archived replays are. Used while `archive.enabled` is true.
+    /// Where archived replays are. They are read from there once there is an access key, and move there while
+    /// `archive.enabled` is true.
     pub s3: S3Config,
     /// When sessions show insights.
     pub insights: InsightThresholds,
@@ -90,9 +91,9 @@ impl Config {
         self.rate_limit.limits()?;
         self.process.validate()?;
         self.archive.validate()?;
-        if self.archive.enabled {
+        if self.has_archive() {
             self.s3.validate().map_err(|error| of("s3", error.key, error.reason))?;
-            if self.clickhouse.replay_retention_days > 0 {
+            if self.archive.enabled && self.clickhouse.replay_retention_days > 0 {
                 let reason =
                     "must be 0 while archive.enabled is true: replays would be deleted, archived or not";
                 return Err(of("clickhouse", "replay_retention_days", reason.to_owned()));
@@ -102,6 +103,11 @@ impl Config {
         self.clickhouse.validate().map_err(|error| of("clickhouse", error.key, error.reason))?;
         self.redis.validate().map_err(|error| of("redis", error.key, error.reason))?;
         self.postgres.validate().map_err(|error| of("postgres", error.key, error.reason))
+    }
+
+    /// Whether there is an archive to read from, whether replays move there or not.
+    pub(crate) fn has_archive(&self) -> bool {
+        self.archive.enabled || !self.s3.access_key.is_empty()
     }
 
     pub(crate) fn ingest_rules(&self) -> IngestRules {

@@ -218,7 +218,7 @@ async fn process(
     for status in &processor.status {
         parts.health.push(status.clone());
     }
-    work.archives = names.iter().any(|(name, _)| *name == logs::REPLAY);
+    work.archives = config.archive.enabled && names.iter().any(|(name, _)| *name == logs::REPLAY);
     work.consumers = consumers;
     work.processor = Some(processor);
     Ok(())

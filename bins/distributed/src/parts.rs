@@ -100,13 +100,13 @@ impl Parts {
         Ok(store)
     }
 
-    /// The archive of replays, if they are archived.
+    /// The archive of replays, if there is one.
     pub async fn cold(
         &self,
         config: &Config,
         stop: &CancellationToken,
     ) -> Result<Option<ColdReplays>, NodeError> {
-        if !config.archive.enabled {
+        if !config.has_archive() {
             return Ok(None);
         }
         // Events and new replays do not wait for the archive, unless its bucket has to be made first.

@@ -88,6 +88,16 @@ pub(crate) struct ArchivedReplayAnswer {
     quarantine: Option<String>,
 }
 
+/// Does `work` whether the client waits for it or not: what was begun is not left half done.
+async fn to_its_end<T: Send + 'static>(
+    work: impl Future<Output = Result<T, ArchiveError>> + Send + 'static,
+) -> Result<T, ApiError> {
+    match tokio::spawn(work).await {
+        Ok(done) => Ok(done?),
+        Err(died) => Err(ApiError::internal(&died)),
+    }
+}
+
 fn session(scope: &Scoped<Admin>, session_id: SessionId) -> ReplaySession {
     ReplaySession { project_id: scope.project_id().clone(), session_id }
 }
@@ -112,7 +122,8 @@ pub(crate) async fn archive(
     params: Params,
 ) -> Result<Response, ApiError> {
     params.finish()?;
-    let outcome = match state.archiver.archive(&session(&scope, session_id)).await? {
+    let session = session(&scope, session_id);
+    let outcome = match to_its_end(async move { state.archiver.archive(&session).await }).await? {
         Archived::Stored => "archived",
         Archived::Cleaned => "cleaned",
         Archived::Nothing => "nothing",
@@ -178,7 +189,7 @@ pub(crate) async fn purge(
     let purged = if dry_run {
         state.archiver.purgeable(&session).await?
     } else {
-        state.archiver.purge(&session).await?
+        to_its_end(async move { state.archiver.purge(&session).await }).await?
     };
     let Purged { hot_chunks, archived_chunks, objects } = purged;
     Ok(answer::ok(&PurgeAnswer { dry_run, hot_chunks, archived_chunks, objects }))

@@ -37,7 +37,12 @@ impl Archiver {
             let sessions = self.replays.hot.idle(before, after, self.policy.batch).await?;
             let Some(last) = sessions.last().cloned() else { break };
             let mut done = futures::stream::iter(sessions)
-                .map(|session| async move { (self.archive(&session).await, session) })
+                .map(|session| async move {
+                    let is_stopped = stop.is_cancelled();
+                    let result =
+                        if is_stopped { Ok(Archived::Nothing) } else { self.archive(&session).await };
+                    (result, session)
+                })
                 .buffer_unordered(self.policy.parallel);
             while let Some((result, session)) = done.next().await {
                 self.note(&mut report, &session, result);
@@ -45,7 +50,7 @@ impl Archiver {
             tracing::info!(?report, "archiving");
             after = Some(last);
         }
-        report.expired = self.expire(stop).await?;
+        self.expire(stop, &mut report).await?;
         Ok(report)
     }
 
@@ -64,10 +69,9 @@ impl Archiver {
         self.telemetry.count(Metric::ReplaysArchived, &[("outcome", outcome.1)], 1);
     }
 
-    /// Deletes archived replays that are too old, and tells how many.
-    async fn expire(&self, stop: &CancellationToken) -> Result<u64, PortError> {
+    /// Deletes archived replays that are too old. One that cannot be deleted does not keep the others.
+    async fn expire(&self, stop: &CancellationToken, report: &mut PassReport) -> Result<(), PortError> {
         let before = self.clock.now().plus_millis(-millis(self.policy.cold_retention));
-        let mut expired = 0;
         let mut after = None;
         while !stop.is_cancelled() {
             let query = CatalogueQuery {
@@ -78,16 +82,24 @@ impl Archiver {
             };
             let entries = self.cold.catalogue.list(&query).await?;
             let Some(last) = entries.last().map(|entry| entry.session.clone()) else { break };
-            for entry in entries {
-                let forgotten =
-                    self.alone(&entry.session, async || self.forget(&entry.session).await).await?;
-                expired += u64::from(forgotten == Some(true));
+            for entry in entries.into_iter().take_while(|_| !stop.is_cancelled()) {
+                let session = &entry.session;
+                let forget = async || {
+                    let current = self.entry(session).await?.archived;
+                    let is_old = current.is_some_and(|archived| archived.archived_at < before);
+                    Ok::<_, PortError>(is_old && self.forget(session).await?)
+                };
+                match self.alone(session, forget).await {
+                    Ok(Some(true)) => {
+                        report.expired += 1;
+                        self.telemetry.count(Metric::ReplaysArchived, &[("outcome", "expired")], 1);
+                    }
+                    Ok(_) => {}
+                    Err(error) => self.note(report, session, Err(error.into())),
+                }
             }
             after = Some(last);
         }
-        if expired > 0 {
-            self.telemetry.count(Metric::ReplaysArchived, &[("outcome", "expired")], expired);
-        }
-        Ok(expired)
+        Ok(())
     }
 }

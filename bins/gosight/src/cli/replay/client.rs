@@ -88,6 +88,9 @@ impl Client {
     }
 
     fn url(&self, session: &str, more: &[&str]) -> anyhow::Result<Url> {
+        if matches!(session, "." | "..") {
+            bail!("{session}: no URL can name this session");
+        }
         let mut url = self.sessions.clone();
         let mut path = url.path_segments_mut().map_err(|()| anyhow!("--server: not a URL with a path"))?;
         path.push(session).extend(more);

@@ -120,7 +120,8 @@ impl ListArgs {
                 (Some(object), None) => format!("{:>10}  {object}", bytes.unwrap_or_default()),
                 (None, None) => "-".to_owned(),
             };
-            output::line(format!("{session_id:<36}  {place}"))?;
+            // Senders choose these ids; a terminal must not obey them.
+            output::line(format!("{:<36}  {place}", session_id.escape_debug().to_string()))?;
         }
         Ok(ExitCode::SUCCESS)
     }
@@ -142,7 +143,8 @@ impl VerifyArgs {
     pub(super) async fn run(self) -> anyhow::Result<ExitCode> {
         let client = self.server.client()?;
         let sessions = if self.sessions.is_empty() {
-            archived(&client).await?.into_iter().map(|archived| archived.session_id).collect()
+            let objects = archived(&client).await?.into_iter().filter(|replay| replay.object.is_some());
+            objects.map(|replay| replay.session_id).collect()
         } else {
             self.sessions
         };
@@ -174,9 +176,17 @@ impl PurgeArgs {
             None => self.sessions,
         };
         let dry_run = if self.yes { "false" } else { "true" };
+        let mut code = ExitCode::SUCCESS;
         for session in &sessions {
-            let url = client.replay_url(session, &[], &[("dry_run", dry_run)])?;
-            let Purged { hot_chunks, archived_chunks, objects } = client.delete_json(url).await?;
+            let purged =
+                async { client.delete_json(client.replay_url(session, &[], &[("dry_run", dry_run)])?).await };
+            let Purged { hot_chunks, archived_chunks, objects } = match purged.await {
+                Ok(purged) => purged,
+                Err(error) => {
+                    code = output::failure(error.as_ref());
+                    continue;
+                }
+            };
             let verb = if self.yes { "deleted" } else { "would delete" };
             output::line(format!(
                 "{session}: {verb} {hot_chunks} hot chunks, {archived_chunks} archived chunks, {objects} objects"
@@ -185,7 +195,7 @@ impl PurgeArgs {
         if !self.yes {
             output::note("nothing was deleted; --yes does it")?;
         }
-        Ok(ExitCode::SUCCESS)
+        Ok(code)
     }
 }
 
