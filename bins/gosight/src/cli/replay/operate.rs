@@ -192,7 +192,9 @@ impl PurgeArgs {
                 "{session}: {verb} {hot_chunks} hot chunks, {archived_chunks} archived chunks, {objects} objects"
             ))?;
         }
-        if !self.yes {
+        if sessions.is_empty() {
+            output::note("no recordings were found")?;
+        } else if !self.yes {
             output::note("nothing was deleted; --yes does it")?;
         }
         Ok(code)
