@@ -15,7 +15,7 @@ use crate::text::{ProjectId, SessionId};
 use crate::time::{TimePolicy, Timestamp};
 use crate::violation::{Violation, ViolationCode};
 
-pub use archived::{ArchivedReplay, ReplaySession, Run, Segment, missing_indexes};
+pub use archived::{ArchivedReplay, ChunkGap, ReplaySession, Run, Segment, chunk_gaps};
 
 /// The rrweb event type of a full snapshot, from which a player can start
 /// (`EventType.FullSnapshot` of rrweb's `packages/types`).
@@ -62,6 +62,25 @@ impl ContentHash {
     pub fn of(content: &[u8]) -> Self {
         Self(Sha256::digest(content).into())
     }
+
+    /// Checks that this is the hash of `content`.
+    ///
+    /// # Errors
+    /// [`OtherContent`] when it is another's.
+    pub fn check(self, content: &[u8]) -> Result<(), OtherContent> {
+        let found = Self::of(content);
+        if found == self { Ok(()) } else { Err(OtherContent { expected: self, found }) }
+    }
+}
+
+/// Content that is not what it should be.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("has the SHA-256 {found} instead of {expected}")]
+pub struct OtherContent {
+    /// What was expected.
+    pub expected: ContentHash,
+    /// What was found.
+    pub found: ContentHash,
 }
 
 impl fmt::Display for ContentHash {

@@ -155,10 +155,7 @@ fn found<T>(result: std::io::Result<T>) -> std::io::Result<Option<T>> {
 #[async_trait]
 impl ReplayArchive for DirectoryArchive {
     async fn put(&self, path: &str, object: Bytes, content: &ContentHash) -> Result<(), ReplayArchiveError> {
-        let hash = ContentHash::of(&object);
-        if hash != *content {
-            return Err(PortError::fatal(ADAPTER, format!("{path}: has the hash {hash}, not {content}")));
-        }
+        content.check(&object).map_err(|error| PortError::fatal(ADAPTER, format!("{path}: {error}")))?;
         let name = path.to_owned();
         self.blocking(path, move |dirs| dirs.put(&name, &object)).await
     }

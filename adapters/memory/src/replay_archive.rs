@@ -29,10 +29,7 @@ fn part(object: &Bytes, range: &Range<u64>) -> Bytes {
 #[async_trait]
 impl ReplayArchive for MemoryReplayArchive {
     async fn put(&self, path: &str, object: Bytes, content: &ContentHash) -> Result<(), ReplayArchiveError> {
-        let found = ContentHash::of(&object);
-        if found != *content {
-            return Err(PortError::fatal(ADAPTER, format!("{path}: has the hash {found}, not {content}")));
-        }
+        content.check(&object).map_err(|error| PortError::fatal(ADAPTER, format!("{path}: {error}")))?;
         self.lock().insert(path.to_owned(), (object, *content));
         Ok(())
     }

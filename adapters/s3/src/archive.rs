@@ -215,10 +215,7 @@ fn part(object: &Bytes, range: &Range<u64>) -> Bytes {
 impl ReplayArchive for S3ReplayArchive {
     async fn put(&self, path: &str, object: Bytes, content: &ContentHash) -> Result<(), ReplayArchiveError> {
         let key = self.key(path)?;
-        let found = ContentHash::of(&object);
-        if found != *content {
-            return Err(PortError::fatal(ADAPTER, format!("{path}: has the hash {found}, not {content}")));
-        }
+        content.check(&object).map_err(|error| PortError::fatal(ADAPTER, format!("{path}: {error}")))?;
         let headers = put_headers(path, content).map_err(|error| PortError::fatal(ADAPTER, error))?;
         let command = Command::PutObject {
             content: &object,

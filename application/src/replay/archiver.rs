@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use gosight_domain::ProjectId;
-use gosight_domain::replay::{ArchivedReplay, ContentHash, ReplayChunk, ReplaySession};
+use gosight_domain::replay::{ArchivedReplay, ContentHash, ReplayChunk, ReplaySession, chunk_gaps};
 use uuid::Uuid;
 
 use super::manifest::{ReplayManifest, join};
@@ -91,7 +91,6 @@ pub struct Archiver {
     clock: Arc<dyn Clock>,
     policy: ArchivePolicy,
     telemetry: Telemetry,
-    owner: Uuid,
 }
 
 impl fmt::Debug for Archiver {
@@ -110,7 +109,7 @@ impl Archiver {
         telemetry: Telemetry,
     ) -> Self {
         let replays = Replays::new(hot, Some(cold.clone()));
-        Self { replays, cold, clock, policy, telemetry, owner: Uuid::from_u128(rand::random()) }
+        Self { replays, cold, clock, policy, telemetry }
     }
 
     /// Archives a session, whatever its age; or cleans up after it was archived.
@@ -130,7 +129,7 @@ impl Archiver {
     ) -> Result<Option<T>, E> {
         let since = self.clock.now();
         // A lease is of one call, not of the process: two calls for a session exclude each other too.
-        let owner = Uuid::from_u128(self.owner.as_u128() ^ rand::random::<u128>());
+        let owner = Uuid::from_u128(rand::random());
         let until = since.plus_millis(millis(self.policy.lease));
         let lease = Lease { session: session.clone(), owner, since, until };
         if !self.cold.catalogue.lease(&lease).await? {
@@ -193,9 +192,9 @@ impl Archiver {
             object,
             bytes: written.data.len() as u64,
             raw_bytes: written.raw_bytes,
-            sha256: ContentHash::of(&written.data),
+            sha256: written.sha256,
             chunks: manifest.chunks.clone(),
-            missing: manifest.missing(),
+            gaps: chunk_gaps(&manifest.chunks),
             segments: written.segments,
             archived_at: self.clock.now(),
         };
@@ -230,9 +229,12 @@ impl Archiver {
         let mut events = self.replays.events_of(manifest, TimeRange::default());
         let mut writer = ObjectWriter::new(self.policy.level);
         while let Some(event) = events.next().await.map_err(ArchiveError::Read)? {
-            writer.push(&event).map_err(ArchiveError::Write)?;
+            if writer.is_full() {
+                writer = aside(move || writer.flushed()).await?;
+            }
+            writer.push(&event);
         }
-        writer.finish().map_err(ArchiveError::Write)
+        aside(move || writer.finish()).await
     }
 
     /// Stores the object and its manifest, and reads both back.
@@ -281,11 +283,11 @@ impl Archiver {
         let Some(data) = self.cold.objects.get(&archived.object, None).await? else {
             return Err(damaged("is not there".into()));
         };
-        let found = ContentHash::of(&data);
-        if found != archived.sha256 {
-            return Err(damaged(format!("has the SHA-256 {found} instead of {}", archived.sha256)));
+        let sha256 = archived.sha256;
+        match tokio::task::spawn_blocking(move || sha256.check(&data)).await {
+            Ok(checked) => checked.map_err(|error| damaged(error.to_string())),
+            Err(died) => Err(PortError::transient("archive", died).into()),
         }
-        Ok(())
     }
 
     /// Deletes chunks in the hot store that have been in the archive for a while.
@@ -345,6 +347,14 @@ impl Archiver {
         self.replays.hot.mark_archived(session, false).await?;
         self.cold.catalogue.delete(session, entry.version).await
     }
+}
+
+/// Does `work`, which takes the processor for long, where it holds nobody up.
+async fn aside<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, BoxError> + Send + 'static,
+) -> Result<T, ArchiveError> {
+    let done = tokio::task::spawn_blocking(work).await;
+    done.unwrap_or_else(|died| Err(died.into())).map_err(ArchiveError::Write)
 }
 
 /// A time that any date can be moved by.

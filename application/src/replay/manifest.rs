@@ -1,5 +1,5 @@
 use gosight_domain::Timestamp;
-use gosight_domain::replay::{ArchivedReplay, ReplayChunk, ReplaySession, missing_indexes};
+use gosight_domain::replay::{ArchivedReplay, ReplayChunk, ReplaySession, chunk_gaps};
 
 use super::Replays;
 use crate::ports::PortError;
@@ -29,7 +29,7 @@ pub struct ReplayManifest {
 impl ReplayManifest {
     /// Indexes that lie before the last chunk and are not there.
     pub fn missing(&self) -> Vec<u16> {
-        missing_indexes(&self.chunks)
+        chunk_gaps(&self.chunks).into_iter().flat_map(|gap| gap.first..=gap.last).collect()
     }
 
     /// Events of all chunks.

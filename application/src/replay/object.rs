@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use flate2::{Compress, Compression, Crc, Decompress, FlushCompress, FlushDecompress, Status};
-use gosight_domain::replay::{Run, Segment};
+use gosight_domain::replay::{ContentHash, Run, Segment};
 use serde_json::value::RawValue;
 
 use super::events::ReplayEvent;
@@ -22,6 +22,7 @@ pub struct DamagedObject(pub BoxError);
 /// A whole object.
 pub(super) struct WrittenObject {
     pub data: Bytes,
+    pub sha256: ContentHash,
     pub raw_bytes: u64,
     pub segments: Vec<Segment>,
 }
@@ -52,10 +53,18 @@ impl ObjectWriter {
         }
     }
 
-    pub fn push(&mut self, event: &ReplayEvent) -> Result<(), BoxError> {
-        if self.text.len() >= SEGMENT_BYTES {
-            self.close_segment(FlushCompress::Full)?;
-        }
+    /// Whether it is time for [`flushed`](Self::flushed).
+    pub fn is_full(&self) -> bool {
+        self.text.len() >= SEGMENT_BYTES
+    }
+
+    /// Itself with the open segment compressed. Takes the processor for a while.
+    pub fn flushed(mut self) -> Result<Self, BoxError> {
+        self.close_segment(FlushCompress::Full)?;
+        Ok(self)
+    }
+
+    pub fn push(&mut self, event: &ReplayEvent) {
         let is_first = self.open.is_none() && self.segments.is_empty();
         self.text.push(if is_first { b'[' } else { b',' });
         self.text.extend_from_slice(event.as_str().as_bytes());
@@ -74,7 +83,6 @@ impl ObjectWriter {
             Some(run) if run.chunk_index == event.order.chunk_index => run.events += 1,
             _ => segment.runs.push(Run { chunk_index: event.order.chunk_index, events: 1 }),
         }
-        Ok(())
     }
 
     /// Compresses what the open segment has, so that the next one depends on nothing before it.
@@ -105,7 +113,7 @@ impl ObjectWriter {
         Ok(())
     }
 
-    /// The whole object.
+    /// The whole object. Takes the processor for a while.
     pub fn finish(mut self) -> Result<WrittenObject, BoxError> {
         self.text.extend_from_slice(if self.open.is_none() && self.segments.is_empty() {
             b"[]"
@@ -116,7 +124,9 @@ impl ObjectWriter {
         self.data.extend_from_slice(&self.crc.sum().to_le_bytes());
         // The size modulo 2^32 (RFC 1952, 2.3.1).
         self.data.extend_from_slice(&self.crc.amount().to_le_bytes());
-        Ok(WrittenObject { data: self.data.into(), raw_bytes: self.raw_bytes, segments: self.segments })
+        let sha256 = ContentHash::of(&self.data);
+        let Self { data, raw_bytes, segments, .. } = self;
+        Ok(WrittenObject { data: data.into(), sha256, raw_bytes, segments })
     }
 }
 

@@ -175,8 +175,7 @@ impl ReplayEvents {
         let data = self.replays.hot.data(&id).await?.ok_or(ReplayReadError::Gone(index))?;
         let expected_bytes = u64::from(chunk.raw_bytes);
         let events = tokio::task::spawn_blocking(move || of_chunk(index, &data, expected_bytes)).await;
-        let events = events.unwrap_or_else(|died| Err(died.into()));
-        events.map_err(|source| ReplayReadError::Corrupt { index, source })
+        events.map_err(died)?.map_err(|source| ReplayReadError::Corrupt { index, source })
     }
 
     async fn segment(&self, index: usize, segment: Segment) -> Result<Vec<ReplayEvent>, ReplayReadError> {
@@ -187,6 +186,11 @@ impl ReplayEvents {
         let range = segment.offset..segment.offset + segment.bytes;
         let data = objects.get(&path, Some(range)).await?.ok_or(ReplayReadError::NoObject(path))?;
         let events = tokio::task::spawn_blocking(move || of_segment(index, &segment, &data)).await;
-        Ok(events.unwrap_or_else(|died| Err(DamagedObject(died.into())))?)
+        Ok(events.map_err(died)??)
     }
+}
+
+/// That reading did not come to its end says nothing about what was read.
+fn died(error: tokio::task::JoinError) -> PortError {
+    PortError::transient("replay", error)
 }

@@ -48,6 +48,15 @@ pub struct Segment {
     pub runs: Vec<Run>,
 }
 
+/// Chunks that follow each other and never came.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ChunkGap {
+    /// Index of the first.
+    pub first: u16,
+    /// Index of the last.
+    pub last: u16,
+}
+
 /// The manifest of an archived recording.
 ///
 /// The object is gzip (RFC 1952) of one JSON array of all events in order of their times. Its compression starts anew
@@ -68,7 +77,7 @@ pub struct ArchivedReplay {
     /// The chunks that are in it, in order of their index, without data.
     pub chunks: Vec<ReplayChunk>,
     /// Indexes before the last chunk that never came.
-    pub missing: Vec<u16>,
+    pub gaps: Vec<ChunkGap>,
     /// Parts of the object, in order.
     pub segments: Vec<Segment>,
     /// When it was archived.
@@ -83,13 +92,15 @@ impl ArchivedReplay {
     }
 }
 
-/// Indexes that lie before the last of `chunks`, which are in order, and are not among them.
-pub fn missing_indexes<'a>(chunks: impl IntoIterator<Item = &'a ReplayChunk>) -> Vec<u16> {
-    let mut missing = Vec::new();
+/// What is not there before the last of `chunks`, which are in order.
+pub fn chunk_gaps<'a>(chunks: impl IntoIterator<Item = &'a ReplayChunk>) -> Vec<ChunkGap> {
+    let mut gaps = Vec::new();
     let mut expected = 0;
-    for chunk in chunks {
-        missing.extend(expected..chunk.chunk_index);
-        expected = chunk.chunk_index.saturating_add(1);
+    for ReplayChunk { chunk_index, .. } in chunks {
+        if *chunk_index > expected {
+            gaps.push(ChunkGap { first: expected, last: chunk_index - 1 });
+        }
+        expected = chunk_index.saturating_add(1);
     }
-    missing
+    gaps
 }

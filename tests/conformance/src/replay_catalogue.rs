@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use gosight_application::ports::{CatalogueEntry, CatalogueQuery, Lease, Quarantine, ReplayCatalogue};
 use gosight_domain::Timestamp;
-use gosight_domain::replay::{ArchivedReplay, ContentHash, ReplayChunk, ReplaySession, Run, Segment};
+use gosight_domain::replay::{ArchivedReplay, ChunkGap, ContentHash, ReplayChunk, ReplaySession, Run, Segment};
 use uuid::Uuid;
 
 use crate::{
@@ -53,7 +53,7 @@ fn entry(session: ReplaySession, version: u64, archived_at: Option<Timestamp>) -
         raw_bytes: 10_000,
         sha256: ContentHash::of(b"object"),
         chunks: vec![ReplayChunk { stored_bytes: 0, data: Vec::new(), ..chunk("s", 3, "x") }],
-        missing: vec![0, 1, 2],
+        gaps: vec![ChunkGap { first: 0, last: 2 }],
         segments: vec![Segment {
             offset: 10,
             bytes: 982,

@@ -16,9 +16,8 @@ use crate::error::{ApiError, ErrorAnswer, ErrorCode};
 use crate::query_params::Params;
 use crate::state::ArchiveState;
 
-/// Entries of a page when nothing else is asked for, and at most.
+/// Entries of a page at most: each is read with its whole manifest.
 const PAGE: usize = 100;
-const LARGEST_PAGE: usize = 1_000;
 
 /// What archiving did.
 #[derive(Debug, Serialize, ToSchema)]
@@ -200,7 +199,7 @@ pub(crate) async fn purge(
     get, path = "/api/v1/replays/archived", tag = "operate",
     params(
         ("after" = Option<String>, Query, description = "Only sessions after this one"),
-        ("limit" = Option<usize>, Query, description = "Most of them; 100 unless told, at most 1000"),
+        ("limit" = Option<usize>, Query, description = "Most of them, at most 100"),
     ),
     responses(
         (status = 200, description = "A page", body = ArchivedPage),
@@ -215,7 +214,7 @@ pub(crate) async fn list(
     mut params: Params,
 ) -> Result<Response, ApiError> {
     let after = params.checked("after", SessionId::new)?;
-    let limit = params.limit(1..=LARGEST_PAGE, PAGE)?;
+    let limit = params.limit(1..=PAGE, PAGE)?;
     params.finish()?;
     let after = after.map(|after| session(&scope, after));
     let entries = state.archiver.list(scope.project_id(), after, limit).await?;

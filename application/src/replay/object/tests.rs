@@ -16,7 +16,10 @@ fn event(at: i64, chunk_index: u16, place: u64, bytes: usize) -> ReplayEvent {
 fn written(events: &[ReplayEvent]) -> WrittenObject {
     let mut writer = ObjectWriter::new(6);
     for event in events {
-        writer.push(event).unwrap();
+        if writer.is_full() {
+            writer = writer.flushed().unwrap();
+        }
+        writer.push(event);
     }
     writer.finish().unwrap()
 }

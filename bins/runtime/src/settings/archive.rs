@@ -63,6 +63,9 @@ impl ArchiveSettings {
         if self.interval < Duration::from_secs(1) {
             return invalid("interval", "must be at least 1s");
         }
+        if self.cold_retention <= self.grace {
+            return invalid("cold_retention", "must be longer than archive.grace");
+        }
         if self.lease < Duration::from_secs(1) {
             return invalid("lease", "must be at least 1s");
         }

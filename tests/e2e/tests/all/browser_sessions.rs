@@ -88,7 +88,7 @@ async fn killed_while_it_archives_every_replay_is_there_once() {
     server.stop();
     let server = server.restart_as(eager);
     wait_for("the archive", async || {
-        let replays = server.api(ADMIN_KEY).get_json("/api/v1/replays/archived?limit=1000").await;
+        let replays = server.api(ADMIN_KEY).get_json("/api/v1/replays/archived").await;
         (replays["replays"].as_array().unwrap().len() == recordings::truth().len()).then_some(())
     })
     .await;

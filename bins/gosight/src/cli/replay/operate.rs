@@ -101,8 +101,7 @@ async fn archived(client: &Client) -> anyhow::Result<Vec<Archived>> {
     let mut all = Vec::new();
     let mut after: Option<String> = None;
     loop {
-        let mut query = vec![("limit", "1000")];
-        query.extend(after.as_deref().map(|after| ("after", after)));
+        let query: Vec<(&str, &str)> = after.as_deref().map(|after| ("after", after)).into_iter().collect();
         let Page { replays, next } = client.get_json(client.archived_url(&query)?).await?;
         all.extend(replays);
         after = next;
