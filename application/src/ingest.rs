@@ -18,7 +18,8 @@ use gosight_domain::{EventId, ProjectId, Timestamp, Violation};
 pub use replay::ReplayReceipt;
 
 use crate::ports::{
-    BoxError, Clock, ContextEnricher, EventSink, PortError, RateDecision, RateLimiter, RecordLog,
+    AcceptedChunks, BoxError, Clock, ContextEnricher, EventSink, PortError, RateDecision, RateLimiter,
+    RecordLog,
 };
 use crate::telemetry::{Metric, Telemetry};
 
@@ -29,6 +30,8 @@ pub struct IngestPorts {
     pub events: Arc<dyn EventSink>,
     /// Takes replay chunks and reports of what was refused.
     pub log: Arc<dyn RecordLog>,
+    /// Knows the replay chunks that were accepted.
+    pub chunks: Arc<dyn AcceptedChunks>,
     /// Limits how much a project sends.
     pub limiter: Arc<dyn RateLimiter>,
     /// Tells what user agents and addresses mean.
@@ -48,18 +51,21 @@ pub struct IngestRules {
     pub max_events: usize,
     /// Level of gzip for replay chunks, 0 to 9.
     pub gzip_level: u32,
+    /// How many times smaller than its events a sender's gzip of a replay chunk must be to be stored as it came.
+    pub keep_gzip_ratio: usize,
     /// Largest record that the log takes, in bytes.
     pub max_record_bytes: usize,
 }
 
 impl Default for IngestRules {
-    /// 1,000 events, gzip level 6, records of 16 MiB.
+    /// 1,000 events, gzip level 6 unless the sender's is 4 times smaller, records of 16 MiB.
     fn default() -> Self {
         Self {
             event: EventRules::default(),
             replay: ReplayRules::default(),
             max_events: 1_000,
             gzip_level: 6,
+            keep_gzip_ratio: 4,
             max_record_bytes: 16 * 1024 * 1024,
         }
     }
@@ -132,6 +138,9 @@ pub enum IngestError {
     /// A replay chunk is bad.
     #[error(transparent)]
     BadReplay(#[from] Violation),
+    /// Another replay chunk with the same index was accepted before.
+    #[error(transparent)]
+    ConflictingChunk(Violation),
     /// The log does not take events right now.
     #[error("events cannot be taken right now")]
     Unavailable {

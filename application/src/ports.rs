@@ -3,6 +3,7 @@
 //! The documentation of each trait is its contract, as numbered sentences. The conformance suite of the port has a
 //! case for each of them and runs against every adapter.
 
+mod accepted_chunks;
 mod aggregate_store;
 mod batch_store;
 mod clock;
@@ -25,6 +26,7 @@ mod session_cache;
 mod session_store;
 mod stored_events;
 
+pub use accepted_chunks::{AcceptedChunks, AcceptedChunksError};
 pub use aggregate_store::{AggregateStore, AggregateStoreError, WindowQuery};
 pub use batch_store::{BatchStore, CommitError, Committed, ProcessedBatch, RefusedRows, StoredEvent};
 pub use clock::{Clock, SystemClock};

@@ -14,7 +14,7 @@ use gosight_domain::replay::{ArchivedReplay, ContentHash, ReplaySession};
 
 use crate::ports::{ChunkId, PortError, ReplayArchive, ReplayCatalogue, ReplayStore};
 
-pub use archiver::{ArchiveError, ArchivePolicy, Archived, Archiver, PassReport, Verified};
+pub use archiver::{ArchiveError, ArchivePolicy, Archived, Archiver, ListedReplay, PassReport, Verified};
 pub use events::ReplayEvent;
 pub use manifest::{ReplayManifest, ReplayStorage};
 pub use object::DamagedObject;

@@ -47,7 +47,7 @@ pub struct ReplayChunk {
     /// Bytes of `data`, which a header comes without. Not part of the header's JSON.
     #[serde(skip)]
     pub stored_bytes: u32,
-    /// The JSON array of events, as one gzip member. Not part of the header's JSON.
+    /// The JSON array of events as gzip, one member or several. Not part of the header's JSON.
     #[serde(skip)]
     pub data: Vec<u8>,
 }
@@ -130,15 +130,19 @@ pub struct ReplayDraft<'a> {
     pub timestamp_end: Option<f64>,
     pub event_count: Option<u64>,
     pub events: Option<&'a RawValue>,
+    /// The gzip that `events` came in, if it holds nothing else.
+    pub gzip: Option<&'a [u8]>,
 }
 
 /// A chunk that passed the rules, not compressed yet.
 #[derive(Debug, Clone)]
-pub struct CheckedReplay {
+pub struct CheckedReplay<'a> {
     /// Everything but the data.
     pub chunk: ReplayChunk,
     /// The JSON array of events: each with its very bytes, joined by `,` in `[` and `]`.
     pub events: String,
+    /// The sender's gzip of these very bytes, if it sent one.
+    pub gzip: Option<&'a [u8]>,
 }
 
 /// The rules that a chunk has to meet.
@@ -181,17 +185,18 @@ impl ReplayRules {
     ///
     /// # Errors
     /// The first [`Violation`] found.
-    pub fn validate(
+    pub fn validate<'a>(
         &self,
         project_id: &ProjectId,
         received_at: Timestamp,
-        draft: ReplayDraft<'_>,
-    ) -> Result<CheckedReplay, Violation> {
+        draft: ReplayDraft<'a>,
+    ) -> Result<CheckedReplay<'a>, Violation> {
         let session_id = SessionId::new(draft.session_id.ok_or_else(|| Violation::missing("session_id"))?)?;
         let chunk_index = chunk_index(draft.chunk_index)?;
         let start = claimed_time("timestamp_start", draft.timestamp_start)?;
         let end = claimed_time("timestamp_end", draft.timestamp_end)?;
-        let summary = self.read_events(draft.events.ok_or_else(|| Violation::missing("events"))?)?;
+        let events = draft.events.ok_or_else(|| Violation::missing("events"))?;
+        let summary = self.read_events(events)?;
         agree("timestamp_start", start, summary.first, "the earliest event is at")?;
         agree("timestamp_end", end, summary.last, "the latest event is at")?;
         if let Some(claimed) = draft.event_count
@@ -218,7 +223,8 @@ impl ReplayRules {
             stored_bytes: 0,
             data: Vec::new(),
         };
-        Ok(CheckedReplay { chunk, events: summary.events })
+        let gzip = draft.gzip.filter(|_| events.get() == summary.events);
+        Ok(CheckedReplay { chunk, events: summary.events, gzip })
     }
 
     fn read_events(&self, raw: &RawValue) -> Result<Summary, Violation> {

@@ -79,6 +79,8 @@ violation_codes! {
     TimestampTooOld = "timestamp_too_old",
     /// The same `event_id` twice in a request, with different content.
     ConflictingEventId = "conflicting_event_id",
+    /// Another replay chunk of the session has this index.
+    ConflictingChunk = "conflicting_chunk",
     /// Two fields that contradict each other.
     Inconsistent = "inconsistent",
 }

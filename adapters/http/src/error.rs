@@ -62,6 +62,7 @@ error_codes! {
     InsufficientScope = 403 "insufficient_scope" "The key is valid, but not for this.",
     NotFound = 404 "not_found" "There is no such path, or nothing with this id.",
     MethodNotAllowed = 405 "method_not_allowed" "The path does not take this method; the Allow header says which.",
+    ConflictingChunk = 409 "conflicting_chunk" "Another chunk of the session has this index; the one that was sent is in the errors log.",
     RequestTimeout = 408 "request_timeout" "The body did not come in time.",
     BodyTooLarge = 413 "body_too_large" "The body is larger than allowed.",
     DecompressedTooLarge = 413 "decompressed_too_large" "The body is larger than allowed once decompressed.",
@@ -216,6 +217,10 @@ impl From<IngestError> for ApiError {
             IngestError::BadReplay(violation) => {
                 let detail = Detail::of(None, violation.field.clone(), &violation);
                 Self::new(ErrorCode::InvalidReplay, message).with_details(vec![detail])
+            }
+            IngestError::ConflictingChunk(violation) => {
+                let detail = Detail::of(None, violation.field.clone(), &violation);
+                Self::new(ErrorCode::ConflictingChunk, message).with_details(vec![detail])
             }
             IngestError::Unavailable { retry_after, source } => {
                 // The use case has logged it with what it was doing.

@@ -91,7 +91,7 @@ fn read_routes(state: ReadState) -> Router {
 
 fn archive_routes(state: ArchiveState) -> Router {
     Router::new()
-        .route("/api/v1/replays/archived", get(replay_archive::list))
+        .route("/api/v1/replays", get(replay_archive::list))
         .route("/api/v1/sessions/{session_id}/replay", delete(replay_archive::purge))
         .route("/api/v1/sessions/{session_id}/replay/archive", post(replay_archive::archive))
         .route("/api/v1/sessions/{session_id}/replay/verify", get(replay_archive::verify))

@@ -22,6 +22,7 @@
 //! # }
 //! ```
 
+mod accepted_chunks;
 mod clock;
 mod dead_letters;
 mod keys;
@@ -33,6 +34,7 @@ mod replay_catalogue;
 mod session_cache;
 mod store;
 
+pub use accepted_chunks::MemoryAcceptedChunks;
 pub use clock::ManualClock;
 pub use dead_letters::MemoryDeadLetters;
 pub use keys::MemoryKeys;

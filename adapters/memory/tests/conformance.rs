@@ -11,6 +11,7 @@ use gosight_application::codec::decode_event;
 use gosight_application::decorators::{CachedKeys, FanOut, KeyCacheConfig, Observed, Retrying};
 use gosight_application::ports::{EventSink, RateLimits};
 use gosight_application::{LogSink, Telemetry};
+use gosight_conformance::accepted_chunks::AcceptedChunksFixture;
 use gosight_conformance::aggregate_store::AggregateStoreFixture;
 use gosight_conformance::batch_store::StoreFixture;
 use gosight_conformance::dead_letters::DeadLettersFixture;
@@ -29,10 +30,13 @@ use gosight_conformance::session_cache::SessionCacheFixture;
 use gosight_conformance::session_store::SessionStoreFixture;
 use gosight_domain::Event;
 use gosight_memory::{
-    ManualClock, MemoryDeadLetters, MemoryKeys, MemoryLog, MemoryProfiles, MemoryRateLimiter,
-    MemoryReplayArchive, MemoryReplayCatalogue, MemorySessionCache, MemoryStore,
+    ManualClock, MemoryAcceptedChunks, MemoryDeadLetters, MemoryKeys, MemoryLog, MemoryProfiles,
+    MemoryRateLimiter, MemoryReplayArchive, MemoryReplayCatalogue, MemorySessionCache, MemoryStore,
 };
 
+mod accepted_chunks {
+    gosight_conformance::accepted_chunks_suite!(super::accepted_chunks);
+}
 mod record_log {
     gosight_conformance::record_log_suite!(super::log);
 }
@@ -155,6 +159,10 @@ async fn deduplicator() -> DeduplicatorFixture {
 
 async fn sessions() -> SessionStoreFixture {
     SessionStoreFixture { sessions: Arc::new(MemoryStore::default()), keep: Box::new(()) }
+}
+
+async fn accepted_chunks() -> AcceptedChunksFixture {
+    AcceptedChunksFixture { chunks: Arc::new(MemoryAcceptedChunks::default()), keep: Box::new(()) }
 }
 
 async fn session_cache() -> SessionCacheFixture {

@@ -36,10 +36,13 @@ pub struct RedisConfig {
     /// How long it is believed that a key is refused.
     #[serde(with = "humantime_serde")]
     pub refused_key_life: Duration,
+    /// How long the content of an accepted replay chunk is known, so that another one with its index is refused.
+    #[serde(with = "humantime_serde")]
+    pub chunk_life: Duration,
 }
 
 impl Default for RedisConfig {
-    /// This machine's Redis, with marks for 48 hours and sessions for 2.
+    /// This machine's Redis, with marks for 48 hours, chunks for 24 and sessions for 2.
     fn default() -> Self {
         Self {
             url: RedisUrl::from("redis://127.0.0.1:6379"),
@@ -52,6 +55,7 @@ impl Default for RedisConfig {
             dedup_window: Duration::from_hours(48),
             key_life: Duration::from_secs(30),
             refused_key_life: Duration::from_secs(5),
+            chunk_life: Duration::from_hours(24),
         }
     }
 }
@@ -155,6 +159,7 @@ impl RedisConfig {
             ("dedup_window", self.dedup_window, MIN_DEDUP_WINDOW, MAX_KEPT),
             ("key_life", self.key_life, millisecond, Duration::from_hours(1)),
             ("refused_key_life", self.refused_key_life, millisecond, Duration::from_hours(1)),
+            ("chunk_life", self.chunk_life, Duration::from_secs(1), MAX_KEPT),
         ] {
             check(key, (least..=most).contains(&time), || {
                 format!("is {time:?}, must be {least:?} to {most:?}")

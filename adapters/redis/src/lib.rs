@@ -6,6 +6,7 @@
 //! | [`RedisDeduplicator`] | `Deduplicator` | the stored events are asked, until the marks are complete again |
 //! | [`RedisRateLimiter`] | `RateLimiter` | buckets are full again |
 //! | [`RedisKeyCache`] | `KeyValidator` | the validator behind it is asked |
+//! | [`RedisAcceptedChunks`] | `AcceptedChunks` | a replay chunk in conflict is found when it is processed |
 //!
 //! Nothing here is the only copy of anything. A batch is one round trip, however many events it has, after the pool's
 //! check that its connection lives.
@@ -27,6 +28,7 @@
 //! # }
 //! ```
 
+mod accepted_chunks;
 mod client;
 mod config;
 mod deduplicator;
@@ -37,6 +39,7 @@ mod rate_limiter;
 mod server_info;
 mod session_cache;
 
+pub use accepted_chunks::RedisAcceptedChunks;
 pub use client::Redis;
 pub use config::{ConfigError, RedisConfig, RedisUrl};
 pub use deduplicator::RedisDeduplicator;

@@ -1,9 +1,12 @@
 //! Reports of what was refused, for the errors log.
 
+use base64::display::Base64Display;
+use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
+use gosight_domain::replay::ReplayChunk;
 use gosight_domain::validate::{EventDraft, RequestFacts};
 use gosight_domain::{ProjectId, Timestamp, Violation, ViolationCode};
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 
 use super::{Ingest, IngestReceipt};
 use crate::logs;
@@ -23,6 +26,26 @@ pub(super) struct Refusal<'a, T> {
     /// The item as far as it could be read; left out when it was refused for its size.
     #[serde(skip_serializing_if = "Option::is_none")]
     item: Option<&'a T>,
+}
+
+/// A replay chunk that is kept with its refusal.
+#[derive(Debug, Serialize)]
+pub(super) struct RefusedChunk<'a> {
+    #[serde(flatten)]
+    chunk: &'a ReplayChunk,
+    /// The JSON array of events, compressed with gzip, in base64: as a client may send it.
+    #[serde(serialize_with = "base64")]
+    pub data: &'a [u8],
+}
+
+impl<'a> RefusedChunk<'a> {
+    pub(super) fn of(chunk: &'a ReplayChunk) -> Self {
+        Self { chunk, data: &chunk.data }
+    }
+}
+
+fn base64<S: Serializer>(data: &[u8], serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(&Base64Display::new(data, &STANDARD))
 }
 
 impl<'a, T: Serialize> Refusal<'a, T> {

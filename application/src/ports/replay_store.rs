@@ -51,7 +51,8 @@ impl ChunkId {
 /// 3. `data` gives the bytes that were put.
 /// 4. `delete` removes these chunks and says how many were there.
 /// 5. A session that is marked as archived counts as one that has a replay, whether it has chunks here or not.
-/// 6. `idle` gives the sessions that have chunks, all of them received before a time, in order of project and session
+/// 6. `recorded` gives the sessions of a project that have chunks, in order of their bytes.
+/// 7. `idle` gives the sessions that have chunks, all of them received before a time, in order of project and session
 ///    by their bytes.
 #[async_trait]
 pub trait ReplayStore: fmt::Debug + Send + Sync {
@@ -73,6 +74,14 @@ pub trait ReplayStore: fmt::Debug + Send + Sync {
     /// Marks whether a session has a replay elsewhere.
     async fn mark_archived(&self, session: &ReplaySession, is_archived: bool)
     -> Result<(), ReplayStoreError>;
+
+    /// Up to `limit` sessions of a project after the session `after`.
+    async fn recorded(
+        &self,
+        project_id: &ProjectId,
+        after: Option<SessionId>,
+        limit: usize,
+    ) -> Result<Vec<SessionId>, ReplayStoreError>;
 
     /// Up to `limit` sessions after the session `after`, whose last chunk was received before `before`.
     async fn idle(

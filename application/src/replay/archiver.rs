@@ -4,7 +4,6 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use gosight_domain::ProjectId;
 use gosight_domain::replay::{ArchivedReplay, ContentHash, ReplayChunk, ReplaySession, chunk_gaps};
 use uuid::Uuid;
 
@@ -13,15 +12,15 @@ use super::object::{ObjectWriter, WrittenObject};
 use super::read::{ReplayReadError, TimeRange};
 use super::{ColdReplays, Replays};
 use crate::kill_point;
-use crate::ports::{
-    BoxError, CatalogueEntry, CatalogueQuery, Clock, Lease, PortError, Quarantine, ReplayStore,
-};
+use crate::ports::{BoxError, CatalogueEntry, Clock, Lease, PortError, Quarantine, ReplayStore};
 use crate::telemetry::Telemetry;
 
+mod list;
 mod pass;
 mod path;
 mod policy;
 
+pub use list::ListedReplay;
 pub use pass::PassReport;
 pub use policy::ArchivePolicy;
 
@@ -112,13 +111,30 @@ impl Archiver {
         Self { replays, cold, clock, policy, telemetry }
     }
 
-    /// Archives a session, whatever its age; or cleans up after it was archived.
+    /// Archives a session, whatever its age; or cleans up after it was archived. One in quarantine is tried again: what
+    /// was wrong with it may have been mended.
     ///
     /// # Errors
     /// [`ArchiveError`]; it can be tried again.
     pub async fn archive(&self, session: &ReplaySession) -> Result<Archived, ArchiveError> {
-        let work = self.alone(session, async || self.move_chunks(session).await).await?;
-        Ok(work.unwrap_or(Archived::Busy))
+        let work = self.alone(session, async || {
+            let mut entry = self.entry(session).await?;
+            if entry.quarantine.take().is_some() {
+                entry.version += 1;
+                self.put(&entry).await?;
+            }
+            self.move_chunks(entry).await
+        });
+        Ok(work.await?.unwrap_or(Archived::Busy))
+    }
+
+    /// As [`archive`](Self::archive), but leaves what is in quarantine alone.
+    async fn archive_if_whole(&self, session: &ReplaySession) -> Result<Archived, ArchiveError> {
+        let work = self.alone(session, async || {
+            let entry = self.entry(session).await?;
+            if entry.quarantine.is_some() { Ok(Archived::Quarantined) } else { self.move_chunks(entry).await }
+        });
+        Ok(work.await?.unwrap_or(Archived::Busy))
     }
 
     /// Does `work` while the session is this process's own; `None` when it is another's.
@@ -142,11 +158,8 @@ impl Archiver {
         done.map(Some)
     }
 
-    async fn move_chunks(&self, session: &ReplaySession) -> Result<Archived, ArchiveError> {
-        let entry = self.entry(session).await?;
-        if entry.quarantine.is_some() {
-            return Ok(Archived::Quarantined);
-        }
+    async fn move_chunks(&self, entry: CatalogueEntry) -> Result<Archived, ArchiveError> {
+        let session = &entry.session;
         let headers = self.replays.hot.headers(session).await?;
         let Some(manifest) = join(session, headers.clone(), entry.archived.clone()) else {
             return Ok(Archived::Nothing);
@@ -261,20 +274,6 @@ impl Archiver {
             Err(ArchiveError::Damaged { path, reason }) => Ok(Verified::Damaged { object: path, reason }),
             Err(error) => Err(error),
         }
-    }
-
-    /// What the catalogue knows of the sessions of a project, in order.
-    ///
-    /// # Errors
-    /// The catalogue's.
-    pub async fn list(
-        &self,
-        project_id: &ProjectId,
-        after: Option<ReplaySession>,
-        limit: usize,
-    ) -> Result<Vec<CatalogueEntry>, PortError> {
-        let project_id = Some(project_id.clone());
-        self.cold.catalogue.list(&CatalogueQuery { project_id, archived_before: None, after, limit }).await
     }
 
     /// Reads an object, and compares it with what the catalogue says.

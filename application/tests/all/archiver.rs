@@ -7,10 +7,10 @@ use bytes::Bytes;
 use gosight_application::Telemetry;
 use gosight_application::ports::{CatalogueQuery, ChunkId, ReplayArchive, ReplayCatalogue, ReplayStore};
 use gosight_application::replay::{
-    ArchiveError, ArchivePolicy, Archived, Archiver, ColdReplays, PassReport, Purged, ReplayStorage, Replays,
-    TimeRange,
+    ArchiveError, ArchivePolicy, Archived, Archiver, ColdReplays, ListedReplay, PassReport, Purged,
+    ReplayStorage, Replays, TimeRange,
 };
-use gosight_conformance::factory::{NOON, replay_session};
+use gosight_conformance::factory::{NOON, replay_session, session_id};
 use gosight_domain::replay::{ContentHash, ReplayChunk, ReplaySession};
 use gosight_domain::time::DAY_MS;
 use gosight_memory::{ManualClock, MemoryReplayArchive, MemoryReplayCatalogue, MemoryStore};
@@ -273,6 +273,42 @@ async fn a_damaged_chunk_stays_with_its_session_and_its_bytes() {
     let query = CatalogueQuery { limit: 10, ..CatalogueQuery::default() };
     let entries = bench.catalogue.list(&query).await.unwrap();
     assert!(entries[0].quarantine.as_ref().unwrap().reason.contains("chunk 1"), "{entries:?}");
+
+    // Who asks for it again is told the same, until somebody has mended it.
+    assert_eq!(bench.archiver().archive(&session()).await.unwrap(), Archived::Quarantined);
+    bench.hot.delete(&session(), &[1]).await.unwrap();
+    bench.hot.put(&self::chunks()[1..2]).await.unwrap();
+    assert_eq!(bench.archiver().archive(&session()).await.unwrap(), Archived::Stored);
+    assert_eq!(bench.told().await, "abcdefgh");
+    assert_eq!(bench.catalogue.list(&query).await.unwrap()[0].quarantine, None);
+}
+
+#[tokio::test]
+async fn replays_are_listed_wherever_they_are() {
+    let named = |name: &str| ReplayChunk { session_id: session_id(name), ..chunks().remove(0) };
+    let bench = Bench::with(&[named("a"), named("b"), named("c")]).await;
+    let archive = async |name: &str| {
+        let session = ReplaySession { session_id: session_id(name), ..session() };
+        bench.archiver().archive(&session).await.unwrap()
+    };
+    assert_eq!((archive("a").await, archive("b").await), (Archived::Stored, Archived::Stored));
+    bench.clock.advance(10 * MINUTE_MS);
+    assert_eq!(archive("a").await, Archived::Cleaned);
+    let list = async |after: Option<&str>, limit| {
+        let after = after.map(session_id);
+        let listed = bench.archiver().list(&session().project_id, after, limit).await.unwrap();
+        let told = |replay: ListedReplay| {
+            let is_archived = replay.entry.is_some_and(|entry| entry.archived.is_some());
+            (replay.session_id.to_string(), replay.is_hot, is_archived)
+        };
+        listed.into_iter().map(told).collect::<Vec<_>>()
+    };
+    let all = [("a".into(), false, true), ("b".into(), true, true), ("c".into(), true, false)];
+    assert_eq!(list(None, 10).await, all);
+    assert_eq!(list(None, 1).await, all[..1]);
+    assert_eq!(list(None, 2).await, all[..2]);
+    assert_eq!(list(Some("a"), 10).await, all[1..]);
+    assert_eq!(list(Some("c"), 10).await, []);
 }
 
 #[tokio::test]

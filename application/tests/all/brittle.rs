@@ -11,8 +11,8 @@ use gosight_application::ports::{
     CatalogueEntry, CatalogueQuery, ChunkId, Lease, ObjectEntry, ObjectStat, PortError, PutVerdict,
     ReplayArchive, ReplayCatalogue, ReplayStore,
 };
-use gosight_domain::Timestamp;
 use gosight_domain::replay::{ContentHash, ReplayChunk, ReplaySession};
+use gosight_domain::{ProjectId, SessionId, Timestamp};
 use gosight_memory::{MemoryReplayArchive, MemoryReplayCatalogue, MemoryStore};
 use uuid::Uuid;
 
@@ -77,6 +77,15 @@ impl ReplayStore for Brittle<MemoryStore> {
 
     async fn mark_archived(&self, session: &ReplaySession, is_archived: bool) -> Result<(), PortError> {
         self.steps.step(self.port.mark_archived(session, is_archived)).await
+    }
+
+    async fn recorded(
+        &self,
+        project_id: &ProjectId,
+        after: Option<SessionId>,
+        limit: usize,
+    ) -> Result<Vec<SessionId>, PortError> {
+        self.steps.step(self.port.recorded(project_id, after, limit)).await
     }
 
     async fn idle(

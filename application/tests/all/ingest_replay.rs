@@ -1,21 +1,27 @@
 //! Ingest of replay chunks.
 
-use std::io::Read as _;
+use std::io::{Read as _, Write as _};
 use std::sync::{Arc, Mutex};
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use flate2::Compression;
 use flate2::bufread::GzDecoder;
+use flate2::write::GzEncoder;
 use gosight_application::codec::decode_chunk;
+use gosight_application::decorators::StoredChunks;
 use gosight_application::ingest::{IngestError, ReplayReceipt};
 use gosight_application::logs;
-use gosight_application::ports::RateDecision;
+use gosight_application::ports::{RateDecision, ReplayStore as _};
+use gosight_application::replay::Replays;
 use gosight_conformance::factory::{NOON, session_id};
 use gosight_domain::replay::{ContentHash, ReplayChunk, ReplayDraft};
 use gosight_domain::{Violation, ViolationCode};
-use gosight_memory::MemoryLog;
+use gosight_memory::{MemoryAcceptedChunks, MemoryLog, MemoryStore};
 use serde_json::json;
 use serde_json::value::RawValue;
 
-use crate::support::{Door, MockLog, RETRY_AFTER, busy, epoch, limiter, may_send};
+use crate::support::{Door, MockChunks, MockLog, RETRY_AFTER, busy, epoch, limiter, may_send};
 
 /// Events of one chunk: a full snapshot with `text` in it, and a move 900 ms later.
 fn events(text: &str) -> Box<RawValue> {
@@ -35,6 +41,7 @@ fn draft(events: &RawValue) -> ReplayDraft<'_> {
         timestamp_end: Some(epoch(-100)),
         event_count: Some(2),
         events: Some(events),
+        gzip: None,
     }
 }
 
@@ -80,6 +87,96 @@ async fn a_chunk_is_compressed_once_and_keeps_its_text() {
         assert!(chunk.has_full_snapshot);
         assert_eq!(door.numbers.count("replay_chunks_accepted_total"), 1);
     }
+}
+
+#[tokio::test]
+async fn a_senders_gzip_is_stored_as_it_is_where_compressing_again_does_not_pay() {
+    let events = events(&"abc ".repeat(1_000));
+    let gzip = |level| {
+        let mut encoder = GzEncoder::new(Vec::new(), Compression::new(level));
+        encoder.write_all(events.get().as_bytes()).unwrap();
+        encoder.finish().unwrap()
+    };
+    let (plain, small) = (gzip(0), gzip(1));
+    assert!(small.len() * 4 < events.get().len());
+    let stored = async |gzip: &[u8], ratio| {
+        let door = Door::with(MemoryLog::new(1), |_, rules| rules.keep_gzip_ratio = ratio);
+        let draft = ReplayDraft { gzip: Some(gzip), ..draft(&events) };
+        door.ingest.replay(&may_send(), Ok(draft)).await.unwrap();
+        logged(&door).remove(0).data
+    };
+    assert_eq!(stored(&small, 4).await, small);
+    assert_eq!(stored(&plain, 1).await.len(), gzip(6).len(), "it is larger than its events");
+    assert_eq!(stored(&plain, 4).await.len(), gzip(6).len());
+    assert_eq!(stored(&gzip(9), usize::MAX).await, gzip(9), "the smaller of the two");
+    assert_eq!(gunzip(&stored(&plain, 4).await), events.get());
+}
+
+#[tokio::test]
+async fn another_chunk_with_the_index_of_an_accepted_one_is_refused_and_kept() {
+    let (door, first, other) = (Door::new(), events("first"), events("other"));
+    send(&door, &first).await.unwrap();
+    send(&door, &first).await.expect("the same chunk may come again");
+    let violation = match send(&door, &other).await {
+        Err(IngestError::ConflictingChunk(violation)) => violation,
+        other => panic!("expected a conflict, got {other:?}"),
+    };
+    assert_eq!((&*violation.field, violation.code), ("chunk_index", ViolationCode::ConflictingChunk));
+    let accepted = ContentHash::of(first.get().as_bytes()).to_string();
+    assert!(violation.reason.contains(&accepted), "{violation}");
+    assert_eq!(logged(&door).len(), 2);
+
+    let [report] = &door.reports()[..] else { panic!("expected one report") };
+    assert_eq!(report["code"], "conflicting_chunk");
+    let kept = &report["item"];
+    assert_eq!((&kept["session_id"], &kept["chunk_index"]), (&json!("s-1"), &json!(4)));
+    assert_eq!(kept["content"], ContentHash::of(other.get().as_bytes()).to_string());
+    assert_eq!(gunzip(&STANDARD.decode(kept["data"].as_str().unwrap()).unwrap()), other.get());
+    assert_eq!(door.numbers.count(r#"replay_chunks_rejected_total{reason="conflicting_chunk"}"#), 1);
+    assert_eq!(door.numbers.count("replay_chunks_accepted_total"), 2);
+}
+
+#[tokio::test]
+async fn a_conflict_with_a_stored_chunk_is_seen_when_nobody_remembers_it() {
+    let store = Arc::new(MemoryStore::default());
+    let door = || {
+        Door::with(MemoryLog::new(1), |ports, _| {
+            let replays = Replays::new(store.clone(), None);
+            ports.chunks = Arc::new(StoredChunks::new(Arc::new(MemoryAcceptedChunks::default()), replays));
+        })
+    };
+    let first = door();
+    send(&first, &events("first")).await.unwrap();
+    store.put(&logged(&first)).await.unwrap();
+    let error = send(&door(), &events("other")).await.unwrap_err();
+    assert!(matches!(error, IngestError::ConflictingChunk(_)), "{error}");
+    send(&door(), &events("first")).await.unwrap();
+}
+
+#[tokio::test]
+async fn chunks_are_taken_while_nobody_knows_which_were_accepted() {
+    let door = Door::with(MemoryLog::new(1), |ports, _| {
+        let mut away = MockChunks::new();
+        away.expect_find().returning(|_| Err(busy()));
+        away.expect_remember().returning(|_, _| Err(busy()));
+        ports.chunks = Arc::new(away);
+    });
+    send(&door, &events("x")).await.unwrap();
+    assert_eq!(logged(&door).len(), 1);
+    assert_eq!(door.numbers.count(r#"retries_total{what="accepted_chunks"}"#), 2);
+}
+
+#[tokio::test]
+async fn what_was_not_logged_is_not_remembered() {
+    let mut log = MockLog::new();
+    log.expect_append().times(1).returning(|_, _| Err(busy()));
+    let chunks = Arc::new(MemoryAcceptedChunks::default());
+    let away = Door::with(MemoryLog::new(1), |ports, _| {
+        (ports.log, ports.chunks) = (Arc::new(log), chunks.clone());
+    });
+    send(&away, &events("first")).await.unwrap_err();
+    let back = Door::with(MemoryLog::new(1), |ports, _| ports.chunks = chunks);
+    send(&back, &events("other")).await.unwrap();
 }
 
 #[tokio::test]

@@ -11,9 +11,9 @@ use gosight_application::ports::{ChunkId, PutVerdict, QueryError, ReplayStore, R
 use gosight_application::query::{Query, QueryPorts};
 use gosight_application::replay::{self, ReplayEvents, ReplayReadError, TimeRange};
 use gosight_conformance::factory::{NOON, project, session_id};
-use gosight_domain::Timestamp;
 use gosight_domain::key::{Read, Scoped};
 use gosight_domain::replay::{ContentHash, ReplayChunk, ReplaySession};
+use gosight_domain::{ProjectId, SessionId, Timestamp};
 use gosight_memory::MemoryStore;
 
 /// A replay store that tells which chunks were read, and can lose the data of one.
@@ -58,6 +58,15 @@ impl ReplayStore for Replays {
         is_archived: bool,
     ) -> Result<(), ReplayStoreError> {
         self.store.mark_archived(session, is_archived).await
+    }
+
+    async fn recorded(
+        &self,
+        project_id: &ProjectId,
+        after: Option<SessionId>,
+        limit: usize,
+    ) -> Result<Vec<SessionId>, ReplayStoreError> {
+        self.store.recorded(project_id, after, limit).await
     }
 
     async fn idle(

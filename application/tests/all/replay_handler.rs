@@ -13,9 +13,9 @@ use gosight_application::ports::{
 use gosight_application::process::{BatchHandler, LogConsumer, Refusals, ReplayHandler};
 use gosight_application::replay::Replays;
 use gosight_conformance::factory::{bytes, chunk, project, replay_session};
-use gosight_domain::Timestamp;
 use gosight_domain::ledger::BatchSpan;
 use gosight_domain::replay::{ContentHash, ReplayChunk, ReplaySession};
+use gosight_domain::{ProjectId, SessionId, Timestamp};
 use mockall::mock;
 
 use crate::support::{Bench, GROUP, Running, until};
@@ -32,6 +32,12 @@ mock! {
         async fn data(&self, chunk: &ChunkId) -> Result<Option<Vec<u8>>, ReplayStoreError>;
         async fn delete(&self, session: &ReplaySession, indexes: &[u16]) -> Result<u64, ReplayStoreError>;
         async fn mark_archived(&self, session: &ReplaySession, is_archived: bool) -> Result<(), ReplayStoreError>;
+        async fn recorded(
+            &self,
+            project_id: &ProjectId,
+            after: Option<SessionId>,
+            limit: usize,
+        ) -> Result<Vec<SessionId>, ReplayStoreError>;
         async fn idle(
             &self,
             before: Timestamp,

@@ -7,7 +7,7 @@ mod stores;
 use std::time::Duration;
 
 pub use bench::{BACKOFF, Bench, GROUP, Running};
-pub use door::{Door, MockLog, MockSink, RETRY_AFTER, busy, epoch, limiter, may_send};
+pub use door::{Door, MockChunks, MockLog, MockSink, RETRY_AFTER, busy, epoch, limiter, may_send};
 pub use numbers::Numbers;
 pub use sources::{FaultyPartition, HoledPartition, Script, ScriptedSource, TrimmedPartition, partition_of};
 pub use stores::{ForgetfulStore, GatedStore, JudgedStore, UnreadableLedger, away, refused};

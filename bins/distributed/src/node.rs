@@ -14,7 +14,7 @@ use gosight_application::{LogSink, logs};
 use gosight_enrich::Enricher;
 use gosight_http::{BindError, HttpPorts, HttpServer, ProcessorInfo};
 use gosight_kafka::{KafkaLog, KafkaSource};
-use gosight_redis::RedisDeduplicator;
+use gosight_redis::{RedisAcceptedChunks, RedisDeduplicator};
 use gosight_runtime::bootstrap::{BootstrapError, BootstrapKeys, NewKeys, bootstrap};
 use gosight_runtime::chores;
 use gosight_runtime::processing::{ProcessingPorts, consumers};
@@ -183,6 +183,7 @@ async fn take(
     let ports = IngestPorts {
         events: Arc::new(LogSink::new(log.clone(), logs::EVENTS)),
         log,
+        chunks: Arc::new(RedisAcceptedChunks::new(parts.redis.clone())),
         limiter,
         enricher: enricher.clone(),
         clock: parts.clock.clone(),

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use gosight_application::access::Access;
-use gosight_application::decorators::{CachedKeys, FanOut};
+use gosight_application::decorators::{CachedKeys, FanOut, StoredChunks};
 use gosight_application::ingest::{Ingest, IngestPorts};
 use gosight_application::ports::{Clock, EventSink, EventSource, HealthCheck, LogEnds};
 use gosight_application::process::LogConsumer;
@@ -13,7 +13,7 @@ use gosight_application::{LogSink, Telemetry, logs};
 use gosight_embedded::{DataDir, DirectoryArchive, Embedded, EmbeddedAccounts, EmbeddedLog, EmbeddedStore};
 use gosight_enrich::Enricher;
 use gosight_http::HttpPorts;
-use gosight_memory::MemoryRateLimiter;
+use gosight_memory::{MemoryAcceptedChunks, MemoryRateLimiter};
 use gosight_runtime::Metrics;
 use gosight_runtime::processing::{EVENT_PROCESSOR, ProcessingPorts, REPLAY_PROCESSOR, consumers};
 
@@ -65,10 +65,16 @@ pub(crate) async fn assemble(
         Arc::new(CachedKeys::new(Arc::new(accounts.clone()), clock.clone(), key_cache, telemetry.clone()));
     let enricher = Arc::new(Enricher::new(&config.enrich));
     let access = Access::new(keys.clone());
+    let cold = ColdReplays {
+        catalogue: store.clone(),
+        objects: Arc::new(DirectoryArchive::open(&data_dir.archive_path())?),
+    };
+    let replays = Replays::new(store.clone(), Some(cold.clone()));
     let ingest = Arc::new(Ingest::new(
         IngestPorts {
             events: event_sink(&log, extra_sinks),
             log: log.clone(),
+            chunks: Arc::new(StoredChunks::new(Arc::new(MemoryAcceptedChunks::default()), replays.clone())),
             limiter: Arc::new(MemoryRateLimiter::new(config.rate_limit.limits()?)),
             enricher: enricher.clone(),
             clock: clock.clone(),
@@ -80,11 +86,6 @@ pub(crate) async fn assemble(
         .into_iter()
         .map(|(name, group)| -> Arc<dyn EventSource> { Arc::new(log.source(group, name)) })
         .collect();
-    let cold = ColdReplays {
-        catalogue: store.clone(),
-        objects: Arc::new(DirectoryArchive::open(&data_dir.archive_path())?),
-    };
-    let replays = Replays::new(store.clone(), Some(cold.clone()));
     let archiver = Arc::new(Archiver::new(
         store.clone(),
         cold,

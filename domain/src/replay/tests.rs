@@ -4,33 +4,47 @@ const NOW: Timestamp = Timestamp::from_millis(1_795_204_260_000);
 const EVENTS: &str = r#"[ {"type":4,"data":{},"timestamp":1795204259580},
   {"type":2,"data":{"text":"\ud800"},"timestamp":1795204259610.5}, {"timestamp":1795204259590,"type":99} ]"#;
 
-fn validate_with(change: impl FnOnce(&mut ReplayDraft<'_>)) -> Result<CheckedReplay, Violation> {
+fn validate_with(change: impl FnOnce(&mut ReplayDraft<'_>)) -> Result<ReplayChunk, Violation> {
     validate(EVENTS, change)
 }
 
-fn validate(events: &str, change: impl FnOnce(&mut ReplayDraft<'_>)) -> Result<CheckedReplay, Violation> {
+fn validate(events: &str, change: impl FnOnce(&mut ReplayDraft<'_>)) -> Result<ReplayChunk, Violation> {
     let raw: Box<RawValue> = serde_json::from_str(events).unwrap();
-    let mut draft = ReplayDraft {
+    let mut draft = draft(&raw);
+    change(&mut draft);
+    Ok(check(draft)?.chunk)
+}
+
+fn draft(events: &RawValue) -> ReplayDraft<'_> {
+    ReplayDraft {
         session_id: Some("s".into()),
         chunk_index: Some(0.0),
         timestamp_start: Some(1_795_204_259_580.0),
         timestamp_end: Some(1_795_204_259_610.0),
         event_count: None,
-        events: Some(&raw),
-    };
-    change(&mut draft);
+        events: Some(events),
+        gzip: Some(b"gzip"),
+    }
+}
+
+fn check(draft: ReplayDraft<'_>) -> Result<CheckedReplay<'_>, Violation> {
     ReplayRules::default().validate(&ProjectId::new("p").unwrap(), NOW, draft)
 }
 
 #[test]
 fn events_keep_their_very_bytes() {
-    let checked = validate_with(|_| {}).unwrap();
+    let raw: Box<RawValue> = serde_json::from_str(EVENTS).unwrap();
+    let checked = check(draft(&raw)).unwrap();
     let text = r#"[{"type":4,"data":{},"timestamp":1795204259580},{"type":2,"data":{"text":"\ud800"},"timestamp":1795204259610.5},{"timestamp":1795204259590,"type":99}]"#;
     assert_eq!(checked.events, text);
     assert_eq!(checked.chunk.event_count, 3);
     assert!(checked.chunk.has_full_snapshot);
     assert_eq!(checked.chunk.content, ContentHash::of(text.as_bytes()));
     assert_eq!(checked.chunk.raw_bytes as usize, text.len());
+
+    assert_eq!(checked.gzip, None, "it has the spaces between the events too");
+    let raw = RawValue::from_string(text.to_owned()).unwrap();
+    assert_eq!(check(draft(&raw)).unwrap().gzip, Some(&b"gzip"[..]));
 }
 
 #[test]
@@ -66,7 +80,7 @@ fn an_index_fits_its_column() {
         let violation = validate_with(|draft| draft.chunk_index = Some(bad)).unwrap_err();
         assert_eq!((&*violation.field, violation.code), ("chunk_index", ViolationCode::OutOfRange));
     }
-    assert_eq!(validate_with(|draft| draft.chunk_index = Some(65_535.0)).unwrap().chunk.chunk_index, 65_535);
+    assert_eq!(validate_with(|draft| draft.chunk_index = Some(65_535.0)).unwrap().chunk_index, 65_535);
 }
 
 #[test]
@@ -85,7 +99,7 @@ fn missing_fields_are_named() {
 
 #[test]
 fn a_header_round_trips_without_the_data() {
-    let chunk = ReplayChunk { data: vec![1, 2, 3], ..validate_with(|_| {}).unwrap().chunk };
+    let chunk = ReplayChunk { data: vec![1, 2, 3], ..validate_with(|_| {}).unwrap() };
     let text = serde_json::to_string(&chunk).unwrap();
     assert!(!text.contains("data"));
     let back: ReplayChunk = serde_json::from_str(&text).unwrap();

@@ -14,6 +14,7 @@
 #![expect(clippy::expect_used, clippy::panic, reason = "a case fails by panicking")]
 #![allow(clippy::missing_panics_doc, reason = "a case fails by panicking")]
 
+pub mod accepted_chunks;
 pub mod aggregate_store;
 pub mod batch_store;
 pub mod dead_letters;

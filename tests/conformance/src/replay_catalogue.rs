@@ -4,7 +4,9 @@ use std::sync::Arc;
 
 use gosight_application::ports::{CatalogueEntry, CatalogueQuery, Lease, Quarantine, ReplayCatalogue};
 use gosight_domain::Timestamp;
-use gosight_domain::replay::{ArchivedReplay, ChunkGap, ContentHash, ReplayChunk, ReplaySession, Run, Segment};
+use gosight_domain::replay::{
+    ArchivedReplay, ChunkGap, ContentHash, ReplayChunk, ReplaySession, Run, Segment,
+};
 use uuid::Uuid;
 
 use crate::{

@@ -7,7 +7,7 @@ use gosight_domain::replay::{ContentHash, ReplayChunk, ReplaySession};
 
 use crate::{
     Keep,
-    factory::{NOON, chunk, project, replay_session},
+    factory::{NOON, chunk, project, replay_session, session_id},
     suite,
 };
 
@@ -18,6 +18,7 @@ suite! { $ replay_store_suite, replay_store:
     headers_come_in_order_without_data
     contents_are_told_in_the_order_asked
     deleting_takes_some_chunks_of_one_session
+    sessions_of_a_project_are_listed_in_order
     idle_sessions_are_those_whose_last_chunk_is_old
 }
 
@@ -94,6 +95,25 @@ pub async fn deleting_takes_some_chunks_of_one_session(fixture: ReplayStoreFixtu
     // What was deleted can come again, with other content.
     assert_eq!(put(&fixture, &[chunk("s", 0, "new")]).await, [PutVerdict::Stored]);
     assert_eq!(data(&fixture, &mine[0]).await, Some(b"new".to_vec()));
+}
+
+pub async fn sessions_of_a_project_are_listed_in_order(fixture: ReplayStoreFixture) {
+    let of = |project_name: &str, name: &str, index: u16| ReplayChunk {
+        project_id: project(project_name),
+        ..chunk(name, index, "x")
+    };
+    put(&fixture, &[of("p", "b", 0), of("p", "b", 1), of("p", "a", 0), of("q", "c", 0), of("p", "ä", 0)])
+        .await;
+    let sessions = async |project_name: &str, after: Option<&str>, limit: usize| {
+        let after = after.map(session_id);
+        let found = fixture.replays.recorded(&project(project_name), after, limit).await;
+        found.expect("read").iter().map(ToString::to_string).collect::<Vec<_>>()
+    };
+    assert_eq!(sessions("p", None, 10).await, ["a", "b", "ä"]);
+    assert_eq!(sessions("p", None, 2).await, ["a", "b"]);
+    assert_eq!(sessions("p", Some("a"), 10).await, ["b", "ä"]);
+    assert_eq!(sessions("p", Some("ä"), 10).await, [""; 0]);
+    assert_eq!(sessions("nobody", None, 10).await, [""; 0]);
 }
 
 pub async fn idle_sessions_are_those_whose_last_chunk_is_old(fixture: ReplayStoreFixture) {

@@ -275,6 +275,27 @@ impl ReplayStore for ClickHouseStore {
         self.connection.execute(insert).await.map_err(read_error)
     }
 
+    async fn recorded(
+        &self,
+        project_id: &ProjectId,
+        after: Option<SessionId>,
+        limit: usize,
+    ) -> Result<Vec<SessionId>, ReplayStoreError> {
+        let sessions = self
+            .connection
+            .query(
+                "SELECT DISTINCT project_id, session_id FROM replay_chunks
+                 WHERE project_id = {project:String} AND session_id > {session:String}
+                 ORDER BY session_id LIMIT {limit:UInt64}",
+            )
+            .param("project", project_id.as_str())
+            .param("session", after.as_ref().map_or("", SessionId::as_str))
+            .param("limit", limit as u64)
+            .fetch_all::<SessionRow>();
+        let sessions = self.connection.within(sessions).await.map_err(read_error)?;
+        sessions.into_iter().map(|row| row.session().map(|session| session.session_id)).collect()
+    }
+
     async fn idle(
         &self,
         before: Timestamp,

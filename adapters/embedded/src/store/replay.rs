@@ -75,6 +75,27 @@ impl EmbeddedStore {
         rows.iter().map(|row| header(row, session)).collect()
     }
 
+    async fn read_recorded(
+        &self,
+        project_id: &ProjectId,
+        after: Option<SessionId>,
+        limit: usize,
+    ) -> sqlx::Result<Vec<SessionId>> {
+        let sessions: Vec<String> = sqlx::query_scalar(
+            "SELECT DISTINCT session_id FROM replay_chunks
+             WHERE project = (SELECT id FROM projects WHERE project_id = ?) AND session_id > ?
+             ORDER BY session_id LIMIT ?",
+        )
+        .bind(project_id.as_str())
+        .bind(after.as_ref().map_or("", SessionId::as_str))
+        .bind(i64::try_from(limit).unwrap_or(i64::MAX))
+        .fetch_all(&self.database.readers)
+        .await?;
+        let read =
+            |session: String| SessionId::new(session).map_err(|error| sqlx::Error::Decode(error.into()));
+        sessions.into_iter().map(read).collect()
+    }
+
     async fn read_idle(
         &self,
         before: Timestamp,
@@ -194,6 +215,15 @@ impl ReplayStore for EmbeddedStore {
                 query.execute(&mut *transaction.connection).await.map(drop)
             })
             .await
+    }
+
+    async fn recorded(
+        &self,
+        project_id: &ProjectId,
+        after: Option<SessionId>,
+        limit: usize,
+    ) -> Result<Vec<SessionId>, ReplayStoreError> {
+        self.read_recorded(project_id, after, limit).await.map_err(store_error)
     }
 
     async fn idle(

@@ -1,9 +1,8 @@
-//! What operators do with replays: archive them now, verify them, delete them, list what is archived.
+//! What operators do with replays: archive them now, verify them, delete them, list them.
 
 use axum::extract::State;
 use axum::response::Response;
-use gosight_application::ports::CatalogueEntry;
-use gosight_application::replay::{ArchiveError, Archived, Purged, Verified};
+use gosight_application::replay::{ArchiveError, Archived, ListedReplay, Purged, Verified};
 use gosight_domain::SessionId;
 use gosight_domain::key::{Admin, Scoped};
 use gosight_domain::replay::ReplaySession;
@@ -55,21 +54,25 @@ pub(crate) struct PurgeAnswer {
     objects: u64,
 }
 
-/// A page of archived replays.
+/// A page of replays.
 #[derive(Debug, Serialize, ToSchema)]
-pub(crate) struct ArchivedPage {
+pub(crate) struct ReplayPage {
     /// By session.
-    replays: Vec<ArchivedReplayAnswer>,
+    replays: Vec<ListedReplayAnswer>,
     /// The value of `after` for the next page; missing on the last.
     #[serde(skip_serializing_if = "Option::is_none")]
     next: Option<String>,
 }
 
-/// An archived replay, or one in quarantine.
+/// A replay, wherever it is.
 #[derive(Debug, Serialize, ToSchema)]
-pub(crate) struct ArchivedReplayAnswer {
+pub(crate) struct ListedReplayAnswer {
     /// The visit.
     session_id: String,
+    /// Where its chunks are: `hot`, `archived` or `both`. Missing when only traces of them are left.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
+    storage: Option<&'static str>,
     /// Path of the object.
     #[serde(skip_serializing_if = "Option::is_none")]
     object: Option<String>,
@@ -103,7 +106,8 @@ fn session(scope: &Scoped<Admin>, session_id: SessionId) -> ReplaySession {
 
 /// Archive a replay now
 ///
-/// Whatever its age. Asked again after `archive.grace`, it deletes what was archived in the hot store.
+/// Whatever its age, and also when it is in quarantine. Asked again after `archive.grace`, it deletes what was archived in
+/// the hot store.
 #[utoipa::path(
     post, path = "/api/v1/sessions/{session_id}/replay/archive", tag = "operate",
     params(("session_id" = String, Path, description = "The session")),
@@ -194,17 +198,19 @@ pub(crate) async fn purge(
     Ok(answer::ok(&PurgeAnswer { dry_run, hot_chunks, archived_chunks, objects }))
 }
 
-/// List archived replays
+/// List replays
+///
+/// All of the project, hot and archived, and those in quarantine.
 #[utoipa::path(
-    get, path = "/api/v1/replays/archived", tag = "operate",
+    get, path = "/api/v1/replays", tag = "operate",
     params(
         ("after" = Option<String>, Query, description = "Only sessions after this one"),
         ("limit" = Option<usize>, Query, description = "Most of them, at most 100"),
     ),
     responses(
-        (status = 200, description = "A page", body = ArchivedPage),
+        (status = 200, description = "A page", body = ReplayPage),
         (status = "4XX", description = "The request was refused", body = ErrorAnswer),
-        (status = 503, description = "The catalogue cannot be read right now", body = ErrorAnswer),
+        (status = 503, description = "A store cannot be read right now", body = ErrorAnswer),
     ),
     security(("project_key" = []), ("bearer" = [])),
 )]
@@ -216,23 +222,29 @@ pub(crate) async fn list(
     let after = params.checked("after", SessionId::new)?;
     let limit = params.limit(1..=PAGE, PAGE)?;
     params.finish()?;
-    let after = after.map(|after| session(&scope, after));
-    let entries = state.archiver.list(scope.project_id(), after, limit).await?;
-    let last = entries.last().map(|entry| entry.session.session_id.to_string());
-    let next = last.filter(|_| entries.len() == limit);
-    Ok(answer::ok(&ArchivedPage { replays: entries.iter().map(ArchivedReplayAnswer::of).collect(), next }))
+    let listed = state.archiver.list(scope.project_id(), after, limit).await?;
+    let last = listed.last().map(|replay| replay.session_id.to_string());
+    let next = last.filter(|_| listed.len() == limit);
+    Ok(answer::ok(&ReplayPage { replays: listed.iter().map(ListedReplayAnswer::of).collect(), next }))
 }
 
-impl ArchivedReplayAnswer {
-    fn of(entry: &CatalogueEntry) -> Self {
-        let archived = entry.archived.as_ref();
+impl ListedReplayAnswer {
+    fn of(listed: &ListedReplay) -> Self {
+        let archived = listed.entry.as_ref().and_then(|entry| entry.archived.as_ref());
+        let quarantine = listed.entry.as_ref().and_then(|entry| entry.quarantine.as_ref());
         Self {
-            session_id: entry.session.session_id.to_string(),
+            session_id: listed.session_id.to_string(),
+            storage: match (listed.is_hot, archived) {
+                (true, None) => Some("hot"),
+                (false, Some(_)) => Some("archived"),
+                (true, Some(_)) => Some("both"),
+                (false, None) => None,
+            },
             object: archived.map(|archived| archived.object.clone()),
             bytes: archived.map(|archived| archived.bytes),
             sha256: archived.map(|archived| archived.sha256.to_string()),
             archived_at: archived.map(|archived| archived.archived_at.as_millis()),
-            quarantine: entry.quarantine.as_ref().map(|quarantine| quarantine.reason.clone()),
+            quarantine: quarantine.map(|quarantine| quarantine.reason.clone()),
         }
     }
 }

@@ -39,6 +39,7 @@ pub(crate) struct ReplayAnswer {
     post, path = "/v1/replay", tag = "ingest", request_body = WireReplay,
     responses(
         (status = 200, description = "The chunk was accepted", body = ReplayAnswer),
+        (status = 409, description = "Another chunk of the session has this index", body = ErrorAnswer),
         (status = "4XX", description = "The chunk was refused", body = ErrorAnswer),
         (status = 503, description = "Chunks cannot be taken right now", body = ErrorAnswer),
     ),
@@ -50,19 +51,25 @@ pub(crate) async fn send(State(state): State<IngestState>, request: Request) -> 
     let Incoming { sender, text, mut reservation } = Incoming::read(app, request, limits).await?;
     let body = replay::read(&text)?;
     let scope = sender.scope(app, body.key.as_ref()).await?;
-    let unpacked;
+    let (sent, unpacked);
+    let mut gzip = None;
     let (field, events) = match body.events {
         Events::Missing => ("events", Ok(None)),
         Events::Json(events) => ("events", Ok(Some(events))),
         Events::Gzip(data) => {
-            unpacked = unpack(data, limits, &mut reservation).await?;
-            ("data", unpacked.as_deref().map_err(Clone::clone).and_then(read_array).map(Some))
+            sent = Bytes::from(data);
+            unpacked = unpack(sent.clone(), limits, &mut reservation).await?;
+            let events = unpacked.as_deref().map_err(Clone::clone).and_then(read_array);
+            let is_all =
+                |events: &RawValue| unpacked.as_ref().is_ok_and(|text| text.len() == events.get().len());
+            gzip = events.as_ref().is_ok_and(|events| is_all(events)).then_some(&*sent);
+            ("data", events.map(Some))
         }
     };
     // The use case makes one more copy of the events while it checks them.
     let bytes = events.as_ref().ok().copied().flatten().map_or(0, |events| events.get().len());
     reservation.grow(bytes).await?;
-    let draft = events.map(|events| ReplayDraft { events, ..body.draft });
+    let draft = events.map(|events| ReplayDraft { events, gzip, ..body.draft });
     let receipt = state.ingest.replay(&scope, draft).await.map_err(|error| match error {
         IngestError::BadReplay(violation) => invalid(&in_words(field, violation)),
         other => other.into(),
@@ -78,7 +85,7 @@ pub(crate) async fn send(State(state): State<IngestState>, request: Request) -> 
 /// The events out of `data`, or what is wrong with it. It counts as a body of its own: as much compressed, as much
 /// decompressed.
 async fn unpack(
-    data: Vec<u8>,
+    data: Bytes,
     limits: BodyLimits,
     reservation: &mut Reservation,
 ) -> Result<Result<String, Violation>, ApiError> {
@@ -87,7 +94,7 @@ async fn unpack(
         return Err(ApiError::new(ErrorCode::BodyTooLarge, message));
     }
     reservation.grow(data.len()).await?;
-    let decoded = body::decode(Encoding::Gzip, Bytes::from(data), limits.decompressed, reservation).await;
+    let decoded = body::decode(Encoding::Gzip, data, limits.decompressed, reservation).await;
     let bytes = match decoded {
         Ok(bytes) => bytes,
         Err(DecodeError::Damaged(reason)) => {

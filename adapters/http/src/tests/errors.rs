@@ -1,6 +1,7 @@
 //! Every error code, each with its status.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::Body;
@@ -9,7 +10,7 @@ use bytesize::ByteSize;
 use gosight_application::ports::RateDecision;
 use serde_json::json;
 
-use super::fakes::{NOW, SinkMode, Store};
+use super::fakes::{AllTaken, NOW, SinkMode, Store};
 use super::harness::{Harness, Setup, get, post};
 use crate::{CODES, HttpConfig};
 
@@ -70,6 +71,11 @@ fn failing(is_transient: bool) -> Setup {
     Setup { store: Store { failing: Some(is_transient), ..Store::default() }, ..Setup::default() }
 }
 
+/// Another chunk was accepted with every index.
+fn taken() -> Setup {
+    Setup { chunks: Arc::new(AllTaken), ..Setup::default() }
+}
+
 fn overloaded() -> Setup {
     let mut setup = small();
     setup.config.max_inflight_body_bytes = ByteSize(10);
@@ -128,6 +134,11 @@ async fn every_code_is_answered_with_its_status() {
         ("unsupported_media_type", default(), with("content-type", "application/xml", good())),
         ("unsupported_encoding", default(), with("content-encoding", "lzw", good())),
         ("unsupported_encoding", default(), with("content-encoding", "gzip, br", good())),
+        (
+            "conflicting_chunk",
+            taken(),
+            post("/v1/replay").body(super::replay_ingest::any_chunk().into()).unwrap(),
+        ),
         ("rate_limited", limited(), body(good())),
         ("internal", default(), keyed("panic")),
         ("internal", failing(false), read("/api/v1/sessions")),

@@ -1,17 +1,18 @@
 //! Ports as small as tests need them.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use gosight_application::ports::{
-    AggregateStore, AggregateStoreError, ChunkId, ClientContext, Clock, ContextEnricher, EventCursor,
-    EventQuery, EventSink, Health, HealthCheck, KeyError, KeyValidator, LedgerBalance, LedgerQuery, LogEnds,
-    LogError, Metrics, MetricsQuery, PartitionCoverage, PortError, PutVerdict, QueryError, RateDecision,
-    RateLimiter, RateLimiterError, Record, RecordLog, RefusedEvents, ReplayStore, ReplayStoreError,
-    SessionDetail, SessionQuery, SessionSummary, SinkError, SourceError, WindowQuery,
+    AcceptedChunks, AcceptedChunksError, AggregateStore, AggregateStoreError, ChunkId, ClientContext, Clock,
+    ContextEnricher, EventCursor, EventQuery, EventSink, Health, HealthCheck, KeyError, KeyValidator,
+    LedgerBalance, LedgerQuery, LogEnds, LogError, Metrics, MetricsQuery, PartitionCoverage, PortError,
+    PutVerdict, QueryError, RateDecision, RateLimiter, RateLimiterError, Record, RecordLog, RefusedEvents,
+    ReplayStore, ReplayStoreError, SessionDetail, SessionQuery, SessionSummary, SinkError, SourceError,
+    WindowQuery,
 };
 use gosight_domain::aggregate::{AggregateKey, AggregateValue};
 use gosight_domain::key::{Grant, KeyRefusal, PresentedKey, Scope};
@@ -274,6 +275,22 @@ impl ReplayStore for Store {
         Ok(())
     }
 
+    async fn recorded(
+        &self,
+        project_id: &ProjectId,
+        after: Option<SessionId>,
+        limit: usize,
+    ) -> Result<Vec<SessionId>, ReplayStoreError> {
+        let of_project = self.chunks.iter().filter(|chunk| chunk.project_id == *project_id);
+        let sessions: BTreeSet<&SessionId> = of_project.map(|chunk| &chunk.session_id).collect();
+        Ok(sessions
+            .into_iter()
+            .filter(|session| after.as_ref() < Some(session))
+            .take(limit)
+            .cloned()
+            .collect())
+    }
+
     async fn idle(
         &self,
         _: Timestamp,
@@ -317,5 +334,20 @@ impl HealthCheck for Part {
             Some(health) => health.clone(),
             None => std::future::pending().await,
         }
+    }
+}
+
+/// Another chunk was accepted with every index.
+#[derive(Debug)]
+pub(super) struct AllTaken;
+
+#[async_trait]
+impl AcceptedChunks for AllTaken {
+    async fn find(&self, _: &ChunkId) -> Result<Option<ContentHash>, AcceptedChunksError> {
+        Ok(Some(ContentHash::of(b"another")))
+    }
+
+    async fn remember(&self, _: &ChunkId, _: ContentHash) -> Result<(), AcceptedChunksError> {
+        Ok(())
     }
 }

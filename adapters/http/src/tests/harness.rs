@@ -14,12 +14,12 @@ use bytes::Bytes;
 use gosight_application::Telemetry;
 use gosight_application::access::Access;
 use gosight_application::ingest::{Ingest, IngestPorts, IngestRules};
-use gosight_application::ports::{HealthCheck, RateDecision};
+use gosight_application::ports::{AcceptedChunks, HealthCheck, RateDecision};
 use gosight_application::process::filter::FilterSet;
 use gosight_application::process::{EnrichmentStats, ProcessStatus};
 use gosight_application::query::{Query, QueryPorts};
 use gosight_application::replay::{ArchivePolicy, Archiver, ColdReplays, Replays};
-use gosight_memory::{MemoryReplayArchive, MemoryReplayCatalogue};
+use gosight_memory::{MemoryAcceptedChunks, MemoryReplayArchive, MemoryReplayCatalogue};
 use http_body_util::BodyExt as _;
 use metrics::{Counter, CounterFn, Gauge, Histogram, Key, KeyName, Metadata, Recorder, SharedString, Unit};
 use serde_json::Value;
@@ -33,6 +33,7 @@ use crate::{HttpConfig, HttpPorts, ProcessorInfo, router};
 pub(super) struct Setup {
     pub config: HttpConfig,
     pub sink: SinkMode,
+    pub chunks: Arc<dyn AcceptedChunks>,
     pub limit: RateDecision,
     pub rules: IngestRules,
     pub store: Store,
@@ -46,6 +47,7 @@ impl Default for Setup {
         Self {
             config: HttpConfig::default(),
             sink: SinkMode::default(),
+            chunks: Arc::new(MemoryAcceptedChunks::default()),
             limit: RateDecision::Allowed,
             rules: IngestRules::default(),
             store: Store::default(),
@@ -76,6 +78,7 @@ impl Setup {
         let ingest_ports = IngestPorts {
             events: sink.clone(),
             log: sink.clone(),
+            chunks: self.chunks,
             limiter: Arc::new(Limiter(self.limit)),
             enricher: enricher.clone(),
             clock: Arc::new(FixedClock),

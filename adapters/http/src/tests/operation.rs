@@ -138,7 +138,7 @@ async fn the_description_has_every_route() {
             "/api/v1/events/bulk",
             "/api/v1/ledger",
             "/api/v1/metrics",
-            "/api/v1/replays/archived",
+            "/api/v1/replays",
             "/api/v1/sessions",
             "/api/v1/sessions/{session_id}",
             "/api/v1/sessions/{session_id}/events",

@@ -24,6 +24,8 @@ async fn a_replay_is_archived_verified_listed_and_deleted() {
     let admin = async |method, uri: &str| ask(&harness, method, uri, "admin").await.json();
     let verify = format!("{REPLAY}/verify");
     assert_eq!(admin(Method::GET, &verify).await, json!({"state": "not_archived"}));
+    let hot = json!({"replays": [{"session_id": "s", "storage": "hot"}]});
+    assert_eq!(admin(Method::GET, "/api/v1/replays").await, hot);
     let before = harness.get(EVENTS).await.body;
     assert_eq!(admin(Method::POST, &format!("{REPLAY}/archive")).await, json!({"outcome": "archived"}));
     assert_eq!(harness.get(EVENTS).await.body, before, "the same, from the archive");
@@ -31,10 +33,11 @@ async fn a_replay_is_archived_verified_listed_and_deleted() {
     assert_eq!((&manifest["storage"], &manifest["missing_chunks"]), (&json!("archived"), &json!([1])));
     let verified = admin(Method::GET, &verify).await;
     assert_eq!(verified["state"], "whole", "{verified}");
-    let listed = admin(Method::GET, "/api/v1/replays/archived?limit=1").await;
+    let listed = admin(Method::GET, "/api/v1/replays?limit=1").await;
     assert_eq!((&listed["replays"][0]["session_id"], &listed["next"]), (&json!("s"), &json!("s")));
     assert_eq!(listed["replays"][0]["object"], verified["object"]);
-    assert_eq!(admin(Method::GET, "/api/v1/replays/archived?after=s").await, json!({"replays": []}));
+    assert_eq!(listed["replays"][0]["storage"], "both");
+    assert_eq!(admin(Method::GET, "/api/v1/replays?after=s").await, json!({"replays": []}));
 
     let found = json!({"dry_run": true, "hot_chunks": 2, "archived_chunks": 2, "objects": 1});
     assert_eq!(admin(Method::DELETE, &format!("{REPLAY}?dry_run=true")).await, found);
@@ -50,7 +53,7 @@ async fn only_an_admin_may() {
         (Method::POST, format!("{REPLAY}/archive")),
         (Method::GET, format!("{REPLAY}/verify")),
         (Method::DELETE, REPLAY.to_owned()),
-        (Method::GET, "/api/v1/replays/archived".to_owned()),
+        (Method::GET, "/api/v1/replays".to_owned()),
     ] {
         let answer = ask(&harness, method, &uri, "read").await;
         assert_eq!(answer.error(), (403, "insufficient_scope".to_owned()), "{uri}");

@@ -27,6 +27,11 @@ fn chunk(extra: &str) -> String {
     format!(r#"{{"session_id":"s","chunk_index":3,"timestamp_start":{start},"timestamp_end":{end},{extra}}}"#)
 }
 
+/// A chunk that nothing is wrong with.
+pub(super) fn any_chunk() -> String {
+    chunk(&format!(r#""events":{}"#, events()))
+}
+
 fn data(text: &str) -> String {
     chunk(&format!(r#""data":"{}""#, STANDARD.encode(gzip(text.as_bytes()))))
 }
@@ -88,6 +93,37 @@ async fn what_is_wrong_is_named() {
     }
     assert_eq!(Harness::new().post(REPLAY, "[]").await.error(), (400, "invalid_request".to_owned()));
     assert_eq!(Harness::new().post(REPLAY, "{").await.error(), (400, "invalid_json".to_owned()));
+}
+
+#[tokio::test]
+async fn another_chunk_with_an_index_that_is_taken_is_a_conflict() {
+    let harness = Harness::new();
+    let body = |events: &str| chunk(&format!(r#""events":{events}"#));
+    assert_eq!(harness.post(REPLAY, body(&events())).await.status, 200);
+    let answer = harness.post(REPLAY, body(&events().replace("1.10", "2"))).await;
+    assert_eq!(answer.error(), (409, "conflicting_chunk".to_owned()));
+    let detail = &answer.json()["error"]["details"][0];
+    assert_eq!((&detail["field"], &detail["code"]), (&json!("chunk_index"), &json!("conflicting_chunk")));
+    assert_eq!(harness.post(REPLAY, body(&events())).await.status, 200);
+}
+
+#[tokio::test]
+async fn the_senders_gzip_is_kept_if_it_holds_nothing_but_the_events() {
+    let tight = format!(
+        r#"[{{"type":2,"timestamp":{},"data":"{}"}},{{"type":3,"timestamp":{}}}]"#,
+        NOW.as_millis(),
+        "x".repeat(1_000),
+        NOW.as_millis() + 7
+    );
+    for (text, is_kept) in
+        [(tight.clone(), true), (format!(" {tight}\n"), false), (tight.replace("},{", "}, {"), false)]
+    {
+        let harness = Harness::new();
+        assert_eq!(harness.post(REPLAY, data(&text)).await.status, 200);
+        let chunk = decode_chunk(&harness.sink.records.lock().unwrap()[0].1.value).unwrap();
+        assert_eq!(chunk.data == gzip(text.as_bytes()), is_kept, "{text:?}");
+        assert_eq!(chunk.content, gosight_domain::replay::ContentHash::of(tight.as_bytes()));
+    }
 }
 
 #[tokio::test]

@@ -101,6 +101,7 @@ pub(crate) fn read(text: &str) -> Result<ReplayBody<'_>, ReplayRefusal> {
         timestamp_end: body.timestamp_end.0,
         event_count: whole("event_count", body.event_count)?,
         events: None,
+        gzip: None,
     };
     let events = match (body.events, body.data.0) {
         (Some(_), Some(_)) => {

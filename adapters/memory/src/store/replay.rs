@@ -1,9 +1,9 @@
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use async_trait::async_trait;
 use gosight_application::ports::{ChunkId, PutVerdict, ReplayStore, ReplayStoreError};
-use gosight_domain::Timestamp;
 use gosight_domain::replay::{ContentHash, ReplayChunk, ReplaySession};
+use gosight_domain::{ProjectId, SessionId, Timestamp};
 
 use super::MemoryStore;
 
@@ -63,6 +63,23 @@ impl ReplayStore for MemoryStore {
             archived.remove(session)
         };
         Ok(())
+    }
+
+    async fn recorded(
+        &self,
+        project_id: &ProjectId,
+        after: Option<SessionId>,
+        limit: usize,
+    ) -> Result<Vec<SessionId>, ReplayStoreError> {
+        let data = self.lock();
+        let of_project = data.chunks.values().filter(|chunk| chunk.project_id == *project_id);
+        let sessions: BTreeSet<&SessionId> = of_project.map(|chunk| &chunk.session_id).collect();
+        Ok(sessions
+            .into_iter()
+            .filter(|session| after.as_ref() < Some(session))
+            .take(limit)
+            .cloned()
+            .collect())
     }
 
     async fn idle(

@@ -7,6 +7,7 @@ use std::time::Duration;
 use gosight_application::Telemetry;
 use gosight_application::decorators::{CachedKeys, KeyCacheConfig};
 use gosight_application::ports::RateLimits;
+use gosight_conformance::accepted_chunks::AcceptedChunksFixture;
 use gosight_conformance::deduplicator::DeduplicatorFixture;
 use gosight_conformance::factory::NOON;
 use gosight_conformance::key_validator::KeyValidatorFixture;
@@ -14,11 +15,15 @@ use gosight_conformance::rate_limiter::RateLimiterFixture;
 use gosight_conformance::session_cache::SessionCacheFixture;
 use gosight_memory::{ManualClock, MemoryKeys};
 use gosight_redis::{
-    Redis, RedisConfig, RedisDeduplicator, RedisKeyCache, RedisRateLimiter, RedisSessionCache,
+    Redis, RedisAcceptedChunks, RedisConfig, RedisDeduplicator, RedisKeyCache, RedisRateLimiter,
+    RedisSessionCache,
 };
 
 use crate::harness::{StoredFake, shared_config, shared_redis};
 
+mod accepted_chunks {
+    gosight_conformance::accepted_chunks_suite!(super::accepted_chunks);
+}
 mod session_cache {
     gosight_conformance::session_cache_suite!(super::session_cache);
 }
@@ -30,6 +35,10 @@ mod rate_limiter {
 }
 mod key_validator {
     gosight_conformance::key_validator_suite!(super::key_validator);
+}
+
+async fn accepted_chunks() -> AcceptedChunksFixture {
+    AcceptedChunksFixture { chunks: Arc::new(RedisAcceptedChunks::new(shared_redis())), keep: Box::new(()) }
 }
 
 async fn session_cache() -> SessionCacheFixture {

@@ -39,8 +39,11 @@ impl Archiver {
             let mut done = futures::stream::iter(sessions)
                 .map(|session| async move {
                     let is_stopped = stop.is_cancelled();
-                    let result =
-                        if is_stopped { Ok(Archived::Nothing) } else { self.archive(&session).await };
+                    let result = if is_stopped {
+                        Ok(Archived::Nothing)
+                    } else {
+                        self.archive_if_whole(&session).await
+                    };
                     (result, session)
                 })
                 .buffer_unordered(self.policy.parallel);

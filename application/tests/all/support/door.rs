@@ -5,14 +5,15 @@ use std::time::Duration;
 use async_trait::async_trait;
 use gosight_application::ingest::{Ingest, IngestPorts, IngestRules};
 use gosight_application::ports::{
-    ClientContext, ContextEnricher, Effect, EventSink, LogError, PortError, RateDecision, RateLimiter,
-    RateLimiterError, Record, RecordLog, SinkError,
+    AcceptedChunks, AcceptedChunksError, ChunkId, ClientContext, ContextEnricher, Effect, EventSink,
+    LogError, PortError, RateDecision, RateLimiter, RateLimiterError, Record, RecordLog, SinkError,
 };
 use gosight_application::{LogSink, logs};
 use gosight_conformance::factory::{NOON, project};
 use gosight_domain::key::{Ingest as IngestScope, Scoped};
+use gosight_domain::replay::ContentHash;
 use gosight_domain::{Device, Event, Geo, ProjectId};
-use gosight_memory::{ManualClock, MemoryLog};
+use gosight_memory::{ManualClock, MemoryAcceptedChunks, MemoryLog};
 use mockall::mock;
 use serde_json::Value;
 
@@ -25,6 +26,17 @@ mock! {
     #[async_trait]
     impl RateLimiter for Limiter {
         async fn take(&self, project_id: &ProjectId, events: u32) -> Result<RateDecision, RateLimiterError>;
+    }
+}
+
+mock! {
+    #[derive(Debug)]
+    pub Chunks {}
+
+    #[async_trait]
+    impl AcceptedChunks for Chunks {
+        async fn find(&self, chunk: &ChunkId) -> Result<Option<ContentHash>, AcceptedChunksError>;
+        async fn remember(&self, chunk: &ChunkId, content: ContentHash) -> Result<(), AcceptedChunksError>;
     }
 }
 
@@ -79,6 +91,7 @@ impl Door {
         let mut ports = IngestPorts {
             events: Arc::new(LogSink::new(log.clone(), logs::EVENTS)),
             log: log.clone(),
+            chunks: Arc::new(MemoryAcceptedChunks::default()),
             limiter: Arc::new(limiter(|_| Ok(RateDecision::Allowed))),
             enricher: Arc::new(Enricher),
             clock: Arc::new(ManualClock::new(NOON)),

@@ -87,10 +87,13 @@ impl DlqCommand {
     pub(super) async fn run(self) -> anyhow::Result<ExitCode> {
         match self {
             Self::List(ListArgs { config, after, limit }) => {
-                for letter in
-                    config.storage(Vec::new())?.dead_letters().await?.list(after.as_ref(), limit).await?
-                {
-                    output::line(summary(&letter))?;
+                let letters = config.storage(Vec::new())?.dead_letters().await?;
+                let listed = letters.list(after.as_ref(), limit).await?;
+                for letter in &listed {
+                    output::line(summary(letter))?;
+                }
+                if let Some(last) = listed.last().filter(|_| listed.len() == limit) {
+                    output::note(format!("there may be more: --after {}", last.position))?;
                 }
             }
             Self::Show { config, place, record } => {

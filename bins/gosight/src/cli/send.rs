@@ -86,6 +86,12 @@ impl SendArgs {
         progress.finish_and_clear();
         summary.took = started.elapsed();
         output::line(if self.json { summary.to_json()? } else { summary.to_text() })?;
+        if self.shift_to_now && summary.has_conflicting_chunks() {
+            output::note(
+                "These recordings were sent before with other times, so their chunks are others. To send them once more, \
+                 start with an empty data directory, or leave --shift-to-now away.",
+            )?;
+        }
         Ok(if summary.failed_requests() == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
     }
 

@@ -34,6 +34,7 @@ fn what_cannot_work_is_named() {
     assert_eq!(wrong(|config| config.rate_limit.burst = 0), "rate_limit.burst");
     assert_eq!(wrong(|config| config.events.max_depth = 1_000), "events.max_depth");
     assert_eq!(wrong(|config| config.replay.gzip_level = 10), "replay.gzip_level");
+    assert_eq!(wrong(|config| config.replay.keep_gzip_ratio = 0), "replay.keep_gzip_ratio");
     assert_eq!(wrong(|config| config.logs.filter = "a=b=c".to_owned()), "logs.filter");
     assert_eq!(wrong(|config| config.data_dir = "".into()), "data_dir");
     assert_eq!(

@@ -27,6 +27,7 @@ pub fn ingest_rules(events: &EventSettings, replay: &ReplaySettings, max_record:
         replay: ReplayRules { time: events.time_policy(), max_events: replay.max_events },
         max_events: events.max_per_request,
         gzip_level: replay.gzip_level,
+        keep_gzip_ratio: replay.keep_gzip_ratio,
         max_record_bytes: bytes(max_record),
     }
 }
@@ -119,11 +120,14 @@ pub struct ReplaySettings {
     pub max_events: usize,
     /// Level of gzip, 0 to 9.
     pub gzip_level: u32,
+    /// A sender's gzip that is so many times smaller than its events is stored as it came. Any other is compressed
+    /// again, and the smaller of the two is stored.
+    pub keep_gzip_ratio: usize,
 }
 
 impl Default for ReplaySettings {
     fn default() -> Self {
-        Self { max_events: ReplayRules::default().max_events, gzip_level: 6 }
+        Self { max_events: ReplayRules::default().max_events, gzip_level: 6, keep_gzip_ratio: 4 }
     }
 }
 
@@ -136,6 +140,9 @@ impl ReplaySettings {
         if self.gzip_level > 9 {
             let reason = format!("is {}, must be 0 to 9", self.gzip_level);
             return Err(InvalidSetting::new("replay.gzip_level", reason));
+        }
+        if self.keep_gzip_ratio == 0 {
+            return Err(InvalidSetting::new("replay.keep_gzip_ratio", "must be 1 or more"));
         }
         Ok(())
     }

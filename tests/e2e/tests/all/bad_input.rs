@@ -130,35 +130,11 @@ fn event_cases() -> Vec<(&'static str, String, Expected)> {
 
 fn other_cases() -> Vec<(&'static str, &'static str, String, Expected)> {
     let event_error = |code| (400, "invalid_event", Some(code));
-    let replay_error = |code| (400, "invalid_replay", Some(code));
     vec![
         ("no user", BUSINESS, business(json!({"user_id": null})), event_error("missing_field")),
         ("metadata that is no object", BUSINESS, business(json!({"metadata": 1})), event_error("wrong_type")),
         ("an empty bulk", BULK, json!({"events": []}).to_string(), (400, "no_events", None)),
         ("a bad bulk", BULK, json!({"events": [{"event_name": "x"}]}).to_string(), invalid("missing_field")),
-        ("a negative index", REPLAY, chunk(json!({"chunk_index": -1})), replay_error("out_of_range")),
-        ("an index of 65,536", REPLAY, chunk(json!({"chunk_index": 65_536})), replay_error("out_of_range")),
-        ("no rrweb", REPLAY, chunk(json!({"events": [{"a": 1}]})), replay_error("wrong_type")),
-        ("events that are no array", REPLAY, chunk(json!({"events": {}})), replay_error("wrong_type")),
-        ("no rrweb events", REPLAY, chunk(json!({"events": []})), replay_error("missing_field")),
-        (
-            "times that do not agree",
-            REPLAY,
-            chunk(json!({"timestamp_end": now_ms() + 5})),
-            replay_error("inconsistent"),
-        ),
-        (
-            "data that is no base64",
-            REPLAY,
-            chunk(json!({"events": null, "data": "???"})),
-            replay_error("not_allowed"),
-        ),
-        (
-            "data that is no gzip",
-            REPLAY,
-            chunk(json!({"events": null, "data": "aGVsbG8="})),
-            replay_error("not_allowed"),
-        ),
     ]
 }
 
@@ -227,7 +203,6 @@ async fn every_bad_input_gets_its_code_and_changes_nothing() {
     let ledger = server.api(ADMIN_KEY).processed().await;
     let polled = |log: &str| gosight_e2e::ledger_sum(&ledger, log, "polled");
     assert_eq!(polled("gosight.events.raw"), 1, "only the neighbour of the id that was used twice");
-    assert_eq!(polled("gosight.replay.chunks"), 0);
     assert_eq!(server.api(READ_KEY).total_count().await, 1);
 }
 

@@ -2,10 +2,12 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
 mod bad_input;
+mod bad_replays;
 mod browser_sessions;
 mod commands;
 mod dead_letters;
 mod kills;
 mod lost_database;
+mod replay_commands;
 mod serve;
 mod storage;

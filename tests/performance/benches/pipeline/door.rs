@@ -19,7 +19,7 @@ use gosight_domain::key::{Grant, PresentedKey, Scope};
 use gosight_domain::{ProjectId, Timestamp};
 use gosight_enrich::{EnrichConfig, Enricher, GeoIpConfig, testing};
 use gosight_http::{HttpConfig, HttpPorts, router};
-use gosight_memory::{ManualClock, MemoryRateLimiter};
+use gosight_memory::{ManualClock, MemoryAcceptedChunks, MemoryRateLimiter};
 use gosight_performance::Comparison;
 use http_body_util::BodyExt as _;
 use metrics::NoopRecorder;
@@ -67,6 +67,7 @@ pub(crate) fn door(log: Arc<dyn RecordLog>, places: &Path) -> Router {
     let ports = IngestPorts {
         events: Arc::new(LogSink::new(log.clone(), logs::EVENTS)),
         log,
+        chunks: Arc::new(MemoryAcceptedChunks::default()),
         limiter: Arc::new(MemoryRateLimiter::new(RateLimits { events_per_second: plenty, burst: plenty })),
         enricher: Arc::new(Enricher::new(&EnrichConfig { geoip, ..EnrichConfig::default() })),
         clock: clock.clone(),

@@ -120,8 +120,8 @@ impl Client {
     }
 
     /// The list of archived replays.
-    pub(super) fn archived_url(&self, query: &[(&str, &str)]) -> anyhow::Result<Url> {
-        let mut url = self.sessions.join("replays/archived")?;
+    pub(super) fn replays_url(&self, query: &[(&str, &str)]) -> anyhow::Result<Url> {
+        let mut url = self.sessions.join("replays")?;
         url.query_pairs_mut().extend_pairs(query);
         Ok(url)
     }

@@ -1,8 +1,9 @@
 //! `gosight replay list`, `archive`, `verify` and `purge`: what operators do, with a key of scope `admin`.
 
+use std::fmt;
 use std::process::ExitCode;
 
-use clap::Args;
+use clap::{ArgGroup, Args};
 use gosight_runtime::terminal as output;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::Deserialize;
@@ -38,24 +39,29 @@ pub(in crate::cli) struct VerifyArgs {
 
 /// Flags of `gosight replay purge`.
 #[derive(Debug, Args)]
+#[command(group = ArgGroup::new("what").required(true).args(["sessions", "user", "project"]))]
 pub(in crate::cli) struct PurgeArgs {
     #[command(flatten)]
     server: ServerArgs,
     /// Sessions whose replays are deleted.
-    #[arg(required_unless_present = "user", conflicts_with = "user", value_name = "SESSION")]
+    #[arg(value_name = "SESSION")]
     sessions: Vec<String>,
     /// Delete the replays of all sessions of this user.
     #[arg(long, value_name = "USER")]
     user: Option<String>,
+    /// Delete all replays of the key's project.
+    #[arg(long)]
+    project: bool,
     /// Delete. Without it, only say what would be deleted.
     #[arg(long)]
     yes: bool,
 }
 
-/// An archived replay, or one in quarantine.
+/// A replay, wherever it is.
 #[derive(Debug, Deserialize)]
-struct Archived {
+struct Replay {
     session_id: String,
+    storage: Option<String>,
     object: Option<String>,
     bytes: Option<u64>,
     quarantine: Option<String>,
@@ -63,7 +69,7 @@ struct Archived {
 
 #[derive(Debug, Deserialize)]
 struct Page {
-    replays: Vec<Archived>,
+    replays: Vec<Replay>,
     next: Option<String>,
 }
 
@@ -78,11 +84,26 @@ struct Verified {
     reason: Option<String>,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Default, Deserialize)]
 struct Purged {
     hot_chunks: u64,
     archived_chunks: u64,
     objects: u64,
+}
+
+impl Purged {
+    fn add(&mut self, other: &Self) {
+        self.hot_chunks += other.hot_chunks;
+        self.archived_chunks += other.archived_chunks;
+        self.objects += other.objects;
+    }
+}
+
+impl fmt::Display for Purged {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { hot_chunks, archived_chunks, objects } = self;
+        write!(f, "{hot_chunks} hot chunks, {archived_chunks} archived chunks, {objects} objects")
+    }
 }
 
 #[derive(Debug, Deserialize)]
@@ -96,13 +117,13 @@ struct Session {
     session_id: String,
 }
 
-/// Asks for all pages of what is archived.
-async fn archived(client: &Client) -> anyhow::Result<Vec<Archived>> {
+/// Asks for all pages of replays.
+async fn replays(client: &Client) -> anyhow::Result<Vec<Replay>> {
     let mut all = Vec::new();
     let mut after: Option<String> = None;
     loop {
         let query: Vec<(&str, &str)> = after.as_deref().map(|after| ("after", after)).into_iter().collect();
-        let Page { replays, next } = client.get_json(client.archived_url(&query)?).await?;
+        let Page { replays, next } = client.get_json(client.replays_url(&query)?).await?;
         all.extend(replays);
         after = next;
         if after.is_none() {
@@ -113,11 +134,14 @@ async fn archived(client: &Client) -> anyhow::Result<Vec<Archived>> {
 
 impl ListArgs {
     pub(super) async fn run(self) -> anyhow::Result<ExitCode> {
-        for Archived { session_id, object, bytes, quarantine } in archived(&self.server.client()?).await? {
+        for Replay { session_id, storage, object, bytes, quarantine } in
+            replays(&self.server.client()?).await?
+        {
+            let storage = storage.unwrap_or_else(|| "-".to_owned());
             let place = match (object, quarantine) {
-                (_, Some(reason)) => format!("quarantine  {reason}"),
-                (Some(object), None) => format!("{:>10}  {object}", bytes.unwrap_or_default()),
-                (None, None) => "-".to_owned(),
+                (_, Some(reason)) => format!("{storage:<8}  quarantine: {reason}"),
+                (Some(object), None) => format!("{storage:<8}  {:>10}  {object}", bytes.unwrap_or_default()),
+                (None, None) => storage,
             };
             // Senders choose these ids; a terminal must not obey them.
             output::line(format!("{:<36}  {place}", session_id.escape_debug().to_string()))?;
@@ -142,7 +166,7 @@ impl VerifyArgs {
     pub(super) async fn run(self) -> anyhow::Result<ExitCode> {
         let client = self.server.client()?;
         let sessions = if self.sessions.is_empty() {
-            let objects = archived(&client).await?.into_iter().filter(|replay| replay.object.is_some());
+            let objects = replays(&client).await?.into_iter().filter(|replay| replay.object.is_some());
             objects.map(|replay| replay.session_id).collect()
         } else {
             self.sessions
@@ -172,24 +196,32 @@ impl PurgeArgs {
         let client = self.server.client()?;
         let sessions = match &self.user {
             Some(user) => sessions_of(&client, user).await?,
+            None if self.project => {
+                replays(&client).await?.into_iter().map(|replay| replay.session_id).collect()
+            }
             None => self.sessions,
         };
         let dry_run = if self.yes { "false" } else { "true" };
+        let verb = if self.yes { "deleted" } else { "would delete" };
         let mut code = ExitCode::SUCCESS;
-        for session in &sessions {
+        let mut sum = Purged::default();
+        let progress = ProgressBar::new(sessions.len() as u64)
+            .with_style(ProgressStyle::with_template("{bar:40} {pos} of {len} replays, {eta} left")?);
+        for session in progress.wrap_iter(sessions.iter()) {
             let purged =
                 async { client.delete_json(client.replay_url(session, &[], &[("dry_run", dry_run)])?).await };
-            let Purged { hot_chunks, archived_chunks, objects } = match purged.await {
-                Ok(purged) => purged,
-                Err(error) => {
-                    code = output::failure(error.as_ref());
-                    continue;
+            match purged.await {
+                Ok(purged) => {
+                    sum.add(&purged);
+                    let session = session.escape_debug();
+                    progress.suspend(|| output::line(format!("{session}: {verb} {purged}")))?;
                 }
-            };
-            let verb = if self.yes { "deleted" } else { "would delete" };
-            output::line(format!(
-                "{session}: {verb} {hot_chunks} hot chunks, {archived_chunks} archived chunks, {objects} objects"
-            ))?;
+                Err(error) => code = progress.suspend(|| output::failure(error.as_ref())),
+            }
+        }
+        progress.finish_and_clear();
+        if sessions.len() > 1 {
+            output::line(format!("{verb} {sum} of {} sessions", sessions.len()))?;
         }
         if sessions.is_empty() {
             output::note("no recordings were found")?;

@@ -126,6 +126,11 @@ impl Summary {
         self.failed.values().sum()
     }
 
+    /// Whether other chunks were there with the same indexes.
+    pub(super) fn has_conflicting_chunks(&self) -> bool {
+        self.failed.contains_key("409 conflicting_chunk")
+    }
+
     fn latency_ms(&self, quantile: f64) -> f64 {
         #[expect(clippy::cast_precision_loss, reason = "a latency needs no more digits")]
         let micros = self.latency_us.value_at_quantile(quantile) as f64;

@@ -1,0 +1,50 @@
+use async_trait::async_trait;
+use deadpool_redis::redis::{self, Value};
+use gosight_application::ports::{AcceptedChunks, AcceptedChunksError, ChunkId, PortError};
+use gosight_domain::replay::ContentHash;
+
+use crate::ADAPTER;
+use crate::client::{Redis, millis};
+use crate::door::Door;
+
+/// The chunks that all processes accepted lately, each known for `chunk_life`.
+///
+/// When Redis is away, calls are `Transient` within `request_timeout`.
+#[derive(Debug, Clone)]
+pub struct RedisAcceptedChunks {
+    door: Door,
+}
+
+impl RedisAcceptedChunks {
+    /// Keeps contents on `redis`.
+    pub fn new(redis: Redis) -> Self {
+        Self { door: Door::new(redis) }
+    }
+
+    fn key(&self, chunk: &ChunkId) -> String {
+        let ChunkId { project_id, session_id, chunk_index } = chunk;
+        // No project has a `/`, and no index: the session may.
+        self.door.redis().key(format_args!("chunk:{project_id}/{session_id}/{chunk_index}"))
+    }
+}
+
+#[async_trait]
+impl AcceptedChunks for RedisAcceptedChunks {
+    async fn find(&self, chunk: &ChunkId) -> Result<Option<ContentHash>, AcceptedChunksError> {
+        let mut get = redis::cmd("GET");
+        get.arg(self.key(chunk));
+        let Some(value) = self.door.run::<Option<Vec<u8>>>(None, get).await? else { return Ok(None) };
+        let hash = value.try_into().map_err(|value: Vec<u8>| {
+            PortError::fatal(ADAPTER, format!("{} has {} bytes, not 32", self.key(chunk), value.len()))
+        })?;
+        Ok(Some(ContentHash(hash)))
+    }
+
+    async fn remember(&self, chunk: &ChunkId, content: ContentHash) -> Result<(), AcceptedChunksError> {
+        let life = self.door.redis().config().chunk_life;
+        let mut set = redis::cmd("SET");
+        set.arg(self.key(chunk)).arg(&content.0[..]).arg("NX").arg("PX").arg(millis(life));
+        self.door.run::<Value>(None, set).await?;
+        Ok(())
+    }
+}
