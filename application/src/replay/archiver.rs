@@ -185,6 +185,12 @@ impl Archiver {
         entry: CatalogueEntry,
         manifest: &ReplayManifest,
     ) -> Result<Archived, ArchiveError> {
+        let version = entry.version + 1;
+        let object = path::of(manifest, version);
+        if !entry.stale_objects.is_empty() {
+            // An earlier attempt failed perhaps. While the archive is away, further ones are not even noted.
+            self.cold.objects.stat(&object).await?;
+        }
         let written = match self.write(manifest).await {
             Ok(written) => written,
             Err(ArchiveError::Read(error @ ReplayReadError::Corrupt { .. })) => {
@@ -194,8 +200,6 @@ impl Archiver {
         };
         // Said before it is done: whatever happens to this attempt, the catalogue knows of its object, and nobody else
         // writes to the same path.
-        let version = entry.version + 1;
-        let object = path::of(manifest, version);
         let mut intent = entry.clone();
         intent.version = version;
         intent.stale_objects.push(object.clone());
