@@ -1,12 +1,14 @@
 //! The archive on a real server.
 #![allow(clippy::expect_used, clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
+mod archiving;
 mod bucket;
 mod conformance;
 mod faults;
 mod objects;
 mod place;
 mod proxy;
+mod recordings;
 
 use std::future::Future;
 use std::time::Duration;
