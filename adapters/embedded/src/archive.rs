@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use gosight_application::kill_point;
 use gosight_application::ports::{ObjectEntry, ObjectStat, PortError, ReplayArchive, ReplayArchiveError};
 use gosight_domain::replay::ContentHash;
 use uuid::Uuid;
@@ -89,6 +90,7 @@ impl Dirs {
     fn publish(&self, incoming: &Path, target: &Path) -> std::io::Result<()> {
         let parent = target.parent().unwrap_or(&self.objects);
         std::fs::create_dir_all(parent)?;
+        kill_point("archive-object-written");
         std::fs::rename(incoming, target)?;
         // The new names have to survive too, up to the directory that was there before.
         for dir in parent.ancestors().take_while(|dir| dir.starts_with(&self.objects)) {

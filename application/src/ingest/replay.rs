@@ -10,7 +10,7 @@ use gosight_domain::{ProjectId, SessionId, Timestamp, Violation, ViolationCode};
 use super::refusals::{Refusal, RefusedChunk};
 use super::{Ingest, IngestError, unavailable};
 use crate::codec::encode_chunk;
-use crate::kill_point::kill_point;
+use crate::kill_point;
 use crate::logs;
 use crate::ports::{BoxError, ChunkId, PortError};
 use crate::telemetry::Metric;
@@ -118,12 +118,15 @@ impl Ingest {
         if record.value.len() > self.rules.max_record_bytes {
             return Err(too_large(record.value.len(), self.rules.max_record_bytes).into());
         }
-        kill_point("chunk-accepted");
+        kill_point("log-appending");
         let start = Instant::now();
         let result = self.ports.log.append(logs::REPLAY, vec![record]).await;
         self.telemetry.observe_time(Metric::LogAppendSeconds, &[], start.elapsed());
         match result {
-            Ok(()) => Ok(()),
+            Ok(()) => {
+                kill_point("log-appended");
+                Ok(())
+            }
             Err(PortError::Rejected { refused, .. }) => {
                 Err(Violation::new("events", ViolationCode::TooLarge, refused.to_string()).into())
             }

@@ -256,6 +256,7 @@ impl Archiver {
 
     /// Stores the object and its manifest, and reads both back.
     async fn upload(&self, archived: &ArchivedReplay, data: bytes::Bytes) -> Result<(), ArchiveError> {
+        kill_point("archive-uploading");
         let objects = &self.cold.objects;
         let description = serde_json::to_vec(archived).map_err(|error| ArchiveError::Write(error.into()))?;
         objects.put(&archived.object, data, &archived.sha256).await?;
@@ -316,6 +317,7 @@ impl Archiver {
         }
         for object in std::mem::take(&mut entry.stale_objects) {
             self.delete_object(&object).await?;
+            kill_point("archive-stale-deleted");
         }
         self.replays.hot.mark_archived(&entry.session, true).await?;
         kill_point("archive-before-delete");
@@ -329,6 +331,7 @@ impl Archiver {
 
     pub(super) async fn delete_object(&self, object: &str) -> Result<(), PortError> {
         self.cold.objects.delete(&path::manifest(object)).await?;
+        kill_point("archive-manifest-deleted");
         self.cold.objects.delete(object).await
     }
 

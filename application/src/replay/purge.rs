@@ -1,6 +1,7 @@
 use gosight_domain::replay::ReplaySession;
 
 use super::archiver::{ArchiveError, Archiver};
+use crate::kill_point;
 
 /// What there was of a replay, and is gone now, or would be.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -41,9 +42,11 @@ impl Archiver {
             if is_known && !self.forget(session).await? {
                 return Err(ArchiveError::Overtaken);
             }
+            kill_point("purge-before-delete");
             let hot = self.replays.hot.headers(session).await?;
             let indexes: Vec<u16> = hot.iter().map(|chunk| chunk.chunk_index).collect();
             self.replays.hot.delete(session, &indexes).await?;
+            kill_point("purge-deleted");
             Ok::<_, ArchiveError>(found)
         });
         purged.await?.ok_or(ArchiveError::Overtaken)
