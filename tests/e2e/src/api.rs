@@ -38,6 +38,12 @@ impl Api {
         Self { http: reqwest::Client::new(), url: url.to_owned(), key: key.map(str::to_owned) }
     }
 
+    /// The same client with another key.
+    #[must_use]
+    pub fn with_key(&self, key: &str) -> Self {
+        Self { key: Some(key.to_owned()), ..self.clone() }
+    }
+
     /// A request to `path` with the client's key.
     pub fn request(&self, method: Method, path: &str) -> reqwest::RequestBuilder {
         let request = self.http.request(method, format!("{}{path}", self.url));

@@ -6,6 +6,7 @@ mod api;
 mod binary;
 pub mod load;
 pub mod recordings;
+pub mod replays;
 mod server;
 pub mod truth;
 

@@ -9,5 +9,6 @@ mod dead_letters;
 mod kills;
 mod lost_database;
 mod replay_commands;
+mod replay_kills;
 mod serve;
 mod storage;

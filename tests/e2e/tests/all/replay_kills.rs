@@ -1,0 +1,165 @@
+//! Every replay chunk that was acknowledged is there, once, wherever on its way to the archive the server is killed.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use gosight_e2e::replays::{Cut, Doors, Replays};
+use gosight_e2e::{Server, ServerBuilder};
+use rand::RngExt;
+
+/// How often the server is killed at each point.
+const KILLS: usize = 20;
+/// How often the work may be done before the point has to be reached.
+const ATTEMPTS: usize = 100;
+
+/// A server that archives when it is told to, and forgets soon that a dead one was at it.
+fn server() -> ServerBuilder {
+    ServerBuilder::default()
+        .env("GOSIGHT_PROCESS_REPLAY_LINGER", "1ms")
+        .env("GOSIGHT_ARCHIVE_ENABLED", "false")
+        .env("GOSIGHT_ARCHIVE_GRACE", "0s")
+        .env("GOSIGHT_ARCHIVE_LEASE", "1s")
+}
+
+/// What is done until the server dies of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Work {
+    /// Chunks come in and are stored.
+    Store,
+    /// They are archived too, and deleted in the hot store.
+    Archive,
+    /// They are purged too, wherever they are.
+    Purge,
+}
+
+impl Work {
+    async fn once(self, replays: &mut Replays, doors: &Doors) -> Result<(), Cut> {
+        replays.burst(doors).await?;
+        Replays::processed(doors).await?;
+        if self != Self::Store {
+            replays.archive(doors).await?;
+        }
+        if self == Self::Purge {
+            replays.purge(doors).await?;
+        }
+        Ok(())
+    }
+
+    /// Looks at what the last server left, then works until this one is dead.
+    async fn until_killed(self, replays: &mut Replays, doors: &Doors) -> Cut {
+        for _ in 0..ATTEMPTS {
+            let worked = async {
+                Replays::processed(doors).await?;
+                replays.check(doors).await?;
+                self.once(replays, doors).await
+            };
+            if let Err(cut) = worked.await {
+                return cut;
+            }
+        }
+        panic!("the point was not reached")
+    }
+}
+
+/// Kills a server at each of `points`, time and again, and counts at the end.
+async fn killed_at(points: &[&str], work: Work) {
+    let mut replays = Replays::seeded();
+    let mut server: Option<Server> = None;
+    for point in points {
+        replays.next_sessions(point);
+        for _ in 0..KILLS {
+            // The first few times the point is passed, so that there is something to be lost.
+            let passes = replays.rng.random_range(0..4);
+            let mortal = self::server().env("FAILPOINTS", format!("{point}={passes}*off->return"));
+            let mut mortal = match server.take() {
+                Some(dead) => dead.restart_as(mortal),
+                None => mortal.start(),
+            };
+            let Cut = work.until_killed(&mut replays, &Doors::at(mortal.url())).await;
+            assert!(!mortal.wait().success(), "{point}:\n{}", mortal.output());
+            server = Some(mortal);
+        }
+    }
+    counted(server.expect("a server").restart_as(self::server()), replays).await;
+}
+
+/// Everything is there once, and the archive's directory has nothing else.
+async fn counted(server: Server, mut replays: Replays) {
+    let doors = Doors::at(server.url());
+    replays.finish(&doors).await;
+    let archive = server.dir().join("archive");
+    assert_eq!(files(&archive.join("objects")), Replays::objects(&doors).await, "orphans");
+    assert_eq!(files(&archive.join("incoming")), BTreeSet::new());
+}
+
+/// All files in `dir` and the directories in it, by their paths in it.
+fn files(dir: &Path) -> BTreeSet<String> {
+    let mut found = BTreeSet::new();
+    for entry in std::fs::read_dir(dir).unwrap().map(Result::unwrap) {
+        let name = entry.file_name().into_string().unwrap();
+        if entry.file_type().unwrap().is_dir() {
+            found.extend(files(&entry.path()).iter().map(|inside| format!("{name}/{inside}")));
+        } else {
+            found.insert(name);
+        }
+    }
+    found
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn killed_while_it_takes_chunks() {
+    killed_at(&["log-appending", "log-appended"], Work::Store).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn killed_while_it_stores_chunks() {
+    let points =
+        ["batch-handled", "batch-in-transaction", "batch-committed", "batch-marked", "offset-committed"];
+    killed_at(&points, Work::Store).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn killed_while_it_archives_replays() {
+    let points = [
+        "archive-uploading",
+        "archive-object-written",
+        "archive-uploaded",
+        "archive-verified",
+        "archive-recorded",
+    ];
+    killed_at(&points, Work::Archive).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn killed_while_it_deletes_what_is_archived() {
+    let points =
+        ["archive-manifest-deleted", "archive-stale-deleted", "archive-before-delete", "archive-deleted"];
+    killed_at(&points, Work::Archive).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn killed_while_it_purges_replays() {
+    killed_at(&["archive-objects-deleted", "purge-before-delete", "purge-deleted"], Work::Purge).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn killed_at_random_moments() {
+    let mut replays = Replays::seeded();
+    let mut server = self::server().start();
+    for round in 0..3 * KILLS {
+        if round % KILLS == 0 {
+            replays.next_sessions(&format!("random-{round}"));
+        }
+        let doors = Doors::at(server.url());
+        Replays::processed(&doors).await.unwrap();
+        replays.check(&doors).await.unwrap();
+        let mut burst = replays.start_burst(&doors);
+        replays.start_archiving(&doors, &mut burst);
+        for _ in 0..replays.rng.random_range(0..=burst.len()) {
+            replays.note_answer(&mut burst).await;
+        }
+        server = server.kill_and_restart();
+        while replays.note_answer(&mut burst).await {}
+    }
+    counted(server, replays).await;
+}
