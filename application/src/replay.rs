@@ -6,6 +6,7 @@ mod manifest;
 mod object;
 mod purge;
 mod read;
+mod stored;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -20,6 +21,7 @@ pub use manifest::{ReplayManifest, ReplayStorage};
 pub use object::DamagedObject;
 pub use purge::Purged;
 pub use read::{ReplayEvents, ReplayReadError, TimeRange};
+pub use stored::StoredReplay;
 
 /// Where replays go that are old.
 #[derive(Debug, Clone)]

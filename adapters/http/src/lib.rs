@@ -7,6 +7,7 @@
 //! Everything belongs to one instance; nothing is shared by the process. Every answer that is an error has the form
 //! `{"error": {"code", "message", "details"?}}`, and [`CODES`] lists the codes.
 
+mod accept;
 mod access;
 mod activity;
 mod answer;

@@ -11,6 +11,7 @@ mod read;
 mod replay_archive;
 mod replay_ingest;
 mod replay_read;
+mod replay_stored;
 mod sdk;
 mod shutdown;
 mod slow_clients;

@@ -7,6 +7,7 @@ use gosight_domain::replay::{ReplayChunk, ReplaySession, Segment};
 use super::events::{ReplayEvent, of_chunk, time_bits};
 use super::manifest::ReplayManifest;
 use super::object::{DamagedObject, of_segment};
+use super::stored::StoredReplay;
 use super::{ColdReplays, Replays};
 use crate::ports::{BoxError, ChunkId, PortError};
 
@@ -84,6 +85,8 @@ pub struct ReplayEvents {
     session: ReplaySession,
     /// Path of the object, if there is one.
     object: Option<String>,
+    /// The same as it is stored, if that is one object with all of it and no more.
+    stored: Option<StoredReplay>,
     /// Pieces not read yet, by their start.
     waiting: VecDeque<Piece>,
     ready: BinaryHeap<Reverse<ReplayEvent>>,
@@ -124,6 +127,7 @@ impl Replays {
             replays: self.clone(),
             session: manifest.session.clone(),
             object: manifest.archived.as_ref().map(|archived| archived.object.clone()),
+            stored: self.stored(manifest).filter(|_| range == TimeRange::default()),
             waiting: pieces.into(),
             ready: BinaryHeap::new(),
             ready_bytes: 0,
@@ -133,6 +137,11 @@ impl Replays {
 }
 
 impl ReplayEvents {
+    /// All these events as they are stored, for who can unpack them; `None` when they are not stored as one.
+    pub fn stored(&self) -> Option<StoredReplay> {
+        self.stored.clone()
+    }
+
     /// The next event; `None` after the last.
     ///
     /// # Errors

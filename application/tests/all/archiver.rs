@@ -1,14 +1,16 @@
 //! Old replays move to the archive, whole or not at all, and are read from wherever they are.
 
+use std::io::Read as _;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use flate2::bufread::GzDecoder;
 use gosight_application::Telemetry;
 use gosight_application::ports::{CatalogueQuery, ChunkId, ReplayArchive, ReplayCatalogue, ReplayStore};
 use gosight_application::replay::{
     ArchiveError, ArchivePolicy, Archived, Archiver, ColdReplays, ListedReplay, PassReport, Purged,
-    ReplayStorage, Replays, TimeRange,
+    ReplayStorage, Replays, StoredReplay, TimeRange,
 };
 use gosight_conformance::factory::{NOON, replay_session, session_id};
 use gosight_domain::replay::{ContentHash, ReplayChunk, ReplaySession};
@@ -77,12 +79,20 @@ impl Bench {
         let Some(mut events) = self.replays().events(&session(), range).await.unwrap() else {
             return String::new();
         };
-        let mut told = String::new();
+        let mut texts = Vec::new();
         while let Some(event) = events.next().await.unwrap() {
-            let event: serde_json::Value = serde_json::from_str(event.as_str()).unwrap();
-            told += event["data"].as_str().unwrap();
+            texts.push(event.as_str().to_owned());
         }
-        told
+        let array = format!("[{}]", texts.join(","));
+        let is_one_object =
+            range == TimeRange::default() && self.storage().await == Some(ReplayStorage::Archived);
+        let stored = events.stored();
+        assert_eq!(stored.is_some(), is_one_object);
+        if let Some(stored) = stored {
+            assert_eq!(unpacked(stored).await, array, "as it is stored it is the same");
+        }
+        let events: Vec<serde_json::Value> = serde_json::from_str(&array).unwrap();
+        events.iter().map(|event| event["data"].as_str().unwrap()).collect()
     }
 
     async fn pass(&self) -> PassReport {
@@ -106,6 +116,18 @@ impl Bench {
         let entries = self.catalogue.get(&[session()]).await.unwrap();
         entries[0].clone().unwrap().archived.unwrap().object
     }
+}
+
+/// The text of a recording that was read as it is stored.
+async fn unpacked(mut stored: StoredReplay) -> String {
+    let (bytes, mut data) = (stored.bytes(), Vec::new());
+    while let Some(part) = stored.next().await.unwrap() {
+        data.extend_from_slice(&part);
+    }
+    assert_eq!(data.len() as u64, bytes);
+    let mut text = String::new();
+    GzDecoder::new(&data[..]).read_to_string(&mut text).unwrap();
+    text
 }
 
 fn session() -> ReplaySession {

@@ -6,9 +6,10 @@ use axum::http::{HeaderMap, HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use futures::stream::{self, StreamExt as _, TryStreamExt as _};
-use gosight_application::replay::{ReplayEvents, ReplayReadError, TimeRange};
+use gosight_application::replay::{ReplayEvents, ReplayReadError, StoredReplay, TimeRange};
 
 use super::replay_manifest::no_recording;
+use crate::accept::accepts_gzip;
 use crate::access::{Reader, SessionInPath};
 use crate::error::{ApiError, ErrorAnswer};
 use crate::query_params::Params;
@@ -30,7 +31,8 @@ const CHUNK_BYTES: usize = 64 * 1024;
 /// Read a recording
 ///
 /// The rrweb events in order of their times, each in its very text; streamed. When reading fails in the middle the
-/// connection is broken off, so a body that ends is complete.
+/// connection is broken off, so a body that ends is complete. An archived recording that is asked for as a whole, as an
+/// array, with gzip accepted, is sent as it is stored.
 #[utoipa::path(
     get, path = "/api/v1/sessions/{session_id}/replay/events", tag = "read",
     params(
@@ -69,14 +71,28 @@ pub(crate) async fn stream(
     params.finish()?;
     let format = format.unwrap_or_else(|| accepted(&headers));
     let events = state.query.replay_events(&scope, &session_id, range).await?.ok_or_else(no_recording)?;
-    let mut writer = Writer { events, format, stage: Stage::Start };
-    // The first part is read before anything is answered, so that a failure there still has a status of its own.
-    let first = writer.next_part().await?;
-    let content_type = match format {
-        Format::Json => HeaderValue::from_static("application/json"),
-        Format::Ndjson => HeaderValue::from_static(NDJSON),
+    let stored = events.stored().filter(|_| format == Format::Json && accepts_gzip(&headers));
+    let stored_bytes = stored.as_ref().map(StoredReplay::bytes);
+    let mut parts = match stored {
+        Some(stored) => Parts::Stored(stored),
+        None => Parts::Written(Writer { events, format, stage: Stage::Start }),
     };
-    Ok(([(header::CONTENT_TYPE, content_type)], body(first, writer)).into_response())
+    // The first part is read before anything is answered, so that a failure there still has a status of its own.
+    let first = parts.next().await?;
+    let mut answer = body(first, parts).into_response();
+    let answered = answer.headers_mut();
+    let content_type = match format {
+        Format::Json => "application/json",
+        Format::Ndjson => NDJSON,
+    };
+    answered.insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
+    answered.append(header::VARY, HeaderValue::from_static("accept, accept-encoding"));
+    if let Some(bytes) = stored_bytes {
+        // What has an encoding is not compressed once more.
+        answered.insert(header::CONTENT_ENCODING, HeaderValue::from_static("gzip"));
+        answered.insert(header::CONTENT_LENGTH, HeaderValue::from(bytes));
+    }
+    Ok(answer)
 }
 
 fn accepted(headers: &HeaderMap) -> Format {
@@ -84,13 +100,31 @@ fn accepted(headers: &HeaderMap) -> Format {
     if headers.get_all(header::ACCEPT).iter().any(accepts) { Format::Ndjson } else { Format::Json }
 }
 
-fn body(first: Option<Bytes>, writer: Writer) -> Body {
-    let rest = stream::try_unfold(writer, |mut writer| async move {
-        Ok::<_, ReplayReadError>(writer.next_part().await?.map(|part| (part, writer)))
+fn body(first: Option<Bytes>, parts: Parts) -> Body {
+    let rest = stream::try_unfold(parts, |mut parts| async move {
+        Ok::<_, ReplayReadError>(parts.next().await?.map(|part| (part, parts)))
     });
     let parts = stream::iter(first.map(Ok)).chain(rest);
     // An error ends the body without its end mark, which tells the client that something is missing.
     Body::from_stream(parts.inspect_err(|error| tracing::error!(%error, "a recording was cut off")))
+}
+
+/// What a body is made of.
+enum Parts {
+    /// Events, written one after the other.
+    Written(Writer),
+    /// The archived object as it is.
+    Stored(StoredReplay),
+}
+
+impl Parts {
+    /// The next part; `None` after the last.
+    async fn next(&mut self) -> Result<Option<Bytes>, ReplayReadError> {
+        match self {
+            Self::Written(writer) => writer.next_part().await,
+            Self::Stored(stored) => stored.next().await,
+        }
+    }
 }
 
 /// Writes events part by part.

@@ -65,6 +65,7 @@ pub(super) struct Harness {
     pub sink: Arc<Sink>,
     pub enricher: Arc<Enricher>,
     pub store: Arc<Store>,
+    pub objects: Arc<MemoryReplayArchive>,
     pub recorder: Arc<Counts>,
 }
 
@@ -83,10 +84,9 @@ impl Setup {
             enricher: enricher.clone(),
             clock: Arc::new(FixedClock),
         };
-        let cold = ColdReplays {
-            catalogue: Arc::new(MemoryReplayCatalogue::default()),
-            objects: Arc::new(MemoryReplayArchive::default()),
-        };
+        let objects = Arc::new(MemoryReplayArchive::default());
+        let cold =
+            ColdReplays { catalogue: Arc::new(MemoryReplayCatalogue::default()), objects: objects.clone() };
         let replays = Replays::new(store.clone(), Some(cold.clone()));
         let policy = ArchivePolicy { grace: Duration::ZERO, ..ArchivePolicy::default() };
         let archiver = Archiver::new(store.clone(), cold, Arc::new(FixedClock), policy, telemetry.clone());
@@ -114,7 +114,7 @@ impl Setup {
             telemetry,
             render_metrics: Arc::new(|| "events_accepted_total 7\n".to_owned()),
         };
-        Harness { config: self.config, ports, sink, enricher, store, recorder }
+        Harness { config: self.config, ports, sink, enricher, store, objects, recorder }
     }
 }
 

@@ -15,9 +15,14 @@ use super::harness::{Harness, Setup, get};
 
 /// A chunk of events at these offsets, each with `filler` bytes more.
 pub(super) fn chunk(index: u16, offsets: &[i64], filler: usize) -> (ReplayChunk, Vec<u8>) {
+    chunk_with(index, offsets, &"x".repeat(filler))
+}
+
+/// A chunk of events at these offsets, each with this text.
+pub(super) fn chunk_with(index: u16, offsets: &[i64], text: &str) -> (ReplayChunk, Vec<u8>) {
     let event = |offset: &i64| {
         let at = NOW.as_millis() + offset;
-        format!("{{\"type\":3,\n\"timestamp\":{at},\"data\":\"{}\"}}", "x".repeat(filler))
+        format!("{{\"type\":3,\n\"timestamp\":{at},\"data\":\"{text}\"}}")
     };
     let text = format!("[{}]", offsets.iter().map(event).collect::<Vec<_>>().join(","));
     let header = ReplayChunk {
