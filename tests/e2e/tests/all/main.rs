@@ -7,6 +7,7 @@ mod browser_sessions;
 mod commands;
 mod dead_letters;
 mod kills;
+mod large_replay;
 mod lost_database;
 mod replay_commands;
 mod replay_kills;
