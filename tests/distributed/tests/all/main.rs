@@ -4,6 +4,7 @@
 
 mod browser_sessions;
 mod commands;
+mod conflicts;
 mod exact;
 mod faults;
 mod kills;
