@@ -34,6 +34,7 @@ pub(crate) struct Parts {
     /// Once it was asked for.
     pub log: Option<Arc<KafkaLog>>,
     store: Option<Arc<ClickHouseStore>>,
+    cold: Option<ColdReplays>,
 }
 
 impl Parts {
@@ -52,7 +53,18 @@ impl Parts {
             telemetry.clone(),
         ));
         let health: Vec<Arc<dyn HealthCheck>> = vec![accounts.clone()];
-        Ok(Self { accounts, keys, clock, metrics, telemetry, redis, health, log: None, store: None })
+        Ok(Self {
+            accounts,
+            keys,
+            clock,
+            metrics,
+            telemetry,
+            redis,
+            health,
+            log: None,
+            store: None,
+            cold: None,
+        })
     }
 
     /// The log to write to, once its topics are there and sound.
@@ -102,12 +114,12 @@ impl Parts {
 
     /// The archive of replays, if there is one.
     pub async fn cold(
-        &self,
+        &mut self,
         config: &Config,
         stop: &CancellationToken,
     ) -> Result<Option<ColdReplays>, NodeError> {
-        if !config.has_archive() {
-            return Ok(None);
+        if self.cold.is_some() || !config.has_archive() {
+            return Ok(self.cold.clone());
         }
         // Events and new replays do not wait for the archive, unless its bucket has to be made first.
         let objects = if config.s3.create_bucket {
@@ -115,19 +127,22 @@ impl Parts {
         } else {
             S3ReplayArchive::open(&config.s3)?
         };
-        Ok(Some(ColdReplays { catalogue: self.accounts.clone(), objects: Arc::new(objects) }))
+        let objects = Arc::new(objects);
+        self.health.push(objects.clone());
+        self.cold = Some(ColdReplays { catalogue: self.accounts.clone(), objects });
+        Ok(self.cold.clone())
     }
 
     /// What moves replays to the archive, in processes that use the analytics store.
     pub async fn archiver(
-        &self,
+        &mut self,
         config: &Config,
         stop: &CancellationToken,
     ) -> Result<Option<Arc<Archiver>>, NodeError> {
-        let Some(store) = &self.store else { return Ok(None) };
+        let Some(store) = self.store.clone() else { return Ok(None) };
         let Some(cold) = self.cold(config, stop).await? else { return Ok(None) };
         let (clock, policy) = (self.clock.clone(), config.archive.policy());
-        Ok(Some(Arc::new(Archiver::new(store.clone(), cold, clock, policy, self.telemetry.clone()))))
+        Ok(Some(Arc::new(Archiver::new(store, cold, clock, policy, self.telemetry.clone()))))
     }
 
     /// Stores batches in `store`, with live sessions in Redis.

@@ -26,7 +26,7 @@ async fn a_missing_bucket_is_named_with_what_to_do() {
     ] {
         assert!(text.contains("NoSuchBucket") && text.contains("create_bucket"), "{text}");
     }
-    assert!(matches!(archive.check().await, Health::Down(_)));
+    assert!(matches!(archive.check().await, Health::Degraded(_)));
 }
 
 #[tokio::test(flavor = "multi_thread")]

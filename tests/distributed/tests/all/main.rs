@@ -4,12 +4,12 @@
 
 mod browser_sessions;
 mod commands;
-mod conflicts;
 mod exact;
 mod faults;
 mod kills;
 mod log;
 mod outage;
 mod poison;
+mod replays;
 mod three_brokers;
 mod traffic;

@@ -1,11 +1,11 @@
-//! Two chunks with one index, sent to different processes.
+//! Replay chunks that contradict each other, and an archive that is away.
 
 use std::time::Duration;
 
 use gosight_application::logs;
 use gosight_distributed_tests::{Binary, Servers, Set, one_at_a_time};
 use gosight_e2e::load::now_ms;
-use gosight_e2e::{Api, INGEST_KEY, ledger_sum};
+use gosight_e2e::{Api, INGEST_KEY, ledger_sum, wait_for};
 use rdkafka::consumer::{Consumer as _, StreamConsumer};
 use rdkafka::{ClientConfig, Message as _, TopicPartitionList};
 use serde_json::{Value, json};
@@ -62,4 +62,30 @@ async fn a_chunk_with_a_taken_index_is_refused_by_every_ingestor_and_kept_in_the
     assert_eq!((sum("polled"), sum("stored"), sum("duplicate")), (2, 1, 1), "{ledger}");
     let events = Set::reader(&api).get_json("/api/v1/sessions/s/replay/events").await;
     assert_eq!((events.as_array().unwrap().len(), &events[0]["type"]), (1, &json!(4)));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_archive_that_is_away_degrades_nothing_but_itself() {
+    let _turn = one_at_a_time().await;
+    // Nobody listens there.
+    let set = Set::new(&Servers::shared())
+        .with_archive()
+        .with("S3_ENDPOINT", "http://127.0.0.1:9")
+        .with("S3_CREATE_BUCKET", "false")
+        .with("ARCHIVE_HOT_RETENTION", "0s")
+        .with("ARCHIVE_INTERVAL", "1s");
+    let everything = set.start(Binary::Gosight);
+    let api = Api::new(everything.url(), Some(INGEST_KEY));
+    assert_eq!(api.post("/v1/replay", chunk(now_ms(), 4)).await.status, 200);
+    Set::admin(&everything).processed().await;
+    wait_for("an attempt to archive", async || {
+        let metrics = api.get("/metrics").await.text;
+        metrics.contains(r#"replays_archived_total{outcome="failed"}"#).then_some(())
+    })
+    .await;
+    let events = Set::reader(&everything).get_json("/api/v1/sessions/s/replay/events").await;
+    assert_eq!(events.as_array().unwrap().len(), 1, "it is where it was");
+    let ready = api.get("/ready").await;
+    assert_eq!((ready.status.as_u16(), &ready.json()["status"]), (200, &json!("degraded")), "{}", ready.text);
+    assert!(ready.text.contains("archived replays cannot be read"), "{}", ready.text);
 }
