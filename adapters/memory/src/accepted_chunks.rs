@@ -35,4 +35,11 @@ impl AcceptedChunks for MemoryAcceptedChunks {
         self.contents.entry_by_ref(chunk).or_insert(content);
         Ok(())
     }
+
+    async fn forget(&self, chunks: &[ChunkId]) -> Result<(), AcceptedChunksError> {
+        for chunk in chunks {
+            self.contents.invalidate(chunk);
+        }
+        Ok(())
+    }
 }

@@ -1,5 +1,5 @@
 use async_trait::async_trait;
-use deadpool_redis::redis::{self, Value};
+use deadpool_redis::redis::{self, Cmd, Value};
 use gosight_application::ports::{AcceptedChunks, AcceptedChunksError, ChunkId, PortError};
 use gosight_domain::replay::ContentHash;
 
@@ -14,6 +14,9 @@ use crate::door::Door;
 pub struct RedisAcceptedChunks {
     door: Door,
 }
+
+/// Most chunks that are forgotten with one round trip.
+const CHUNKS_PER_CALL: usize = 1_000;
 
 impl RedisAcceptedChunks {
     /// Keeps contents on `redis`.
@@ -45,6 +48,20 @@ impl AcceptedChunks for RedisAcceptedChunks {
         let mut set = redis::cmd("SET");
         set.arg(self.key(chunk)).arg(&content.0[..]).arg("NX").arg("PX").arg(millis(life));
         self.door.run::<Value>(None, set).await?;
+        Ok(())
+    }
+
+    async fn forget(&self, chunks: &[ChunkId]) -> Result<(), AcceptedChunksError> {
+        let unlink = |chunk| {
+            let mut unlink = redis::cmd("UNLINK");
+            unlink.arg(self.key(chunk));
+            unlink
+        };
+        let redis = self.door.redis();
+        for part in chunks.chunks(CHUNKS_PER_CALL) {
+            let calls: Vec<Cmd> = part.iter().map(unlink).collect();
+            redis.run::<Vec<u64>>(None, calls, redis.config().command_timeout).await?;
+        }
         Ok(())
     }
 }

@@ -33,4 +33,8 @@ impl AcceptedChunks for StoredChunks {
     async fn remember(&self, chunk: &ChunkId, content: ContentHash) -> Result<(), AcceptedChunksError> {
         self.recent.remember(chunk, content).await
     }
+
+    async fn forget(&self, chunks: &[ChunkId]) -> Result<(), AcceptedChunksError> {
+        self.recent.forget(chunks).await
+    }
 }

@@ -13,7 +13,7 @@ pub type AcceptedChunksError = PortError;
 /// It may forget: a conflict that the door does not see is found before the chunk is stored.
 ///
 /// # Contract
-/// 1. `find` gives the content that was remembered first, or nothing.
+/// 1. `find` gives the content that was remembered first since the chunk was last forgotten, or nothing.
 /// 2. Projects, sessions and indexes are apart.
 #[async_trait]
 pub trait AcceptedChunks: fmt::Debug + Send + Sync {
@@ -22,4 +22,7 @@ pub trait AcceptedChunks: fmt::Debug + Send + Sync {
 
     /// Notes that a chunk was accepted: the log has it.
     async fn remember(&self, chunk: &ChunkId, content: ContentHash) -> Result<(), AcceptedChunksError>;
+
+    /// Forgets chunks that were deleted, so that others can have their indexes.
+    async fn forget(&self, chunks: &[ChunkId]) -> Result<(), AcceptedChunksError>;
 }

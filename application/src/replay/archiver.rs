@@ -12,7 +12,9 @@ use super::object::{ObjectWriter, WrittenObject};
 use super::read::{ReplayReadError, TimeRange};
 use super::{ColdReplays, Replays};
 use crate::kill_point;
-use crate::ports::{BoxError, CatalogueEntry, Clock, Lease, PortError, Quarantine, ReplayStore};
+use crate::ports::{
+    AcceptedChunks, BoxError, CatalogueEntry, Clock, Lease, PortError, Quarantine, ReplayStore,
+};
 use crate::telemetry::Telemetry;
 
 mod list;
@@ -90,6 +92,8 @@ pub struct Archiver {
     clock: Arc<dyn Clock>,
     policy: ArchivePolicy,
     telemetry: Telemetry,
+    /// What the door knows of chunks, which is to forget those that are purged.
+    pub(super) accepted: Option<Arc<dyn AcceptedChunks>>,
 }
 
 impl fmt::Debug for Archiver {
@@ -108,7 +112,13 @@ impl Archiver {
         telemetry: Telemetry,
     ) -> Self {
         let replays = Replays::new(hot, Some(cold.clone()));
-        Self { replays, cold, clock, policy, telemetry }
+        Self { replays, cold, clock, policy, telemetry, accepted: None }
+    }
+
+    /// Lets `accepted` forget the chunks that are purged.
+    #[must_use]
+    pub fn forgetting(self, accepted: Arc<dyn AcceptedChunks>) -> Self {
+        Self { accepted: Some(accepted), ..self }
     }
 
     /// Archives a session, whatever its age; or cleans up after it was archived. One in quarantine is tried again: what

@@ -1,7 +1,8 @@
-use gosight_domain::replay::ReplaySession;
+use gosight_domain::replay::{ReplayChunk, ReplaySession};
 
 use super::archiver::{ArchiveError, Archiver};
 use crate::kill_point;
+use crate::ports::ChunkId;
 
 /// What there was of a replay, and is gone now, or would be.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -38,8 +39,8 @@ impl Archiver {
     pub async fn purge(&self, session: &ReplaySession) -> Result<Purged, ArchiveError> {
         let purged = self.alone(session, async || {
             let found = self.purgeable(session).await?;
-            let is_known = self.entry(session).await?.version > 0;
-            if is_known && !self.forget(session).await? {
+            let entry = self.entry(session).await?;
+            if entry.version > 0 && !self.forget(session).await? {
                 return Err(ArchiveError::Overtaken);
             }
             kill_point("purge-before-delete");
@@ -47,8 +48,17 @@ impl Archiver {
             let indexes: Vec<u16> = hot.iter().map(|chunk| chunk.chunk_index).collect();
             self.replays.hot.delete(session, &indexes).await?;
             kill_point("purge-deleted");
+            let archived = entry.archived.map(|archived| archived.chunks).unwrap_or_default();
+            self.forget_accepted(hot.iter().chain(&archived)).await;
             Ok::<_, ArchiveError>(found)
         });
         purged.await?.ok_or(ArchiveError::Overtaken)
+    }
+
+    async fn forget_accepted(&self, chunks: impl Iterator<Item = &ReplayChunk>) {
+        let Some(accepted) = &self.accepted else { return };
+        if let Err(error) = accepted.forget(&chunks.map(ChunkId::of).collect::<Vec<_>>()).await {
+            tracing::warn!(%error, "for a while the door still refuses other chunks in place of purged ones");
+        }
     }
 }

@@ -23,8 +23,8 @@ use crate::query_replay::chunk;
 
 const MINUTE_MS: i64 = 60_000;
 
-struct Bench {
-    hot: Arc<MemoryStore>,
+pub struct Bench {
+    pub hot: Arc<MemoryStore>,
     catalogue: Arc<MemoryReplayCatalogue>,
     objects: Arc<MemoryReplayArchive>,
     clock: Arc<ManualClock>,
@@ -40,7 +40,7 @@ impl Bench {
         }
     }
 
-    async fn with(chunks: &[ReplayChunk]) -> Self {
+    pub async fn with(chunks: &[ReplayChunk]) -> Self {
         let bench = Self::new();
         bench.hot.put(chunks).await.unwrap();
         bench
@@ -50,7 +50,7 @@ impl Bench {
         ColdReplays { catalogue: self.catalogue.clone(), objects: self.objects.clone() }
     }
 
-    fn archiver(&self) -> Archiver {
+    pub fn archiver(&self) -> Archiver {
         let policy = ArchivePolicy { lease: Duration::from_mins(5), ..ArchivePolicy::default() };
         Archiver::new(self.hot.clone(), self.cold(), self.clock.clone(), policy, Telemetry::default())
     }
@@ -130,12 +130,12 @@ async fn unpacked(mut stored: StoredReplay) -> String {
     text
 }
 
-fn session() -> ReplaySession {
+pub fn session() -> ReplaySession {
     replay_session("p", "s")
 }
 
 /// Three chunks that overlap, of which the middle one never came.
-fn chunks() -> Vec<ReplayChunk> {
+pub fn chunks() -> Vec<ReplayChunk> {
     vec![
         chunk(0, &[("a", 0), ("c", 20), ("b", 10)]),
         chunk(1, &[("d", 20), ("f", 40), ("e", 30)]),

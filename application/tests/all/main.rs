@@ -13,6 +13,7 @@ mod local_log;
 mod process;
 mod process_failures;
 mod process_restarts;
+mod purge;
 mod query_ledger;
 mod query_replay;
 mod replay_handler;

@@ -11,7 +11,7 @@ use gosight_clickhouse::{ClickHouseStore, ClickHouseWriter};
 use gosight_kafka::{KafkaDeadLetters, KafkaLog, KafkaLogEnds, TopicError, ensure_topics};
 use gosight_memory::MemoryRateLimiter;
 use gosight_postgres::PostgresAccounts;
-use gosight_redis::{Redis, RedisRateLimiter, RedisSessionCache};
+use gosight_redis::{Redis, RedisAcceptedChunks, RedisRateLimiter, RedisSessionCache};
 use gosight_runtime::Metrics;
 use gosight_s3::S3ReplayArchive;
 use tokio_util::sync::CancellationToken;
@@ -142,7 +142,8 @@ impl Parts {
         let Some(store) = self.store.clone() else { return Ok(None) };
         let Some(cold) = self.cold(config, stop).await? else { return Ok(None) };
         let (clock, policy) = (self.clock.clone(), config.archive.policy());
-        Ok(Some(Arc::new(Archiver::new(store, cold, clock, policy, self.telemetry.clone()))))
+        let archiver = Archiver::new(store, cold, clock, policy, self.telemetry.clone());
+        Ok(Some(Arc::new(archiver.forgetting(Arc::new(RedisAcceptedChunks::new(self.redis.clone()))))))
     }
 
     /// Stores batches in `store`, with live sessions in Redis.

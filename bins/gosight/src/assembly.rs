@@ -70,11 +70,12 @@ pub(crate) async fn assemble(
         objects: Arc::new(DirectoryArchive::open(&data_dir.archive_path())?),
     };
     let replays = Replays::new(store.clone(), Some(cold.clone()));
+    let accepted = Arc::new(MemoryAcceptedChunks::default());
     let ingest = Arc::new(Ingest::new(
         IngestPorts {
             events: event_sink(&log, extra_sinks),
             log: log.clone(),
-            chunks: Arc::new(StoredChunks::new(Arc::new(MemoryAcceptedChunks::default()), replays.clone())),
+            chunks: Arc::new(StoredChunks::new(accepted.clone(), replays.clone())),
             limiter: Arc::new(MemoryRateLimiter::new(config.rate_limit.limits()?)),
             enricher: enricher.clone(),
             clock: clock.clone(),
@@ -86,13 +87,9 @@ pub(crate) async fn assemble(
         .into_iter()
         .map(|(name, group)| -> Arc<dyn EventSource> { Arc::new(log.source(group, name)) })
         .collect();
-    let archiver = Arc::new(Archiver::new(
-        store.clone(),
-        cold,
-        clock.clone(),
-        config.archive.policy(),
-        telemetry.clone(),
-    ));
+    let policy = config.archive.policy();
+    let archiver = Archiver::new(store.clone(), cold, clock.clone(), policy, telemetry.clone());
+    let archiver = Arc::new(archiver.forgetting(accepted));
     let query = Query::new(QueryPorts {
         events: store.clone(),
         ledger: store.clone(),

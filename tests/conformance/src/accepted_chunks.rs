@@ -14,6 +14,7 @@ use crate::{
 suite! { $ accepted_chunks_suite, accepted_chunks:
     what_was_remembered_first_stays
     projects_sessions_and_indexes_are_apart
+    what_is_forgotten_can_be_another_s
 }
 
 /// A memory of chunks, of which nobody has told it yet.
@@ -38,6 +39,24 @@ pub async fn what_was_remembered_first_stays(
         chunks.remember(&chunk, content).await.expect("an answer");
         assert_eq!(chunks.find(&chunk).await.expect("an answer"), Some(first));
     }
+}
+
+pub async fn what_is_forgotten_can_be_another_s(
+    AcceptedChunksFixture { chunks, keep: _keep }: AcceptedChunksFixture,
+) {
+    let (first, second) = (ContentHash::of(b"first"), ContentHash::of(b"second"));
+    let all: Vec<ChunkId> = (0..2_500).map(|index| id("p", "s", index)).collect();
+    for chunk in &all {
+        chunks.remember(chunk, first).await.expect("remembered");
+    }
+    chunks.forget(&all[1..]).await.expect("forgotten");
+    chunks.forget(&[]).await.expect("nothing to do");
+    for chunk in [&all[1], &all[2_499]] {
+        assert_eq!(chunks.find(chunk).await.expect("an answer"), None);
+        chunks.remember(chunk, second).await.expect("remembered");
+        assert_eq!(chunks.find(chunk).await.expect("an answer"), Some(second));
+    }
+    assert_eq!(chunks.find(&all[0]).await.expect("an answer"), Some(first));
 }
 
 pub async fn projects_sessions_and_indexes_are_apart(

@@ -37,6 +37,7 @@ mock! {
     impl AcceptedChunks for Chunks {
         async fn find(&self, chunk: &ChunkId) -> Result<Option<ContentHash>, AcceptedChunksError>;
         async fn remember(&self, chunk: &ChunkId, content: ContentHash) -> Result<(), AcceptedChunksError>;
+        async fn forget(&self, chunks: &[ChunkId]) -> Result<(), AcceptedChunksError>;
     }
 }
 

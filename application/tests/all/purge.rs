@@ -1,0 +1,26 @@
+//! What else a purge takes with it.
+
+use std::sync::Arc;
+
+use gosight_application::ports::{AcceptedChunks as _, ChunkId, ReplayStore as _};
+use gosight_domain::replay::ReplayChunk;
+use gosight_memory::MemoryAcceptedChunks;
+
+use crate::archiver::{Bench, chunks, session};
+
+#[tokio::test]
+async fn the_door_forgets_what_is_purged() {
+    let bench = Bench::with(&chunks()).await;
+    bench.archiver().archive(&session()).await.unwrap();
+    let late = ReplayChunk { chunk_index: 9, ..chunks().remove(0) };
+    bench.hot.put(std::slice::from_ref(&late)).await.unwrap();
+    let ids: Vec<ChunkId> = chunks().iter().chain([&late]).map(ChunkId::of).collect();
+    let accepted = Arc::new(MemoryAcceptedChunks::default());
+    for id in &ids {
+        accepted.remember(id, late.content).await.unwrap();
+    }
+    bench.archiver().forgetting(accepted.clone()).purge(&session()).await.unwrap();
+    for id in &ids {
+        assert_eq!(accepted.find(id).await.unwrap(), None, "{id:?}");
+    }
+}
