@@ -4,7 +4,7 @@ mod check;
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use gosight_application::ports::{Effect, PortError};
 use rdkafka::admin::{
@@ -19,9 +19,13 @@ pub use check::TopicFault;
 
 use check::Found;
 
+use crate::ADAPTER;
 use crate::client;
 use crate::config::{Cleanup, KafkaConfig, Topic};
 use crate::error::{Failure, read_error, settings_error};
+
+/// How long until the cluster is asked again.
+const BETWEEN_LOOKS: Duration = Duration::from_millis(50);
 
 /// What [`ensure_topics`] did and saw.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -69,12 +73,7 @@ pub async fn ensure_topics(config: &KafkaConfig) -> Result<Ensured, TopicError> 
     let created = admin.create(&missing, config.max_message_bytes()).await?;
     let known: Vec<&Topic> = topics.iter().filter(|topic| !created.contains(&topic.name)).collect();
     let mut faults = Vec::new();
-    let present = if known.len() + missing.len() > topics.len() {
-        // Another process made some of them just now.
-        admin.partitions_of_topics().await?
-    } else {
-        present
-    };
+    let present = admin.wait_for_partitions(&known, present).await?;
     let mut settings = admin.settings(&known).await?;
     for topic in known {
         let found = Found {
@@ -136,6 +135,26 @@ impl Admin {
             topic.partitions().iter().map(|partition| partition.replicas().len()).collect()
         };
         Ok(metadata.topics().iter().map(|topic| (topic.name().to_owned(), copies(topic))).collect())
+    }
+
+    /// The topics of the cluster, once it tells the partitions of all `known` ones: what another process has made just
+    /// now has a name before it has partitions.
+    async fn wait_for_partitions(
+        &self,
+        known: &[&Topic],
+        mut present: HashMap<String, Copies>,
+    ) -> Result<HashMap<String, Copies>, PortError> {
+        let deadline = Instant::now() + self.timeout;
+        while let Some(topic) = known.iter().find(|topic| present.get(&topic.name).is_none_or(Vec::is_empty))
+        {
+            if Instant::now() > deadline {
+                let text = format!("the topic {} is there, but has no partitions yet", topic.name);
+                return Err(PortError::transient(ADAPTER, text));
+            }
+            tokio::time::sleep(BETWEEN_LOOKS).await;
+            present = self.partitions_of_topics().await?;
+        }
+        Ok(present)
     }
 
     /// Makes `topics`, and gives the names of those that were not there.
