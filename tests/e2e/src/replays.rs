@@ -2,6 +2,7 @@
 
 mod check;
 mod chunk;
+mod work;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -14,6 +15,9 @@ use tokio::task::JoinSet;
 
 use crate::{ADMIN_KEY, Api, INGEST_KEY, PATIENCE, READ_KEY};
 use chunk::Chunk;
+
+pub use check::Counts;
+pub use work::Work;
 
 /// The log of replay chunks.
 pub const REPLAY_LOG: &str = "gosight.replay.chunks";

@@ -11,5 +11,6 @@ mod log;
 mod outage;
 mod poison;
 mod replays;
+mod replay_kills;
 mod three_brokers;
 mod traffic;

@@ -3,14 +3,12 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use gosight_e2e::replays::{Cut, Doors, Replays};
+use gosight_e2e::replays::{Counts, Cut, Doors, Replays, Work};
 use gosight_e2e::{Server, ServerBuilder};
 use rand::RngExt;
 
 /// How often the server is killed at each point.
 const KILLS: usize = 20;
-/// How often the work may be done before the point has to be reached.
-const ATTEMPTS: usize = 100;
 
 /// A server that archives when it is told to, and forgets soon that a dead one was at it.
 fn server() -> ServerBuilder {
@@ -19,46 +17,6 @@ fn server() -> ServerBuilder {
         .env("GOSIGHT_ARCHIVE_ENABLED", "false")
         .env("GOSIGHT_ARCHIVE_GRACE", "0s")
         .env("GOSIGHT_ARCHIVE_LEASE", "1s")
-}
-
-/// What is done until the server dies of it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Work {
-    /// Chunks come in and are stored.
-    Store,
-    /// They are archived too, and deleted in the hot store.
-    Archive,
-    /// They are purged too, wherever they are.
-    Purge,
-}
-
-impl Work {
-    async fn once(self, replays: &mut Replays, doors: &Doors) -> Result<(), Cut> {
-        replays.burst(doors).await?;
-        Replays::processed(doors).await?;
-        if self != Self::Store {
-            replays.archive(doors).await?;
-        }
-        if self == Self::Purge {
-            replays.purge(doors).await?;
-        }
-        Ok(())
-    }
-
-    /// Looks at what the last server left, then works until this one is dead.
-    async fn until_killed(self, replays: &mut Replays, doors: &Doors) -> Cut {
-        for _ in 0..ATTEMPTS {
-            let worked = async {
-                Replays::processed(doors).await?;
-                replays.check(doors).await?;
-                self.once(replays, doors).await
-            };
-            if let Err(cut) = worked.await {
-                return cut;
-            }
-        }
-        panic!("the point was not reached")
-    }
 }
 
 /// Kills a server at each of `points`, time and again, and counts at the end.
@@ -86,7 +44,7 @@ async fn killed_at(points: &[&str], work: Work) {
 /// Everything is there once, and the archive's directory has nothing else.
 async fn counted(server: Server, mut replays: Replays) {
     let doors = Doors::at(server.url());
-    replays.finish(&doors).await;
+    replays.finish(&doors, Counts::Exact).await;
     let archive = server.dir().join("archive");
     assert_eq!(files(&archive.join("objects")), Replays::objects(&doors).await, "orphans");
     assert_eq!(files(&archive.join("incoming")), BTreeSet::new());
