@@ -16,7 +16,7 @@ use gosight_performance::Comparison;
 use tokio::runtime::Runtime;
 use tokio::task::JoinSet;
 
-use crate::door;
+use crate::ingest;
 use crate::input::{EVENTS_OF_A_REQUEST, requests};
 
 /// Requests that arrive at the same time. Their appends share an fsync.
@@ -25,9 +25,9 @@ const AT_ONCE: usize = 8;
 /// The log records of `count` requests.
 pub(crate) async fn records(dir: &Path, count: usize) -> Vec<Record> {
     let log = Arc::new(MemoryLog::new(1));
-    let door = door::door(log.clone(), &dir.join("places.mmdb"));
+    let door = ingest::door(log.clone(), &dir.join("places.mmdb"));
     let bodies: Vec<Bytes> = requests(count).into_iter().map(Bytes::from).collect();
-    door::send(&door, &bodies).await;
+    ingest::send(&door, "/v1/events", &bodies).await;
     log.records(logs::EVENTS)
 }
 

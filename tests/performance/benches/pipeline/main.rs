@@ -2,6 +2,8 @@
 #![allow(clippy::expect_used, clippy::panic, reason = "a benchmark that cannot run ends")]
 
 mod door;
+#[path = "../common/ingest.rs"]
+mod ingest;
 mod input;
 mod log;
 mod store;
