@@ -10,7 +10,7 @@ mod kills;
 mod log;
 mod outage;
 mod poison;
-mod replays;
 mod replay_kills;
+mod replays;
 mod three_brokers;
 mod traffic;
