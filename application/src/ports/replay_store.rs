@@ -49,7 +49,7 @@ impl ChunkId {
 ///    `Conflict` and changes nothing.
 /// 2. `headers` gives the chunks of a session in order of their index, without data.
 /// 3. `data` gives the bytes that were put.
-/// 4. `delete` removes these chunks and says how many were there.
+/// 4. `delete` removes these chunks and says how many were there. Many at once cost a store little more than one does.
 /// 5. A session that is marked as archived counts as one that has a replay, whether it has chunks here or not.
 /// 6. `recorded` gives the sessions of a project that have chunks, in order of their bytes.
 /// 7. `idle` gives the sessions that have chunks, all of them received before a time, in order of project and session
@@ -68,12 +68,15 @@ pub trait ReplayStore: fmt::Debug + Send + Sync {
     /// The data of one chunk.
     async fn data(&self, chunk: &ChunkId) -> Result<Option<Vec<u8>>, ReplayStoreError>;
 
-    /// Removes chunks, all of one session.
-    async fn delete(&self, session: &ReplaySession, chunk_indexes: &[u16]) -> Result<u64, ReplayStoreError>;
+    /// Removes chunks, of any sessions.
+    async fn delete(&self, chunks: &[ChunkId]) -> Result<u64, ReplayStoreError>;
 
-    /// Marks whether a session has a replay elsewhere.
-    async fn mark_archived(&self, session: &ReplaySession, is_archived: bool)
-    -> Result<(), ReplayStoreError>;
+    /// Marks whether sessions have a replay elsewhere.
+    async fn mark_archived(
+        &self,
+        sessions: &[ReplaySession],
+        is_archived: bool,
+    ) -> Result<(), ReplayStoreError>;
 
     /// Up to `limit` sessions of a project after the session `after`.
     async fn recorded(

@@ -17,11 +17,13 @@ use crate::ports::{
 };
 use crate::telemetry::Telemetry;
 
+mod clean;
 mod list;
 mod pass;
 mod path;
 mod policy;
 
+use clean::Step;
 pub use list::ListedReplay;
 pub use pass::PassReport;
 pub use policy::ArchivePolicy;
@@ -127,24 +129,37 @@ impl Archiver {
     /// # Errors
     /// [`ArchiveError`]; it can be tried again.
     pub async fn archive(&self, session: &ReplaySession) -> Result<Archived, ArchiveError> {
-        let work = self.alone(session, async || {
-            let mut entry = self.entry(session).await?;
-            if entry.quarantine.take().is_some() {
-                entry.version += 1;
-                self.put(&entry).await?;
+        match self.step(session, true).await? {
+            Step::Done(archived) => Ok(archived),
+            Step::Clean(held) => {
+                let cleaned = self.clean(vec![*held]).await?;
+                cleaned.into_iter().next().map_or(Ok(Archived::Nothing), |(_, result)| result)
             }
-            self.move_chunks(entry).await
-        });
-        Ok(work.await?.unwrap_or(Archived::Busy))
+        }
     }
 
-    /// As [`archive`](Self::archive), but leaves what is in quarantine alone.
-    async fn archive_if_whole(&self, session: &ReplaySession) -> Result<Archived, ArchiveError> {
-        let work = self.alone(session, async || {
-            let entry = self.entry(session).await?;
-            if entry.quarantine.is_some() { Ok(Archived::Quarantined) } else { self.move_chunks(entry).await }
-        });
-        Ok(work.await?.unwrap_or(Archived::Busy))
+    /// Does for a session what concerns no other. One that has chunks to delete in the hot store stays this process's
+    /// own. One in quarantine is left alone, unless it is to be tried again.
+    async fn step(&self, session: &ReplaySession, tries_again: bool) -> Result<Step, ArchiveError> {
+        let Some(lease) = self.take(session).await? else { return Ok(Step::Done(Archived::Busy)) };
+        let step = self.step_alone(&lease, tries_again).await;
+        if !matches!(step, Ok(Step::Clean(_))) {
+            self.give_back(&lease).await;
+        }
+        step
+    }
+
+    async fn step_alone(&self, lease: &Lease, tries_again: bool) -> Result<Step, ArchiveError> {
+        let mut entry = self.entry(&lease.session).await?;
+        if entry.quarantine.is_some() {
+            if !tries_again {
+                return Ok(Step::Done(Archived::Quarantined));
+            }
+            entry.quarantine = None;
+            entry.version += 1;
+            self.put(&entry).await?;
+        }
+        self.move_chunks(lease, entry).await
     }
 
     /// Does `work` while the session is this process's own; `None` when it is another's.
@@ -153,34 +168,40 @@ impl Archiver {
         session: &ReplaySession,
         work: impl AsyncFnOnce() -> Result<T, E>,
     ) -> Result<Option<T>, E> {
+        let Some(lease) = self.take(session).await? else { return Ok(None) };
+        let done = work().await;
+        self.give_back(&lease).await;
+        done.map(Some)
+    }
+
+    async fn take(&self, session: &ReplaySession) -> Result<Option<Lease>, PortError> {
         let since = self.clock.now();
         // A lease is of one call, not of the process: two calls for a session exclude each other too.
         let owner = Uuid::from_u128(rand::random());
         let until = since.plus_millis(millis(self.policy.lease));
         let lease = Lease { session: session.clone(), owner, since, until };
-        if !self.cold.catalogue.lease(&lease).await? {
-            return Ok(None);
-        }
-        let done = work().await;
-        if let Err(error) = self.cold.catalogue.release(session, owner).await {
-            tracing::warn!(%error, "a lease was not given back, and ends by itself");
-        }
-        done.map(Some)
+        Ok(self.cold.catalogue.lease(&lease).await?.then_some(lease))
     }
 
-    async fn move_chunks(&self, entry: CatalogueEntry) -> Result<Archived, ArchiveError> {
+    async fn give_back(&self, lease: &Lease) {
+        if let Err(error) = self.cold.catalogue.release(&lease.session, lease.owner).await {
+            tracing::warn!(%error, "a lease was not given back, and ends by itself");
+        }
+    }
+
+    async fn move_chunks(&self, lease: &Lease, entry: CatalogueEntry) -> Result<Step, ArchiveError> {
         let session = &entry.session;
         let headers = self.replays.hot.headers(session).await?;
         let Some(manifest) = join(session, headers.clone(), entry.archived.clone()) else {
-            return Ok(Archived::Nothing);
+            return Ok(Step::Done(Archived::Nothing));
         };
         if let Some(reason) = unfit(&entry, &headers, &manifest) {
-            return self.quarantine(entry, reason).await;
+            return self.quarantine(entry, reason).await.map(Step::Done);
         }
         if manifest.hot_chunks().next().is_some() {
-            self.store(entry, &manifest).await
+            self.store(lease, entry, &manifest).await.map(Step::Done)
         } else {
-            self.clean(entry, headers).await
+            self.prepare_clean(lease, entry, headers).await
         }
     }
 
@@ -192,6 +213,7 @@ impl Archiver {
     /// Writes all that there is into a new object.
     async fn store(
         &self,
+        lease: &Lease,
         entry: CatalogueEntry,
         manifest: &ReplayManifest,
     ) -> Result<Archived, ArchiveError> {
@@ -210,6 +232,10 @@ impl Archiver {
         };
         // Said before it is done: whatever happens to this attempt, the catalogue knows of its object, and nobody else
         // writes to the same path.
+        if self.clock.now() >= lease.until {
+            // Purged meanwhile perhaps, of which a session that was never archived leaves no trace.
+            return Err(ArchiveError::Overtaken);
+        }
         let mut intent = entry.clone();
         intent.version = version;
         intent.stale_objects.push(object.clone());
@@ -304,41 +330,6 @@ impl Archiver {
         }
     }
 
-    /// Deletes chunks in the hot store that have been in the archive for a while.
-    async fn clean(
-        &self,
-        mut entry: CatalogueEntry,
-        hot: Vec<ReplayChunk>,
-    ) -> Result<Archived, ArchiveError> {
-        let Some(archived) = &entry.archived else { return Ok(Archived::Nothing) };
-        let since = archived.archived_at.plus_millis(millis(self.policy.grace));
-        if hot.is_empty() && entry.stale_objects.is_empty() || self.clock.now() < since {
-            return Ok(Archived::Nothing);
-        }
-        // Once more: this is the last moment at which a lost object does no harm.
-        if let Err(error) = self.verify_object(archived).await {
-            let is_whole_here = hot.len() == archived.chunks.len();
-            let ArchiveError::Damaged { .. } = error else { return Err(error) };
-            tracing::error!(%error, is_whole_here, "an archived replay is damaged");
-            return match join(&entry.session, hot, None).filter(|_| is_whole_here) {
-                Some(manifest) => self.store(entry, &manifest).await,
-                None => Err(error),
-            };
-        }
-        for object in std::mem::take(&mut entry.stale_objects) {
-            self.delete_object(&object).await?;
-            kill_point("archive-stale-deleted");
-        }
-        self.replays.hot.mark_archived(&entry.session, true).await?;
-        kill_point("archive-before-delete");
-        let indexes: Vec<u16> = hot.iter().map(|chunk| chunk.chunk_index).collect();
-        self.replays.hot.delete(&entry.session, &indexes).await?;
-        kill_point("archive-deleted");
-        entry.version += 1;
-        self.put(&entry).await?;
-        Ok(Archived::Cleaned)
-    }
-
     pub(super) async fn delete_object(&self, object: &str) -> Result<(), PortError> {
         self.cold.objects.delete(&path::manifest(object)).await?;
         kill_point("archive-manifest-deleted");
@@ -360,7 +351,7 @@ impl Archiver {
             self.delete_object(object).await?;
         }
         kill_point("archive-objects-deleted");
-        self.replays.hot.mark_archived(session, false).await?;
+        self.replays.hot.mark_archived(std::slice::from_ref(session), false).await?;
         self.cold.catalogue.delete(session, entry.version).await
     }
 }

@@ -1,4 +1,4 @@
-use gosight_domain::replay::{ReplayChunk, ReplaySession};
+use gosight_domain::replay::ReplaySession;
 
 use super::archiver::{ArchiveError, Archiver};
 use crate::kill_point;
@@ -45,19 +45,19 @@ impl Archiver {
             }
             kill_point("purge-before-delete");
             let hot = self.replays.hot.headers(session).await?;
-            let indexes: Vec<u16> = hot.iter().map(|chunk| chunk.chunk_index).collect();
-            self.replays.hot.delete(session, &indexes).await?;
+            let chunks: Vec<ChunkId> = hot.iter().map(ChunkId::of).collect();
+            self.replays.hot.delete(&chunks).await?;
             kill_point("purge-deleted");
             let archived = entry.archived.map(|archived| archived.chunks).unwrap_or_default();
-            self.forget_accepted(hot.iter().chain(&archived)).await;
+            self.forget_accepted(chunks.into_iter().chain(archived.iter().map(ChunkId::of)).collect()).await;
             Ok::<_, ArchiveError>(found)
         });
         purged.await?.ok_or(ArchiveError::Overtaken)
     }
 
-    async fn forget_accepted(&self, chunks: impl Iterator<Item = &ReplayChunk>) {
+    async fn forget_accepted(&self, chunks: Vec<ChunkId>) {
         let Some(accepted) = &self.accepted else { return };
-        if let Err(error) = accepted.forget(&chunks.map(ChunkId::of).collect::<Vec<_>>()).await {
+        if let Err(error) = accepted.forget(&chunks).await {
             tracing::warn!(%error, "for a while the door still refuses other chunks in place of purged ones");
         }
     }

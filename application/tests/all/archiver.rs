@@ -21,13 +21,14 @@ use tokio_util::sync::CancellationToken;
 use crate::brittle::{Brittle, Steps};
 use crate::query_replay::chunk;
 
-const MINUTE_MS: i64 = 60_000;
+pub(crate) const MINUTE_MS: i64 = 60_000;
 
-pub struct Bench {
+/// Stores in memory, and a clock that a test moves.
+pub(crate) struct Bench {
     pub hot: Arc<MemoryStore>,
-    catalogue: Arc<MemoryReplayCatalogue>,
-    objects: Arc<MemoryReplayArchive>,
-    clock: Arc<ManualClock>,
+    pub catalogue: Arc<MemoryReplayCatalogue>,
+    pub objects: Arc<MemoryReplayArchive>,
+    pub clock: Arc<ManualClock>,
 }
 
 impl Bench {
@@ -46,7 +47,7 @@ impl Bench {
         bench
     }
 
-    fn cold(&self) -> ColdReplays {
+    pub fn cold(&self) -> ColdReplays {
         ColdReplays { catalogue: self.catalogue.clone(), objects: self.objects.clone() }
     }
 
@@ -56,7 +57,7 @@ impl Bench {
     }
 
     /// One that dies at the step after `steps`.
-    fn dying(&self, steps: &Arc<Steps>) -> Archiver {
+    pub fn dying(&self, steps: &Arc<Steps>) -> Archiver {
         let policy = ArchivePolicy { lease: Duration::from_mins(5), ..ArchivePolicy::default() };
         let cold = ColdReplays {
             catalogue: Arc::new(Brittle { port: self.catalogue.clone(), steps: steps.clone() }),
@@ -66,17 +67,21 @@ impl Bench {
         Archiver::new(hot, cold, self.clock.clone(), policy, Telemetry::default())
     }
 
-    fn replays(&self) -> Replays {
+    pub fn replays(&self) -> Replays {
         Replays::new(self.hot.clone(), Some(self.cold()))
     }
 
     /// The names of all events of `s`, in order.
-    async fn told(&self) -> String {
+    pub async fn told(&self) -> String {
         self.told_in(TimeRange::default()).await
     }
 
     async fn told_in(&self, range: TimeRange) -> String {
-        let Some(mut events) = self.replays().events(&session(), range).await.unwrap() else {
+        self.told_of(&session(), range).await
+    }
+
+    pub async fn told_of(&self, session: &ReplaySession, range: TimeRange) -> String {
+        let Some(mut events) = self.replays().events(session, range).await.unwrap() else {
             return String::new();
         };
         let mut texts = Vec::new();
@@ -85,7 +90,7 @@ impl Bench {
         }
         let array = format!("[{}]", texts.join(","));
         let is_one_object =
-            range == TimeRange::default() && self.storage().await == Some(ReplayStorage::Archived);
+            range == TimeRange::default() && self.storage_of(session).await == Some(ReplayStorage::Archived);
         let stored = events.stored();
         assert_eq!(stored.is_some(), is_one_object);
         if let Some(stored) = stored {
@@ -95,19 +100,23 @@ impl Bench {
         events.iter().map(|event| event["data"].as_str().unwrap()).collect()
     }
 
-    async fn pass(&self) -> PassReport {
+    pub async fn pass(&self) -> PassReport {
         self.archiver().pass(&CancellationToken::new()).await.unwrap()
     }
 
-    async fn storage(&self) -> Option<ReplayStorage> {
-        self.replays().manifest(&session()).await.unwrap().map(|manifest| manifest.storage())
+    pub async fn storage(&self) -> Option<ReplayStorage> {
+        self.storage_of(&session()).await
     }
 
-    async fn hot_chunks(&self) -> usize {
+    async fn storage_of(&self, session: &ReplaySession) -> Option<ReplayStorage> {
+        self.replays().manifest(session).await.unwrap().map(|manifest| manifest.storage())
+    }
+
+    pub async fn hot_chunks(&self) -> usize {
         self.hot.headers(&session()).await.unwrap().len()
     }
 
-    async fn paths(&self) -> Vec<String> {
+    pub async fn paths(&self) -> Vec<String> {
         let entries = self.objects.list("", None, 100).await.unwrap();
         entries.into_iter().map(|entry| entry.path).collect()
     }
@@ -130,12 +139,12 @@ async fn unpacked(mut stored: StoredReplay) -> String {
     text
 }
 
-pub fn session() -> ReplaySession {
+pub(crate) fn session() -> ReplaySession {
     replay_session("p", "s")
 }
 
 /// Three chunks that overlap, of which the middle one never came.
-pub fn chunks() -> Vec<ReplayChunk> {
+pub(crate) fn chunks() -> Vec<ReplayChunk> {
     vec![
         chunk(0, &[("a", 0), ("c", 20), ("b", 10)]),
         chunk(1, &[("d", 20), ("f", 40), ("e", 30)]),
@@ -298,7 +307,7 @@ async fn a_damaged_chunk_stays_with_its_session_and_its_bytes() {
 
     // Who asks for it again is told the same, until somebody has mended it.
     assert_eq!(bench.archiver().archive(&session()).await.unwrap(), Archived::Quarantined);
-    bench.hot.delete(&session(), &[1]).await.unwrap();
+    bench.hot.delete(&[ChunkId::of(&chunks[1])]).await.unwrap();
     bench.hot.put(&self::chunks()[1..2]).await.unwrap();
     assert_eq!(bench.archiver().archive(&session()).await.unwrap(), Archived::Stored);
     assert_eq!(bench.told().await, "abcdefgh");

@@ -34,6 +34,11 @@ impl Steps {
         self.left.load(Ordering::SeqCst) >= 0
     }
 
+    /// How many steps of `all` were asked for.
+    pub fn taken(&self, all: i64) -> i64 {
+        all - self.left.load(Ordering::SeqCst)
+    }
+
     async fn step<T>(&self, work: impl Future<Output = Result<T, PortError>>) -> Result<T, PortError> {
         let left = self.left.fetch_sub(1, Ordering::SeqCst);
         if left > 0 {
@@ -71,12 +76,12 @@ impl ReplayStore for Brittle<MemoryStore> {
         self.steps.step(self.port.data(chunk)).await
     }
 
-    async fn delete(&self, session: &ReplaySession, indexes: &[u16]) -> Result<u64, PortError> {
-        self.steps.step(self.port.delete(session, indexes)).await
+    async fn delete(&self, chunks: &[ChunkId]) -> Result<u64, PortError> {
+        self.steps.step(self.port.delete(chunks)).await
     }
 
-    async fn mark_archived(&self, session: &ReplaySession, is_archived: bool) -> Result<(), PortError> {
-        self.steps.step(self.port.mark_archived(session, is_archived)).await
+    async fn mark_archived(&self, sessions: &[ReplaySession], is_archived: bool) -> Result<(), PortError> {
+        self.steps.step(self.port.mark_archived(sessions, is_archived)).await
     }
 
     async fn recorded(

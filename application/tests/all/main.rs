@@ -3,6 +3,7 @@
 
 mod access;
 mod archiver;
+mod archiver_deaths;
 mod brittle;
 mod cached_keys;
 mod codec;

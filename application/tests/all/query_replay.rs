@@ -48,16 +48,16 @@ impl ReplayStore for Replays {
         }
     }
 
-    async fn delete(&self, session: &ReplaySession, indexes: &[u16]) -> Result<u64, ReplayStoreError> {
-        self.store.delete(session, indexes).await
+    async fn delete(&self, chunks: &[ChunkId]) -> Result<u64, ReplayStoreError> {
+        self.store.delete(chunks).await
     }
 
     async fn mark_archived(
         &self,
-        session: &ReplaySession,
+        sessions: &[ReplaySession],
         is_archived: bool,
     ) -> Result<(), ReplayStoreError> {
-        self.store.mark_archived(session, is_archived).await
+        self.store.mark_archived(sessions, is_archived).await
     }
 
     async fn recorded(

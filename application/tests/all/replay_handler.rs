@@ -30,8 +30,8 @@ mock! {
         async fn contents(&self, chunks: &[ChunkId]) -> Result<Vec<Option<ContentHash>>, ReplayStoreError>;
         async fn headers(&self, session: &ReplaySession) -> Result<Vec<ReplayChunk>, ReplayStoreError>;
         async fn data(&self, chunk: &ChunkId) -> Result<Option<Vec<u8>>, ReplayStoreError>;
-        async fn delete(&self, session: &ReplaySession, indexes: &[u16]) -> Result<u64, ReplayStoreError>;
-        async fn mark_archived(&self, session: &ReplaySession, is_archived: bool) -> Result<(), ReplayStoreError>;
+        async fn delete(&self, chunks: &[ChunkId]) -> Result<u64, ReplayStoreError>;
+        async fn mark_archived(&self, sessions: &[ReplaySession], is_archived: bool) -> Result<(), ReplayStoreError>;
         async fn recorded(
             &self,
             project_id: &ProjectId,

@@ -1,8 +1,8 @@
 //! Suite of `EventQuery`, on what a batch store was given.
 
 use gosight_application::ports::{
-    EventCursor, GroupBy, GroupKey, Metrics, MetricsQuery, SessionCursor, SessionFlagFilter, SessionQuery,
-    SessionSummary,
+    ChunkId, EventCursor, GroupBy, GroupKey, Metrics, MetricsQuery, SessionCursor, SessionFlagFilter,
+    SessionQuery, SessionSummary,
 };
 use gosight_domain::rollup::Dimension;
 use gosight_domain::time::HOUR_MS;
@@ -241,12 +241,12 @@ pub async fn a_session_knows_its_replay(fixture: StoreFixture) {
     let with = SessionQuery { flags: with, ..sessions_query() };
     assert_eq!(names(&fixture, with.clone()).await, ["s"]);
     // Wherever its chunks are.
-    let replay = replay_session("p", "s");
-    fixture.replays.mark_archived(&replay, true).await.expect("marked");
-    fixture.replays.delete(&replay, &[0]).await.expect("deleted");
+    let replays = [replay_session("p", "t"), replay_session("p", "s")];
+    fixture.replays.mark_archived(&replays, true).await.expect("marked");
+    fixture.replays.delete(&[ChunkId::of(&chunk("s", 0, "x"))]).await.expect("deleted");
     assert!(has_replay().await);
     assert_eq!(names(&fixture, with.clone()).await, ["s"]);
-    fixture.replays.mark_archived(&replay, false).await.expect("marked");
+    fixture.replays.mark_archived(&replays, false).await.expect("marked");
     assert!(!has_replay().await);
     assert_eq!(names(&fixture, with).await, [] as [&str; 0]);
 }

@@ -17,7 +17,7 @@ suite! { $ replay_store_suite, replay_store:
     other_content_is_a_conflict_and_changes_nothing
     headers_come_in_order_without_data
     contents_are_told_in_the_order_asked
-    deleting_takes_some_chunks_of_one_session
+    deleting_takes_these_chunks_and_no_others
     sessions_of_a_project_are_listed_in_order
     idle_sessions_are_those_whose_last_chunk_is_old
 }
@@ -79,18 +79,24 @@ pub async fn contents_are_told_in_the_order_asked(fixture: ReplayStoreFixture) {
     assert_eq!(contents, [Some(ContentHash::of(b"b")), None, Some(ContentHash::of(b"a"))]);
 }
 
-pub async fn deleting_takes_some_chunks_of_one_session(fixture: ReplayStoreFixture) {
+pub async fn deleting_takes_these_chunks_and_no_others(fixture: ReplayStoreFixture) {
     let theirs = ReplayChunk { project_id: project("q"), ..chunk("s", 0, "x") };
-    let mine = [chunk("s", 0, "x"), chunk("s", 1, "x"), chunk("s", 2, "x"), chunk("t", 0, "x")];
+    let mine =
+        [chunk("s", 0, "x"), chunk("s", 1, "x"), chunk("s", 2, "x"), chunk("t", 0, "x"), chunk("t", 1, "x")];
     put(&fixture, &mine).await;
     put(&fixture, std::slice::from_ref(&theirs)).await;
-    let delete =
-        async || fixture.replays.delete(&replay_session("p", "s"), &[0, 2, 9]).await.expect("deleted");
-    assert_eq!(delete().await, 2);
-    assert_eq!(delete().await, 0);
-    let left: Vec<u16> = headers(&fixture, "s").await.iter().map(|chunk| chunk.chunk_index).collect();
-    assert_eq!(left, [1]);
-    assert_eq!(headers(&fixture, "t").await.len(), 1);
+    let old = [chunk("s", 0, ""), chunk("t", 1, ""), chunk("s", 2, ""), chunk("s", 9, ""), chunk("u", 0, "")];
+    let delete = async |chunks: &[ReplayChunk]| {
+        let chunks: Vec<ChunkId> = chunks.iter().map(ChunkId::of).collect();
+        fixture.replays.delete(&chunks).await.expect("deleted")
+    };
+    assert_eq!(delete(&[]).await, 0);
+    assert_eq!(delete(&old).await, 3);
+    assert_eq!(delete(&old).await, 0);
+    let left = async |session| -> Vec<u16> {
+        headers(&fixture, session).await.iter().map(|chunk| chunk.chunk_index).collect()
+    };
+    assert_eq!((left("s").await, left("t").await), (vec![1], vec![0]));
     assert!(data(&fixture, &theirs).await.is_some());
     // What was deleted can come again, with other content.
     assert_eq!(put(&fixture, &[chunk("s", 0, "new")]).await, [PutVerdict::Stored]);

@@ -110,7 +110,8 @@ async fn check_events(api: &Api, visitor: &Value) {
     assert_eq!(purchases, truly, "{name}: purchases");
 }
 
-async fn check_replay(api: &Api, visitor: &Value) {
+/// Checks that a visitor's replay is what was recorded, byte for byte.
+pub async fn check_replay(api: &Api, visitor: &Value) {
     let (name, recorded) = (&visitor["file"], &visitor["recorded"]["replay"]);
     let path = format!("/api/v1/sessions/{}/replay", id(visitor));
     let manifest = api.get_json(&path).await;

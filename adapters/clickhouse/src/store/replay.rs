@@ -2,6 +2,7 @@ use std::collections::HashMap;
 
 use async_trait::async_trait;
 use clickhouse::Row;
+use clickhouse::query::Query;
 use gosight_application::ports::{
     ChunkId, CommitError, PortError, PutVerdict, ReplayStore, ReplayStoreError,
 };
@@ -17,8 +18,9 @@ use crate::error::read_error;
 use crate::lists::parts;
 use crate::writer::Held;
 
-/// Most indexes in one statement: the server takes no longer lists.
-const DELETED_AT_ONCE: usize = 10_000;
+/// The chunks that a statement is about; their names are its parameters.
+const NAMED: &str = "(project_id, session_id, chunk_index) IN
+    arrayZip({projects:Array(String)}, {sessions:Array(String)}, {indexes:Array(UInt16)})";
 
 /// Largest insert, so that neither side holds more than this at once.
 const INSERT_BYTES: usize = 32 * 1024 * 1024;
@@ -116,20 +118,9 @@ struct Number {
 
 impl ClickHouseStore {
     async fn contents_of(&self, chunks: &[ChunkId]) -> Result<Vec<Option<ContentHash>>, ReplayStoreError> {
-        let projects: Vec<&str> = chunks.iter().map(|chunk| chunk.project_id.as_str()).collect();
-        let sessions: Vec<&str> = chunks.iter().map(|chunk| chunk.session_id.as_str()).collect();
-        let indexes: Vec<u16> = chunks.iter().map(|chunk| chunk.chunk_index).collect();
-        let found = self
-            .connection
-            .query(
-                "SELECT project_id, session_id, chunk_index, content FROM replay_chunks
-                 WHERE (project_id, session_id, chunk_index) IN
-                   arrayZip({projects:Array(String)}, {sessions:Array(String)}, {indexes:Array(UInt16)})",
-            )
-            .param("projects", projects)
-            .param("sessions", sessions)
-            .param("indexes", indexes)
-            .fetch_all::<Known>();
+        let found =
+            format!("SELECT project_id, session_id, chunk_index, content FROM replay_chunks WHERE {NAMED}");
+        let found = self.naming(&found, chunks).fetch_all::<Known>();
         let found = self.connection.within(found).await.map_err(read_error)?;
         let content = |chunk: &ChunkId| {
             let same = |row: &&Known| {
@@ -141,28 +132,37 @@ impl ClickHouseStore {
         Ok(chunks.iter().map(content).collect())
     }
 
-    /// Deletes by marking rows, which merges remove later (a lightweight delete).
-    async fn delete_chunks(&self, session: &ReplaySession, indexes: &[u16]) -> Result<u64, PortError> {
-        const CHUNKS: &str = "project_id = {project:String} AND session_id = {session:String}
-            AND chunk_index IN {indexes:Array(UInt16)}";
-        let of_chunks = |sql: String| {
-            let query = self.connection.query(&sql);
-            query
-                .param("project", session.project_id.as_str())
-                .param("session", session.session_id.as_str())
-                .param("indexes", indexes)
-        };
-        let count =
-            of_chunks(format!("SELECT uniqExact(chunk_index) AS number FROM replay_chunks WHERE {CHUNKS}"));
-        let count = self.connection.within(count.fetch_one::<Number>()).await.map_err(read_error)?;
+    /// Deletes by marking rows, which merges remove later (a lightweight delete). The server rewrites the marks of every
+    /// part that has such a row, so one statement for many chunks costs what one for a single chunk does.
+    async fn delete_chunks(&self, chunks: &[ChunkId]) -> Result<u64, PortError> {
+        let count = format!(
+            "SELECT uniqExact(project_id, session_id, chunk_index) AS number FROM replay_chunks WHERE {NAMED}"
+        );
+        let count = self.naming(&count, chunks).fetch_one::<Number>();
+        let count = self.connection.within(count).await.map_err(read_error)?;
         if count.number > 0 {
-            let delete = of_chunks(format!(
-                "DELETE FROM replay_chunks WHERE {CHUNKS} SETTINGS lightweight_deletes_sync = 2"
-            ));
-            self.connection.execute(delete).await.map_err(read_error)?;
+            let delete =
+                format!("DELETE FROM replay_chunks WHERE {NAMED} SETTINGS lightweight_deletes_sync = 2");
+            self.connection.execute(self.naming(&delete, chunks)).await.map_err(read_error)?;
         }
         Ok(count.number)
     }
+
+    /// A statement about the chunks that are [`NAMED`].
+    fn naming(&self, sql: &str, chunks: &[ChunkId]) -> Query {
+        let projects: Vec<&str> = chunks.iter().map(|chunk| chunk.project_id.as_str()).collect();
+        let sessions: Vec<&str> = chunks.iter().map(|chunk| chunk.session_id.as_str()).collect();
+        let indexes: Vec<u16> = chunks.iter().map(|chunk| chunk.chunk_index).collect();
+        let query = self.connection.query(sql);
+        query.param("projects", projects).param("sessions", sessions).param("indexes", indexes)
+    }
+}
+
+/// Chunks in parts that can be named in one statement.
+fn nameable(chunks: &[ChunkId]) -> Vec<&[ChunkId]> {
+    // As long as any index.
+    const INDEX: &str = "00000";
+    parts(chunks, |chunk| [chunk.project_id.as_str(), chunk.session_id.as_str(), INDEX])
 }
 
 #[async_trait]
@@ -195,10 +195,8 @@ impl ReplayStore for ClickHouseStore {
     }
 
     async fn contents(&self, chunks: &[ChunkId]) -> Result<Vec<Option<ContentHash>>, ReplayStoreError> {
-        // As long as any index.
-        const INDEX: &str = "00000";
         let mut contents = Vec::with_capacity(chunks.len());
-        for part in parts(chunks, |chunk| [chunk.project_id.as_str(), chunk.session_id.as_str(), INDEX]) {
+        for part in nameable(chunks) {
             contents.extend(self.contents_of(part).await?);
         }
         Ok(contents)
@@ -250,29 +248,35 @@ impl ReplayStore for ClickHouseStore {
         Ok(self.connection.within(data).await.map_err(read_error)?.map(|row| row.data))
     }
 
-    async fn delete(&self, session: &ReplaySession, chunk_indexes: &[u16]) -> Result<u64, ReplayStoreError> {
+    async fn delete(&self, chunks: &[ChunkId]) -> Result<u64, ReplayStoreError> {
         let mut deleted = 0;
-        for indexes in chunk_indexes.chunks(DELETED_AT_ONCE) {
-            deleted += self.delete_chunks(session, indexes).await?;
+        for part in nameable(chunks) {
+            deleted += self.delete_chunks(part).await?;
         }
         Ok(deleted)
     }
 
     async fn mark_archived(
         &self,
-        session: &ReplaySession,
+        sessions: &[ReplaySession],
         is_archived: bool,
     ) -> Result<(), ReplayStoreError> {
-        let insert = self
-            .connection
-            .query(
-                "INSERT INTO archived_replays (project_id, session_id, is_archived)
-                 SELECT {project:String}, {session:String}, {is_archived:Bool}",
-            )
-            .param("project", session.project_id.as_str())
-            .param("session", session.session_id.as_str())
-            .param("is_archived", is_archived);
-        self.connection.execute(insert).await.map_err(read_error)
+        for part in parts(sessions, |session| [session.project_id.as_str(), session.session_id.as_str()]) {
+            let projects: Vec<&str> = part.iter().map(|session| session.project_id.as_str()).collect();
+            let names: Vec<&str> = part.iter().map(|session| session.session_id.as_str()).collect();
+            let insert = self
+                .connection
+                .query(
+                    "INSERT INTO archived_replays (project_id, session_id, is_archived)
+                     SELECT name.1, name.2, {is_archived:Bool}
+                     FROM (SELECT arrayJoin(arrayZip({projects:Array(String)}, {sessions:Array(String)})) AS name)",
+                )
+                .param("projects", projects)
+                .param("sessions", names)
+                .param("is_archived", is_archived);
+            self.connection.execute(insert).await.map_err(read_error)?;
+        }
+        Ok(())
     }
 
     async fn recorded(

@@ -6,5 +6,6 @@ mod conformance;
 mod costs;
 mod crashes;
 mod database;
+mod deletes;
 mod large_batches;
 mod retention;

@@ -8,6 +8,9 @@ use sqlx::{Row, SqliteConnection};
 use super::database::store_error;
 use super::{EmbeddedStore, apply};
 
+/// Chunks or sessions that are changed before others get their turn to write.
+const AT_ONCE: usize = 500;
+
 fn content(row: &SqliteRow, column: &str) -> sqlx::Result<ContentHash> {
     let bytes: &[u8] = row.try_get(column)?;
     let hash = bytes.try_into().map_err(|_| sqlx::Error::Decode("a content hash has 32 bytes".into()))?;
@@ -174,47 +177,57 @@ impl ReplayStore for EmbeddedStore {
         self.read_data(chunk).await.map_err(store_error)
     }
 
-    async fn delete(&self, session: &ReplaySession, chunk_indexes: &[u16]) -> Result<u64, ReplayStoreError> {
-        let mut writer = self.database.writer.lock().await;
-        writer
-            .transact(async |transaction| {
-                let mut deleted = 0;
-                for chunk_index in chunk_indexes {
-                    let done = sqlx::query(
-                        "DELETE FROM replay_chunks
-                         WHERE project = (SELECT id FROM projects WHERE project_id = ?)
-                           AND session_id = ? AND chunk_index = ?",
-                    )
-                    .bind(session.project_id.as_str())
-                    .bind(session.session_id.as_str())
-                    .bind(*chunk_index)
-                    .execute(&mut *transaction.connection)
-                    .await?;
-                    deleted += done.rows_affected();
-                }
-                Ok(deleted)
-            })
-            .await
+    async fn delete(&self, chunks: &[ChunkId]) -> Result<u64, ReplayStoreError> {
+        let mut deleted = 0;
+        for chunks in chunks.chunks(AT_ONCE) {
+            let mut writer = self.database.writer.lock().await;
+            deleted += writer
+                .transact(async |transaction| {
+                    let mut deleted = 0;
+                    for chunk in chunks {
+                        let done = sqlx::query(
+                            "DELETE FROM replay_chunks
+                             WHERE project = (SELECT id FROM projects WHERE project_id = ?)
+                               AND session_id = ? AND chunk_index = ?",
+                        )
+                        .bind(chunk.project_id.as_str())
+                        .bind(chunk.session_id.as_str())
+                        .bind(chunk.chunk_index)
+                        .execute(&mut *transaction.connection)
+                        .await?;
+                        deleted += done.rows_affected();
+                    }
+                    Ok(deleted)
+                })
+                .await?;
+        }
+        Ok(deleted)
     }
 
     async fn mark_archived(
         &self,
-        session: &ReplaySession,
+        sessions: &[ReplaySession],
         is_archived: bool,
     ) -> Result<(), ReplayStoreError> {
-        let mut writer = self.database.writer.lock().await;
-        writer
-            .transact(async |transaction| {
-                let project = transaction.project(&session.project_id).await?;
-                let statement = if is_archived {
-                    "INSERT OR IGNORE INTO archived_replays (project, session_id) VALUES (?, ?)"
-                } else {
-                    "DELETE FROM archived_replays WHERE project = ? AND session_id = ?"
-                };
-                let query = sqlx::query(statement).bind(project).bind(session.session_id.as_str());
-                query.execute(&mut *transaction.connection).await.map(drop)
-            })
-            .await
+        let statement = if is_archived {
+            "INSERT OR IGNORE INTO archived_replays (project, session_id) VALUES (?, ?)"
+        } else {
+            "DELETE FROM archived_replays WHERE project = ? AND session_id = ?"
+        };
+        for sessions in sessions.chunks(AT_ONCE) {
+            let mut writer = self.database.writer.lock().await;
+            writer
+                .transact(async |transaction| {
+                    for session in sessions {
+                        let project = transaction.project(&session.project_id).await?;
+                        let query = sqlx::query(statement).bind(project).bind(session.session_id.as_str());
+                        query.execute(&mut *transaction.connection).await?;
+                    }
+                    Ok(())
+                })
+                .await?;
+        }
+        Ok(())
     }
 
     async fn recorded(

@@ -267,11 +267,11 @@ impl ReplayStore for Store {
         Ok(self.data.get(&chunk.chunk_index).cloned())
     }
 
-    async fn delete(&self, _: &ReplaySession, _: &[u16]) -> Result<u64, ReplayStoreError> {
+    async fn delete(&self, _: &[ChunkId]) -> Result<u64, ReplayStoreError> {
         Ok(0)
     }
 
-    async fn mark_archived(&self, _: &ReplaySession, _: bool) -> Result<(), ReplayStoreError> {
+    async fn mark_archived(&self, _: &[ReplaySession], _: bool) -> Result<(), ReplayStoreError> {
         Ok(())
     }
 

@@ -42,26 +42,24 @@ impl ReplayStore for MemoryStore {
         Ok(self.lock().chunks.get(chunk).map(|chunk| chunk.data.clone()))
     }
 
-    async fn delete(&self, session: &ReplaySession, chunk_indexes: &[u16]) -> Result<u64, ReplayStoreError> {
+    async fn delete(&self, chunks: &[ChunkId]) -> Result<u64, ReplayStoreError> {
         let mut state = self.lock();
-        let id = |&chunk_index: &u16| {
-            let ReplaySession { project_id, session_id } = session.clone();
-            ChunkId { project_id, session_id, chunk_index }
-        };
-        Ok(chunk_indexes.iter().map(id).filter(|id| state.chunks.remove(id).is_some()).count() as u64)
+        Ok(chunks.iter().filter(|id| state.chunks.remove(id).is_some()).count() as u64)
     }
 
     async fn mark_archived(
         &self,
-        session: &ReplaySession,
+        sessions: &[ReplaySession],
         is_archived: bool,
     ) -> Result<(), ReplayStoreError> {
         let archived = &mut self.lock().archived;
-        if is_archived {
-            archived.insert(session.clone())
-        } else {
-            archived.remove(session)
-        };
+        for session in sessions {
+            if is_archived {
+                archived.insert(session.clone())
+            } else {
+                archived.remove(session)
+            };
+        }
         Ok(())
     }
 

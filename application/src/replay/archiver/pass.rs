@@ -4,6 +4,7 @@ use futures::StreamExt as _;
 use gosight_domain::replay::ReplaySession;
 use tokio_util::sync::CancellationToken;
 
+use super::clean::{Held, Step};
 use super::{ArchiveError, Archived, Archiver, millis};
 use crate::ports::{CatalogueQuery, PortError};
 use crate::telemetry::Metric;
@@ -23,6 +24,9 @@ pub struct PassReport {
     pub expired: u64,
 }
 
+/// Chunks that are named in memory before they are deleted. One session may have more.
+const DELETED_AT_ONCE: usize = 10_000;
+
 impl Archiver {
     /// Looks at all sessions that are old, and at all objects that are too old. A session that fails does not stop the
     /// others.
@@ -36,25 +40,53 @@ impl Archiver {
         while !stop.is_cancelled() {
             let sessions = self.replays.hot.idle(before, after, self.policy.batch).await?;
             let Some(last) = sessions.last().cloned() else { break };
-            let mut done = futures::stream::iter(sessions)
+            let mut steps = futures::stream::iter(sessions)
                 .map(|session| async move {
                     let is_stopped = stop.is_cancelled();
-                    let result = if is_stopped {
-                        Ok(Archived::Nothing)
+                    let step = if is_stopped {
+                        Ok(Step::Done(Archived::Nothing))
                     } else {
-                        self.archive_if_whole(&session).await
+                        self.step(&session, false).await
                     };
-                    (result, session)
+                    (step, session)
                 })
                 .buffer_unordered(self.policy.parallel);
-            while let Some((result, session)) = done.next().await {
-                self.note(&mut report, &session, result);
+            let mut held = Vec::new();
+            while let Some((step, session)) = steps.next().await {
+                match step {
+                    Ok(Step::Clean(session)) => held.push(*session),
+                    Ok(Step::Done(archived)) => self.note(&mut report, &session, Ok(archived)),
+                    Err(error) => self.note(&mut report, &session, Err(error)),
+                }
+                if held.iter().map(Held::chunks).sum::<usize>() >= DELETED_AT_ONCE {
+                    self.clean_and_note(std::mem::take(&mut held), &mut report).await;
+                }
             }
+            self.clean_and_note(held, &mut report).await;
             tracing::info!(?report, "archiving");
             after = Some(last);
         }
         self.expire(stop, &mut report).await?;
         Ok(report)
+    }
+
+    async fn clean_and_note(&self, held: Vec<Held>, report: &mut PassReport) {
+        let sessions = held.len() as u64;
+        if sessions == 0 {
+            return;
+        }
+        match self.clean(held).await {
+            Ok(cleaned) => {
+                for (session, result) in cleaned {
+                    self.note(report, &session, result);
+                }
+            }
+            Err(error) => {
+                tracing::warn!(sessions, %error, "archived, but not deleted in the hot store");
+                report.failed += sessions;
+                self.telemetry.count(Metric::ReplaysArchived, &[("outcome", "failed")], sessions);
+            }
+        }
     }
 
     fn note(&self, report: &mut PassReport, session: &ReplaySession, result: Result<Archived, ArchiveError>) {

@@ -1,8 +1,9 @@
 //! The recorded browser sessions against what their visitors really did.
 
+use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-use gosight_e2e::truth::{archive_all, assert_truth};
+use gosight_e2e::truth::{archive_all, assert_truth, check_replay};
 use gosight_e2e::{ADMIN_KEY, READ_KEY, Server, ServerBuilder, gosight, recordings, wait_for};
 use serde_json::{Value, json};
 
@@ -84,7 +85,9 @@ async fn killed_while_it_archives_every_replay_is_there_once() {
         .env("GOSIGHT_ARCHIVE_HOT_RETENTION", "0s")
         .env("GOSIGHT_ARCHIVE_INTERVAL", "1s")
         .env("GOSIGHT_ARCHIVE_LEASE", "1s")
-        .env("GOSIGHT_ARCHIVE_PARALLEL", "1");
+        .env("GOSIGHT_ARCHIVE_PARALLEL", "1")
+        // Of each batch the hot chunks are deleted together.
+        .env("GOSIGHT_ARCHIVE_BATCH", "2");
     for (point, kills) in ARCHIVE_POINTS {
         for _ in 0..kills {
             server.stop();
@@ -105,4 +108,56 @@ async fn killed_while_it_archives_every_replay_is_there_once() {
     })
     .await;
     assert_truth(&server.api(READ_KEY), &server.api(ADMIN_KEY)).await;
+}
+
+/// Purges a replay with the command; tells whether it says that it did.
+fn purge(server: &Server, session: &str) -> bool {
+    let mut command = Command::new(gosight());
+    command.args(["replay", "purge", session, "--yes", "--server", server.url()]);
+    command.env("GOSIGHT_KEY", ADMIN_KEY).output().unwrap().status.success()
+}
+
+/// Paths under `dir` that have `text` in them.
+fn paths_with(dir: &Path, text: &str) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(dir).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            found.extend(paths_with(&path, text));
+        } else if path.to_string_lossy().contains(text) {
+            found.push(path);
+        }
+    }
+    found
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn killed_while_it_purges_it_purges_the_rest_when_asked_again() {
+    let with_short_leases = || server().env("GOSIGHT_ARCHIVE_LEASE", "1s");
+    let mut server = with_short_leases().start();
+    send(&server, &[]);
+    assert_truth(&server.api(READ_KEY), &server.api(ADMIN_KEY)).await;
+    archive_all(&server.api(READ_KEY), &server.api(ADMIN_KEY)).await;
+    let truth = recordings::truth();
+    let (purged, kept) = truth.split_at(2);
+    for visitor in purged {
+        let session = visitor["session_id"].as_str().unwrap();
+        let archive = server.dir().join("archive");
+        assert_eq!(paths_with(&archive, session).len(), 2, "an object and its manifest");
+        server.stop();
+        server = server.restart_as(with_short_leases().env("FAILPOINTS", "archive-objects-deleted=return"));
+        assert!(!purge(&server, session), "it died");
+        server.wait();
+        server = server.restart_as(with_short_leases());
+        wait_for("the purge", async || purge(&server, session).then_some(())).await;
+        assert_eq!(paths_with(&archive, session), [] as [PathBuf; 0]);
+        let api = server.api(READ_KEY);
+        for path in ["replay", "replay/events"] {
+            assert_eq!(api.get(&format!("/api/v1/sessions/{session}/{path}")).await.status, 404);
+        }
+        assert_eq!(api.get_json(&format!("/api/v1/sessions/{session}")).await["has_replay"], false);
+    }
+    for visitor in kept {
+        check_replay(&server.api(READ_KEY), visitor).await;
+    }
 }
