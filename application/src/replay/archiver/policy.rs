@@ -30,7 +30,7 @@ impl Default for ArchivePolicy {
             batch: 100,
             parallel: 2,
             lease: Duration::from_mins(30),
-            level: 6,
+            level: 9,
         }
     }
 }

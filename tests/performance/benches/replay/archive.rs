@@ -20,7 +20,7 @@ use gosight_performance::Comparison;
 use tokio::runtime::Runtime;
 use tokio_util::sync::CancellationToken;
 
-use crate::chunks::{LEVEL, gunzip, gzip, raw_bytes, recorded};
+use crate::chunks::{gunzip, gzip, raw_bytes, recorded};
 use crate::ingest::NOW;
 use crate::path::{opened, stored};
 
@@ -124,7 +124,7 @@ fn repack(chunks: &[ReplayChunk], objects: &[(String, Bytes)]) -> Duration {
         black_box(gunzip(&chunk.data));
     }
     for text in &texts {
-        black_box(gzip(text, LEVEL));
+        black_box(gzip(text, ArchivePolicy::default().level));
     }
     start.elapsed()
 }
