@@ -51,10 +51,7 @@ pub(crate) fn test() -> anyhow::Result<()> {
         )?;
     }
     // Each benchmark runs once, without being measured.
-    step(
-        "benchmarks",
-        &mut cargo(&["test", "--quiet", "--package", "gosight-performance", "--benches"]),
-    )?;
+    step("benchmarks", &mut cargo(&["test", "--quiet", "--package", "gosight-performance", "--benches"]))?;
     step(
         "benchmark of the distributed mode",
         &mut cargo(&["test", "--quiet", "--package", "gosight-distributed-tests", "--bench", "throughput"]),
