@@ -3,12 +3,10 @@
 use std::fs::File;
 use std::io::{BufWriter, Write};
 use std::path::PathBuf;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::Context;
 use clap::Args;
 use serde_json::{Value, json};
-use uuid::Uuid;
 
 use crate::tools::say;
 
@@ -28,8 +26,6 @@ pub(crate) struct LoadArgs {
     pub out: PathBuf,
 }
 
-/// Events of one visit.
-const EVENTS_OF_A_SESSION: u64 = 20;
 const USER_AGENT: &str = "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) \
                           Chrome/159.0.8154.6 Safari/537.36 Edg/159.0.8154.6";
 
@@ -64,51 +60,10 @@ impl LoadArgs {
 }
 
 fn request(first: u64, count: u64) -> Value {
-    let session = first / EVENTS_OF_A_SESSION;
-    let events: Vec<Value> = (first..first + count).map(event).collect();
     json!({
         "method": "POST",
         "path": "/v1/events",
         "headers": {"User-Agent": USER_AGENT},
-        "body": {"user_id": format!("user-{}", session % 20_000), "events": events},
+        "body": gosight_load::body(first, count),
     })
-}
-
-fn event(n: u64) -> Value {
-    let path = format!("/shop/product/p-{}", n % 53);
-    let (event_type, payload) = match n % 6 {
-        0 => ("page_view", json!({})),
-        1 => (
-            "click",
-            json!({"x": n % 1280, "y": n % 720, "target": {
-                "selector": "#app > div.grid > article.card:nth-of-type(4) > a.card-link",
-                "tag": "a", "text": "Drip scale"}}),
-        ),
-        2 => ("scroll", json!({"depth_percent": n % 100})),
-        3 => ("web_vitals", json!({"ttfb": 7, "lcp": 164, "cls": 0})),
-        4 => (
-            "product_view",
-            json!({"product_id": format!("p-{}", n % 53), "name": "Drip scale", "category": "tools",
-                "price": 12.5, "currency": "EUR"}),
-        ),
-        _ => ("search", json!({"query": "scale", "results": 12})),
-    };
-    json!({
-        "event_id": Uuid::new_v4(),
-        "session_id": format!("session-{:08}", n / EVENTS_OF_A_SESSION),
-        "type": event_type,
-        "timestamp": now_ms(),
-        "url": format!("http://127.0.0.1:8173{path}"),
-        "path": path,
-        "title": "Drip scale – Kettle & Cup",
-        "referrer": "http://127.0.0.1:8173/shop/list",
-        "payload": payload,
-        "device": {"screen_width": 1920, "screen_height": 1080, "viewport_width": 1280, "viewport_height": 720},
-        "custom": {"variant": "B", "locale": "de-DE"},
-    })
-}
-
-fn now_ms() -> u64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    u64::try_from(since.as_millis()).unwrap_or(0)
 }

@@ -27,8 +27,8 @@ use usage::Usage;
 
 /// What is sent in each phase.
 struct Size {
-    warm_up: usize,
-    events: usize,
+    warm_up: u64,
+    events: u64,
 }
 
 impl Size {
@@ -103,7 +103,7 @@ async fn main() {
     pipeline.until_processed().await;
     alongside(&pipeline, &machine, Load::new(size.warm_up, size.events)).await;
     backlog(&mut pipeline, &machine, Load::new(size.warm_up + size.events, size.events)).await;
-    let all = (size.warm_up + 2 * size.events) as u64;
+    let all = size.warm_up + 2 * size.events;
     assert_eq!(pipeline.reader().total_count().await, all, "each event once");
     for (name, process) in [("ingestor", &pipeline.ingestor), ("event-processor", &pipeline.processor)] {
         println!("{name:<16} {:>5} MiB", process.resident_bytes() / (1024 * 1024));
@@ -141,12 +141,12 @@ async fn backlog(pipeline: &mut Pipeline, machine: &Machine, load: Load) {
     println!("\n== {events} events while no processor runs");
     sent.print("acknowledged", events);
     pipeline.usage(machine).print_since(&before, events);
-    assert_eq!(pipeline.in_flight().await, events as u64);
+    assert_eq!(pipeline.in_flight().await, events);
     let started = Instant::now();
     pipeline.processor.restart();
     let before = pipeline.usage(machine);
     let mut first = started;
-    while pipeline.in_flight().await == events as u64 {
+    while pipeline.in_flight().await == events {
         first = Instant::now();
         tokio::time::sleep(Duration::from_millis(20)).await;
     }

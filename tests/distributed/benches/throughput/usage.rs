@@ -16,7 +16,7 @@ impl Usage {
     }
 
     /// What was used since `before`, for each of `events`.
-    pub fn print_since(&self, before: &Self, events: usize) {
+    pub fn print_since(&self, before: &Self, events: u64) {
         let used = |(name, now): (&&'static str, &f64)| {
             // A process that was started again counts from its start.
             let then = before.0.get(name).copied().filter(|then| then <= now).unwrap_or(0.0);
