@@ -13,7 +13,10 @@ mod memory;
 mod path;
 mod sizes;
 
+use std::time::Duration;
+
 use criterion::Criterion;
+use rustix::time::{ClockId, clock_gettime};
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -48,4 +51,9 @@ fn is_measured() -> bool {
 fn is_wanted(name: &str) -> bool {
     let mut filters = std::env::args().skip(1).filter(|arg| !arg.starts_with('-')).peekable();
     filters.peek().is_none() || filters.any(|filter| name.contains(&filter))
+}
+
+/// Time that this process was on processors.
+fn on_processors() -> Duration {
+    clock_gettime(ClockId::ProcessCPUTime).try_into().expect("a time after the start")
 }
