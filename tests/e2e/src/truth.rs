@@ -1,7 +1,10 @@
 //! What a server says about the recorded sessions against what their visitors really did.
 
 use std::collections::BTreeMap;
+use std::io::Read as _;
 
+use flate2::bufread::GzDecoder;
+use reqwest::Method;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
@@ -121,8 +124,19 @@ pub async fn check_replay(api: &Api, visitor: &Value) {
     assert_eq!(manifest["first_full_snapshot"], recorded["full_snapshot_chunks"][0], "{name}: snapshot");
     let array = api.get(&format!("{path}/events")).await.text;
     assert_eq!(json!(sha256(&array)), recorded["sha256"], "{name}: rrweb events byte for byte");
+    assert_eq!(gunzipped(api, &format!("{path}/events")).await, array, "{name}: the same, compressed");
     let lines = api.get(&format!("{path}/events?format=ndjson")).await.text;
     assert_eq!(json!(lines.lines().count()), recorded["rrweb_events"], "{name}: lines");
+}
+
+/// What `path` gives to a client that accepts gzip.
+async fn gunzipped(api: &Api, path: &str) -> String {
+    let request = api.request(Method::GET, path).header("accept-encoding", "gzip");
+    let answer = request.send().await.expect("an answer");
+    assert_eq!(answer.headers().get("content-encoding").expect("compressed"), "gzip");
+    let mut text = String::new();
+    GzDecoder::new(&answer.bytes().await.expect("a body")[..]).read_to_string(&mut text).expect("gzip");
+    text
 }
 
 fn sha256(text: &str) -> String {
