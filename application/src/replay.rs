@@ -13,7 +13,7 @@ use std::sync::Arc;
 
 use gosight_domain::replay::{ArchivedReplay, ContentHash, ReplaySession};
 
-use crate::ports::{ChunkId, PortError, ReplayArchive, ReplayCatalogue, ReplayStore};
+use crate::ports::{CatalogueEntry, ChunkId, PortError, ReplayArchive, ReplayCatalogue, ReplayStore};
 
 pub use archiver::{ArchiveError, ArchivePolicy, Archived, Archiver, ListedReplay, PassReport, Verified};
 pub use events::ReplayEvent;
@@ -49,7 +49,7 @@ impl Replays {
     async fn archived(&self, session: &ReplaySession) -> Result<Option<ArchivedReplay>, PortError> {
         let Some(cold) = &self.cold else { return Ok(None) };
         let entries = cold.catalogue.get(std::slice::from_ref(session)).await?;
-        Ok(entries.into_iter().flatten().next().and_then(|entry| entry.archived))
+        Ok(entries.into_iter().flatten().next().and_then(CatalogueEntry::into_archived))
     }
 
     /// The content that each of `chunks` has, wherever it is stored.
@@ -69,8 +69,11 @@ impl Replays {
         sessions.sort_unstable();
         sessions.dedup();
         let entries = cold.catalogue.get(&sessions).await?;
-        let archived: HashMap<ReplaySession, ArchivedReplay> =
-            sessions.into_iter().zip(entries).filter_map(|(s, entry)| Some((s, entry?.archived?))).collect();
+        let archived: HashMap<ReplaySession, ArchivedReplay> = sessions
+            .into_iter()
+            .zip(entries)
+            .filter_map(|(s, entry)| Some((s, entry?.into_archived()?)))
+            .collect();
         for (chunk, content) in chunks.iter().zip(&mut contents) {
             if content.is_none() {
                 let archived = archived.get(&session(chunk));

@@ -31,6 +31,9 @@ pub struct CatalogueEntry {
     pub quarantine: Option<Quarantine>,
     /// Paths of objects that `archived` has replaced, to be deleted.
     pub stale_objects: Vec<String>,
+    /// Set once its objects are being deleted: nothing of them is read any more.
+    #[serde(default)]
+    pub is_forgotten: bool,
     /// Counts the changes of this entry.
     pub version: u64,
 }
@@ -38,7 +41,19 @@ pub struct CatalogueEntry {
 impl CatalogueEntry {
     /// An entry that is not stored yet.
     pub fn new(session: ReplaySession) -> Self {
-        Self { session, archived: None, quarantine: None, stale_objects: Vec::new(), version: 0 }
+        Self {
+            session,
+            archived: None,
+            quarantine: None,
+            stale_objects: Vec::new(),
+            is_forgotten: false,
+            version: 0,
+        }
+    }
+
+    /// What can be read of the archive.
+    pub fn into_archived(self) -> Option<ArchivedReplay> {
+        self.archived.filter(|_| !self.is_forgotten)
     }
 }
 

@@ -151,6 +151,11 @@ impl Archiver {
 
     async fn step_alone(&self, lease: &Lease, tries_again: bool) -> Result<Step, ArchiveError> {
         let mut entry = self.entry(&lease.session).await?;
+        if entry.is_forgotten {
+            // A purge that was cut comes to its end first.
+            self.forget(&lease.session).await?;
+            entry = self.entry(&lease.session).await?;
+        }
         if entry.quarantine.is_some() {
             if !tries_again {
                 return Ok(Step::Done(Archived::Quarantined));
@@ -261,6 +266,7 @@ impl Archiver {
             archived: Some(archived),
             quarantine: None,
             stale_objects,
+            is_forgotten: false,
             version: version + 1,
         };
         if let Err(error) = self.put(&entry).await {
@@ -309,7 +315,9 @@ impl Archiver {
     /// # Errors
     /// The catalogue's and the archive's.
     pub async fn verify(&self, session: &ReplaySession) -> Result<Verified, ArchiveError> {
-        let Some(archived) = self.entry(session).await?.archived else { return Ok(Verified::NotArchived) };
+        let Some(archived) = self.entry(session).await?.into_archived() else {
+            return Ok(Verified::NotArchived);
+        };
         match self.verify_object(&archived).await {
             Ok(()) => Ok(Verified::Whole { object: archived.object }),
             Err(ArchiveError::Damaged { path, reason }) => Ok(Verified::Damaged { object: path, reason }),
@@ -343,9 +351,18 @@ impl Archiver {
         Ok(Archived::Quarantined)
     }
 
-    /// Deletes the objects of a session and then its entry; tells whether there was one.
+    /// Deletes the objects of a session and then its entry; tells whether there was one. Said before it is done, so that
+    /// nobody looks for an object that is gone.
     pub(super) async fn forget(&self, session: &ReplaySession) -> Result<bool, PortError> {
-        let entry = self.entry(session).await?;
+        let mut entry = self.entry(session).await?;
+        if !entry.is_forgotten {
+            entry.is_forgotten = true;
+            entry.version += 1;
+            if !self.cold.catalogue.put(&entry).await? {
+                return Ok(false);
+            }
+        }
+        kill_point("archive-forgotten");
         let current = entry.archived.as_ref().map(|archived| &archived.object);
         for object in entry.stale_objects.iter().chain(current) {
             self.delete_object(object).await?;

@@ -291,6 +291,25 @@ async fn a_purge_takes_what_a_process_that_died_has_left() {
 }
 
 #[tokio::test]
+async fn a_purge_that_was_cut_leaves_a_replay_that_is_read_and_archived() {
+    for steps in 0..20 {
+        let bench = Bench::with(&chunks()).await;
+        bench.archiver().archive(&session()).await.unwrap();
+        bench.clock.advance(10 * MINUTE_MS);
+        bench.archiver().archive(&session()).await.unwrap();
+        bench.dying(&Steps::new(steps, true)).purge(&session()).await.ok();
+        bench.hot.put(&[chunk(7, &[("x", 1_000)])]).await.unwrap();
+        bench.clock.advance(5 * MINUTE_MS);
+        let told = bench.told().await;
+        assert!(["abcdefghx", "x"].contains(&&*told), "{told} after {steps} steps");
+        assert_eq!(bench.archiver().archive(&session()).await.unwrap(), Archived::Stored);
+        assert_eq!(bench.told().await, told);
+        bench.archiver().purge(&session()).await.unwrap();
+        assert_eq!((bench.paths().await, bench.storage().await), (Vec::new(), None));
+    }
+}
+
+#[tokio::test]
 async fn a_damaged_chunk_stays_with_its_session_and_its_bytes() {
     let mut chunks = chunks();
     chunks[1].data = b"no gzip".to_vec();

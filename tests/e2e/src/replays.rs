@@ -228,7 +228,7 @@ impl Replays {
     /// # Errors
     /// [`Cut`].
     pub async fn archive(&self, doors: &Doors) -> Result<(), Cut> {
-        for session in self.current.iter().filter(|session| !self.being_purged.contains_key(*session)) {
+        for session in &self.current {
             archive(doors, session).await?;
         }
         Ok(())

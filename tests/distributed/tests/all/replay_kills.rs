@@ -154,7 +154,8 @@ async fn processes_killed_anywhere_on_the_way_of_replays_lose_and_double_nothing
         ["archive-uploading", "archive-uploaded", "archive-verified", "archive-recorded"];
     const DELETE: [&str; 4] =
         ["archive-manifest-deleted", "archive-stale-deleted", "archive-before-delete", "archive-deleted"];
-    const PURGE: [&str; 3] = ["archive-objects-deleted", "purge-before-delete", "purge-deleted"];
+    const PURGE: [&str; 4] =
+        ["archive-forgotten", "archive-objects-deleted", "purge-before-delete", "purge-deleted"];
     let _turn = one_at_a_time().await;
     let scenarios: [(Binary, &[&str], Work); 9] = [
         (Binary::Ingestor, &["log-appending", "log-appended"], Work::Store),

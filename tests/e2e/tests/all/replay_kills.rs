@@ -97,7 +97,8 @@ async fn killed_while_it_deletes_what_is_archived() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn killed_while_it_purges_replays() {
-    killed_at(&["archive-objects-deleted", "purge-before-delete", "purge-deleted"], Work::Purge).await;
+    let points = ["archive-forgotten", "archive-objects-deleted", "purge-before-delete", "purge-deleted"];
+    killed_at(&points, Work::Purge).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
