@@ -45,16 +45,15 @@ pub(crate) async fn migrate(config: &ClickHouseConfig) -> clickhouse::error::Res
         database.execute(note).await?;
         tracing::info!(version, name, database = config.database, "tables are up to date");
     }
-    let ClickHouseConfig { retention_days: days, replay_retention_days, .. } = config;
-    for (table, time, days) in [
-        ("events", "timestamp", days),
-        ("sessions", "ended_at", days),
-        ("aggregates", "window_start", days),
-        ("replay_chunks", "received_at", replay_retention_days),
-    ] {
-        keep(&database, table, time, *days).await?;
+    for (table, time) in [("events", "timestamp"), ("sessions", "ended_at"), ("aggregates", "window_start")] {
+        keep(&database, table, time, config.retention_days).await?;
     }
     Ok(())
+}
+
+/// Sets how long replay chunks are kept.
+pub(crate) async fn keep_replays(config: &ClickHouseConfig) -> clickhouse::error::Result<()> {
+    keep(&Connection::new(config), "replay_chunks", "received_at", config.replay_retention_days).await
 }
 
 /// Sets how long the rows of `table` are kept. Old rows go with the merges of their parts.

@@ -39,4 +39,13 @@ impl ClickHouseStore {
         settings::check(&connection).await?;
         Ok(Self { connection, thresholds })
     }
+
+    /// Has replay chunks deleted `replay_retention_days` after they were received, archived or not; never when that is 0. For
+    /// the process that stores them and knows whether they are archived, not for every one that reads.
+    ///
+    /// # Errors
+    /// The server's.
+    pub async fn keep_replays(config: &ClickHouseConfig) -> Result<(), PortError> {
+        migrate::keep_replays(config).await.map_err(read_error)
+    }
 }

@@ -4,29 +4,31 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use gosight_domain::replay::{ArchivedReplay, ContentHash, ReplayChunk, ReplaySession, chunk_gaps};
+use gosight_domain::replay::{ReplayChunk, ReplaySession};
 use uuid::Uuid;
 
 use super::manifest::{ReplayManifest, join};
-use super::object::{ObjectWriter, WrittenObject};
-use super::read::{ReplayReadError, TimeRange};
+use super::read::ReplayReadError;
 use super::{ColdReplays, Replays};
-use crate::kill_point;
 use crate::ports::{
     AcceptedChunks, BoxError, CatalogueEntry, Clock, Lease, PortError, Quarantine, ReplayStore,
 };
 use crate::telemetry::Telemetry;
 
 mod clean;
+mod forget;
 mod list;
 mod pass;
 mod path;
 mod policy;
+mod store;
+mod verify;
 
 use clean::Step;
 pub use list::ListedReplay;
 pub use pass::PassReport;
 pub use policy::ArchivePolicy;
+pub use verify::Verified;
 
 /// Why a session could not be archived. Nothing of it was deleted.
 #[derive(Debug, thiserror::Error)]
@@ -41,13 +43,16 @@ pub enum ArchiveError {
     #[error("the object could not be made: {0}")]
     Write(BoxError),
     /// What was read back is not what was stored.
-    #[error("the object {path} is damaged: it {reason}")]
+    #[error("the object {path} is damaged: {reason}")]
     Damaged {
         /// The object.
         path: String,
         /// What is wrong with it.
         reason: String,
     },
+    /// Its chunks overlap so much that the catalogue cannot say which event is of which.
+    #[error("its chunks overlap too much: their events alternate more than 250,000 times")]
+    Tangled,
     /// Another process changed the session meanwhile.
     #[error("another process has changed the session at the same time")]
     Overtaken,
@@ -66,25 +71,6 @@ pub enum Archived {
     Busy,
     /// It cannot be archived, and waits for a person.
     Quarantined,
-}
-
-/// Whether what was archived is what it was.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Verified {
-    /// Nothing was archived.
-    NotArchived,
-    /// The object has the hash that it was stored with.
-    Whole {
-        /// Its path.
-        object: String,
-    },
-    /// The object is not what it was.
-    Damaged {
-        /// Its path.
-        object: String,
-        /// What is wrong with it.
-        reason: String,
-    },
 }
 
 /// Archives replays. Several may run at once, in several processes: a lease gives each session to one of them.
@@ -158,7 +144,7 @@ impl Archiver {
         }
         if entry.quarantine.is_some() {
             if !tries_again {
-                return Ok(Step::Done(Archived::Quarantined));
+                return Ok(Step::Done(Archived::Nothing));
             }
             entry.quarantine = None;
             entry.version += 1;
@@ -203,11 +189,16 @@ impl Archiver {
         if let Some(reason) = unfit(&entry, &headers, &manifest) {
             return self.quarantine(entry, reason).await.map(Step::Done);
         }
-        if manifest.hot_chunks().next().is_some() {
-            self.store(lease, entry, &manifest).await.map(Step::Done)
-        } else {
-            self.prepare_clean(lease, entry, headers).await
+        if manifest.hot_chunks().next().is_none() {
+            return self.prepare_clean(lease, entry, headers).await;
         }
+        // What is joined with late chunks is not trusted: the new object will be.
+        if let Some(archived) = &entry.archived
+            && let Err(error) = self.verify_object(archived).await
+        {
+            return self.mend(lease, entry, headers, error).await.map(Step::Done);
+        }
+        self.store(lease, entry, &manifest).await.map(Step::Done)
     }
 
     pub(super) async fn entry(&self, session: &ReplaySession) -> Result<CatalogueEntry, PortError> {
@@ -215,133 +206,8 @@ impl Archiver {
         Ok(entries.into_iter().flatten().next().unwrap_or_else(|| CatalogueEntry::new(session.clone())))
     }
 
-    /// Writes all that there is into a new object.
-    async fn store(
-        &self,
-        lease: &Lease,
-        entry: CatalogueEntry,
-        manifest: &ReplayManifest,
-    ) -> Result<Archived, ArchiveError> {
-        let version = entry.version + 1;
-        let object = path::of(manifest, version);
-        if !entry.stale_objects.is_empty() {
-            // An earlier attempt failed perhaps. While the archive is away, further ones are not even noted.
-            self.cold.objects.stat(&object).await?;
-        }
-        let written = match self.write(manifest).await {
-            Ok(written) => written,
-            Err(ArchiveError::Read(error @ ReplayReadError::Corrupt { .. })) => {
-                return self.quarantine(entry, error.to_string()).await;
-            }
-            Err(error) => return Err(error),
-        };
-        // Said before it is done: whatever happens to this attempt, the catalogue knows of its object, and nobody else
-        // writes to the same path.
-        if self.clock.now() >= lease.until {
-            // Purged meanwhile perhaps, of which a session that was never archived leaves no trace.
-            return Err(ArchiveError::Overtaken);
-        }
-        let mut intent = entry.clone();
-        intent.version = version;
-        intent.stale_objects.push(object.clone());
-        self.put(&intent).await?;
-        let mut archived = ArchivedReplay {
-            session: manifest.session.clone(),
-            object,
-            bytes: written.data.len() as u64,
-            raw_bytes: written.raw_bytes,
-            sha256: written.sha256,
-            chunks: manifest.chunks.clone(),
-            gaps: chunk_gaps(&manifest.chunks),
-            segments: written.segments,
-            archived_at: self.clock.now(),
-        };
-        self.upload(&archived, written.data).await?;
-        archived.archived_at = self.clock.now();
-        let object = archived.object.clone();
-        let mut stale_objects = entry.stale_objects;
-        stale_objects.extend(entry.archived.map(|replaced| replaced.object));
-        let entry = CatalogueEntry {
-            session: manifest.session.clone(),
-            archived: Some(archived),
-            quarantine: None,
-            stale_objects,
-            is_forgotten: false,
-            version: version + 1,
-        };
-        if let Err(error) = self.put(&entry).await {
-            if matches!(error, ArchiveError::Overtaken) {
-                self.delete_object(&object).await?;
-            }
-            return Err(error);
-        }
-        kill_point("archive-recorded");
-        Ok(Archived::Stored)
-    }
-
     async fn put(&self, entry: &CatalogueEntry) -> Result<(), ArchiveError> {
         if self.cold.catalogue.put(entry).await? { Ok(()) } else { Err(ArchiveError::Overtaken) }
-    }
-
-    /// All events as one object.
-    async fn write(&self, manifest: &ReplayManifest) -> Result<WrittenObject, ArchiveError> {
-        let mut events = self.replays.events_of(manifest, TimeRange::default());
-        let mut writer = ObjectWriter::new(self.policy.level);
-        while let Some(event) = events.next().await.map_err(ArchiveError::Read)? {
-            if writer.is_full() {
-                writer = aside(move || writer.flushed()).await?;
-            }
-            writer.push(&event);
-        }
-        aside(move || writer.finish()).await
-    }
-
-    /// Stores the object and its manifest, and reads both back.
-    async fn upload(&self, archived: &ArchivedReplay, data: bytes::Bytes) -> Result<(), ArchiveError> {
-        kill_point("archive-uploading");
-        let objects = &self.cold.objects;
-        let description = serde_json::to_vec(archived).map_err(|error| ArchiveError::Write(error.into()))?;
-        objects.put(&archived.object, data, &archived.sha256).await?;
-        kill_point("archive-uploaded");
-        let manifest_hash = ContentHash::of(&description);
-        objects.put(&path::manifest(&archived.object), description.into(), &manifest_hash).await?;
-        self.verify_object(archived).await?;
-        kill_point("archive-verified");
-        Ok(())
-    }
-
-    /// Reads what was archived of a session, and compares it with what the catalogue says.
-    ///
-    /// # Errors
-    /// The catalogue's and the archive's.
-    pub async fn verify(&self, session: &ReplaySession) -> Result<Verified, ArchiveError> {
-        let Some(archived) = self.entry(session).await?.into_archived() else {
-            return Ok(Verified::NotArchived);
-        };
-        match self.verify_object(&archived).await {
-            Ok(()) => Ok(Verified::Whole { object: archived.object }),
-            Err(ArchiveError::Damaged { path, reason }) => Ok(Verified::Damaged { object: path, reason }),
-            Err(error) => Err(error),
-        }
-    }
-
-    /// Reads an object, and compares it with what the catalogue says.
-    pub(super) async fn verify_object(&self, archived: &ArchivedReplay) -> Result<(), ArchiveError> {
-        let damaged = |reason: String| ArchiveError::Damaged { path: archived.object.clone(), reason };
-        let Some(data) = self.cold.objects.get(&archived.object, None).await? else {
-            return Err(damaged("is not there".into()));
-        };
-        let sha256 = archived.sha256;
-        match tokio::task::spawn_blocking(move || sha256.check(&data)).await {
-            Ok(checked) => checked.map_err(|error| damaged(error.to_string())),
-            Err(died) => Err(PortError::transient("archive", died).into()),
-        }
-    }
-
-    pub(super) async fn delete_object(&self, object: &str) -> Result<(), PortError> {
-        self.cold.objects.delete(&path::manifest(object)).await?;
-        kill_point("archive-manifest-deleted");
-        self.cold.objects.delete(object).await
     }
 
     async fn quarantine(&self, entry: CatalogueEntry, reason: String) -> Result<Archived, ArchiveError> {
@@ -350,35 +216,6 @@ impl Archiver {
         self.put(&CatalogueEntry { quarantine, version: entry.version + 1, ..entry }).await?;
         Ok(Archived::Quarantined)
     }
-
-    /// Deletes the objects of a session and then its entry; tells whether there was one. Said before it is done, so that
-    /// nobody looks for an object that is gone.
-    pub(super) async fn forget(&self, session: &ReplaySession) -> Result<bool, PortError> {
-        let mut entry = self.entry(session).await?;
-        if !entry.is_forgotten {
-            entry.is_forgotten = true;
-            entry.version += 1;
-            if !self.cold.catalogue.put(&entry).await? {
-                return Ok(false);
-            }
-        }
-        kill_point("archive-forgotten");
-        let current = entry.archived.as_ref().map(|archived| &archived.object);
-        for object in entry.stale_objects.iter().chain(current) {
-            self.delete_object(object).await?;
-        }
-        kill_point("archive-objects-deleted");
-        self.replays.hot.mark_archived(std::slice::from_ref(session), false).await?;
-        self.cold.catalogue.delete(session, entry.version).await
-    }
-}
-
-/// Does `work`, which takes the processor for long, where it holds nobody up.
-async fn aside<T: Send + 'static>(
-    work: impl FnOnce() -> Result<T, BoxError> + Send + 'static,
-) -> Result<T, ArchiveError> {
-    let done = tokio::task::spawn_blocking(work).await;
-    done.unwrap_or_else(|died| Err(died.into())).map_err(ArchiveError::Write)
 }
 
 /// A time that any date can be moved by.
@@ -388,12 +225,18 @@ fn millis(duration: Duration) -> i64 {
 
 /// Most bytes of a replay as it is stored: its object is held in memory.
 const MAX_BYTES: u64 = 1 << 30;
+/// Most bytes of its events: one replay must not keep the archiver busy for hours.
+const MAX_RAW_BYTES: u64 = 16 << 30;
 
 /// Why a session cannot be archived as it is.
 fn unfit(entry: &CatalogueEntry, hot: &[ReplayChunk], manifest: &ReplayManifest) -> Option<String> {
-    let bytes = manifest.stored_bytes();
-    if bytes > MAX_BYTES {
-        return Some(format!("it has {bytes} bytes, of which at most {MAX_BYTES} can be archived"));
+    let raw_bytes = manifest.chunks.iter().map(|chunk| u64::from(chunk.raw_bytes)).sum();
+    for (what, bytes, max) in
+        [("bytes", manifest.stored_bytes(), MAX_BYTES), ("bytes decompressed", raw_bytes, MAX_RAW_BYTES)]
+    {
+        if bytes > max {
+            return Some(format!("it has {bytes} {what}, of which at most {max} can be archived"));
+        }
     }
     let archived = entry.archived.as_ref()?;
     let is_other = |chunk: &&ReplayChunk| {

@@ -2,6 +2,7 @@ use std::io::Read as _;
 
 use flate2::read::MultiGzDecoder;
 use gosight_domain::Timestamp;
+use gosight_domain::replay::ContentHash;
 use gosight_domain::time::epoch_millis;
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -95,12 +96,14 @@ pub(super) fn of_chunk(
     chunk_index: u16,
     data: &[u8],
     expected_bytes: u64,
+    content: ContentHash,
 ) -> Result<Vec<ReplayEvent>, BoxError> {
     let mut text = String::new();
     MultiGzDecoder::new(data).take(expected_bytes + 1).read_to_string(&mut text)?;
     if text.len() as u64 != expected_bytes {
         return Err(format!("has {} bytes instead of {expected_bytes}", text.len()).into());
     }
+    content.check(text.as_bytes())?;
     let events: Vec<Box<RawValue>> = serde_json::from_str(&text)?;
     let events = (0..).zip(events);
     events.map(|(place, text)| ReplayEvent::new(text, chunk_index, place)).collect()

@@ -37,6 +37,7 @@ pub(super) struct ObjectWriter {
     open: Option<Segment>,
     segments: Vec<Segment>,
     raw_bytes: u64,
+    runs: usize,
 }
 
 impl ObjectWriter {
@@ -50,7 +51,13 @@ impl ObjectWriter {
             open: None,
             segments: Vec::new(),
             raw_bytes: 0,
+            runs: 0,
         }
+    }
+
+    /// How often the events went over to another chunk, or another segment.
+    pub fn runs(&self) -> usize {
+        self.runs
     }
 
     /// Whether it is time for [`flushed`](Self::flushed).
@@ -73,6 +80,7 @@ impl ObjectWriter {
             offset: self.data.len() as u64,
             bytes: 0,
             raw_bytes: 0,
+            crc32: 0,
             from: at,
             to: at,
             runs: Vec::new(),
@@ -81,14 +89,17 @@ impl ObjectWriter {
         segment.to = at.max(segment.to);
         match segment.runs.last_mut() {
             Some(run) if run.chunk_index == event.order.chunk_index => run.events += 1,
-            _ => segment.runs.push(Run { chunk_index: event.order.chunk_index, events: 1 }),
+            _ => {
+                segment.runs.push(Run { chunk_index: event.order.chunk_index, events: 1 });
+                self.runs += 1;
+            }
         }
     }
 
     /// Compresses what the open segment has, so that the next one depends on nothing before it.
     fn close_segment(&mut self, flush: FlushCompress) -> Result<(), BoxError> {
-        self.crc.update(&self.text);
         let text = std::mem::take(&mut self.text);
+        self.crc.update(&text);
         let start = self.compress.total_in();
         loop {
             self.data.reserve(64 * 1024);
@@ -108,6 +119,7 @@ impl ObjectWriter {
         if let Some(mut segment) = self.open.take() {
             segment.bytes = self.data.len() as u64 - segment.offset;
             segment.raw_bytes = text.len() as u64;
+            segment.crc32 = crc32(&text);
             self.segments.push(segment);
         }
         Ok(())
@@ -141,6 +153,10 @@ pub(super) fn of_segment(
 
 fn read_segment(index: usize, segment: &Segment, data: &[u8]) -> Result<Vec<ReplayEvent>, BoxError> {
     let mut text = inflate(data, segment.raw_bytes)?;
+    let found = crc32(&text);
+    if found != segment.crc32 {
+        return Err(format!("a segment has the CRC-32 {found:08x} instead of {:08x}", segment.crc32).into());
+    }
     // The segments of an array, each made an array of its own.
     match text.first_mut() {
         Some(first) if matches!(first, b'[' | b',') => *first = b'[',
@@ -164,6 +180,13 @@ fn read_segment(index: usize, segment: &Segment, data: &[u8]) -> Result<Vec<Repl
         .zip(places)
         .map(|((text, chunk), place)| ReplayEvent::new(text, chunk, place))
         .collect()
+}
+
+/// The checksum of gzip (RFC 1952, 8).
+fn crc32(bytes: &[u8]) -> u32 {
+    let mut crc = Crc::new();
+    crc.update(bytes);
+    crc.sum()
 }
 
 /// Decompresses `data`, which must give `expected_bytes`.

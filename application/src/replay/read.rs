@@ -182,8 +182,9 @@ impl ReplayEvents {
         let ReplaySession { project_id, session_id } = self.session.clone();
         let id = ChunkId { project_id, session_id, chunk_index: index };
         let data = self.replays.hot.data(&id).await?.ok_or(ReplayReadError::Gone(index))?;
-        let expected_bytes = u64::from(chunk.raw_bytes);
-        let events = tokio::task::spawn_blocking(move || of_chunk(index, &data, expected_bytes)).await;
+        let (expected_bytes, content) = (u64::from(chunk.raw_bytes), chunk.content);
+        let events =
+            tokio::task::spawn_blocking(move || of_chunk(index, &data, expected_bytes, content)).await;
         events.map_err(died)?.map_err(|source| ReplayReadError::Corrupt { index, source })
     }
 

@@ -1,7 +1,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use gosight_domain::replay::{ContentHash, ContentHasher, OtherContent};
+use gosight_domain::replay::{ArchivedReplay, ContentHash, ContentHasher, OtherContent};
 
 use super::manifest::{ReplayManifest, ReplayStorage};
 use super::object::DamagedObject;
@@ -19,6 +19,8 @@ pub struct StoredReplay {
     objects: Arc<dyn ReplayArchive>,
     object: String,
     bytes: u64,
+    /// What is read at once.
+    part_bytes: u64,
     sha256: ContentHash,
     /// Bytes that were read.
     read: u64,
@@ -30,18 +32,25 @@ impl Replays {
     pub(super) fn stored(&self, manifest: &ReplayManifest) -> Option<StoredReplay> {
         let ColdReplays { objects, .. } = self.cold.as_ref()?;
         let archived = manifest.archived.as_ref()?;
-        (manifest.storage() == ReplayStorage::Archived).then(|| StoredReplay {
-            objects: objects.clone(),
-            object: archived.object.clone(),
-            bytes: archived.bytes,
-            sha256: archived.sha256,
-            read: 0,
-            hasher: ContentHasher::default(),
-        })
+        let is_all = manifest.storage() == ReplayStorage::Archived;
+        is_all.then(|| StoredReplay::new(objects.clone(), archived, PART_BYTES))
     }
 }
 
 impl StoredReplay {
+    /// Reads the object of `archived` in parts of so many bytes.
+    pub(super) fn new(objects: Arc<dyn ReplayArchive>, archived: &ArchivedReplay, part_bytes: u64) -> Self {
+        Self {
+            objects,
+            object: archived.object.clone(),
+            bytes: archived.bytes,
+            part_bytes,
+            sha256: archived.sha256,
+            read: 0,
+            hasher: ContentHasher::default(),
+        }
+    }
+
     /// Bytes of all parts.
     pub fn bytes(&self) -> u64 {
         self.bytes
@@ -55,7 +64,7 @@ impl StoredReplay {
         if self.read == self.bytes {
             return Ok(None);
         }
-        let range = self.read..self.bytes.min(self.read + PART_BYTES);
+        let range = self.read..self.bytes.min(self.read + self.part_bytes);
         let part = self.objects.get(&self.object, Some(range.clone())).await?;
         let part = part.ok_or_else(|| ReplayReadError::NoObject(self.object.clone()))?;
         if part.len() as u64 != range.end - range.start {

@@ -4,6 +4,7 @@
 mod access;
 mod archiver;
 mod archiver_deaths;
+mod archiver_limits;
 mod brittle;
 mod cached_keys;
 mod codec;
@@ -18,5 +19,6 @@ mod purge;
 mod query_ledger;
 mod query_replay;
 mod replay_handler;
+mod replay_lists;
 mod sinks;
 mod support;

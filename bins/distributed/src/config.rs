@@ -93,9 +93,8 @@ impl Config {
         self.archive.validate()?;
         if self.has_archive() {
             self.s3.validate().map_err(|error| of("s3", error.key, error.reason))?;
-            if self.archive.enabled && self.clickhouse.replay_retention_days > 0 {
-                let reason =
-                    "must be 0 while archive.enabled is true: replays would be deleted, archived or not";
+            if self.clickhouse.replay_retention_days > 0 {
+                let reason = "must be 0 with an archive: replays would be deleted, archived or not";
                 return Err(of("clickhouse", "replay_retention_days", reason.to_owned()));
             }
         }
@@ -176,9 +175,10 @@ mod tests {
         let mut config = Config::default();
         config.clickhouse.replay_retention_days = 30;
         assert_eq!(config.validate(), Ok(()));
-        config.archive.enabled = true;
         config.s3.access_key = "key".into();
         config.s3.secret_key = "secret".into();
+        assert_eq!(config.validate().unwrap_err().key, "clickhouse.replay_retention_days");
+        config.archive.enabled = true;
         assert_eq!(config.validate().unwrap_err().key, "clickhouse.replay_retention_days");
     }
 

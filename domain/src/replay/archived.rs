@@ -40,6 +40,8 @@ pub struct Segment {
     pub bytes: u64,
     /// Its length when decompressed, in bytes.
     pub raw_bytes: u64,
+    /// CRC-32 of those bytes, as in gzip.
+    pub crc32: u32,
     /// Time of its first event, by the client's clock.
     pub from: Timestamp,
     /// Time of its last event.

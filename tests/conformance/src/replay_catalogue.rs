@@ -59,6 +59,7 @@ fn entry(session: ReplaySession, version: u64, archived_at: Option<Timestamp>) -
         segments: vec![Segment {
             offset: 10,
             bytes: 982,
+            crc32: u32::MAX,
             raw_bytes: 10_000,
             from: NOON,
             to: NOON.plus_millis(5),

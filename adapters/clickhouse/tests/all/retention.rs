@@ -108,6 +108,7 @@ async fn what_retention_leaves_agrees() {
     database.config.retention_days = 1;
     database.config.replay_retention_days = 1;
     let store = database.open().await;
+    ClickHouseStore::keep_replays(&database.config).await.unwrap();
     let now = now();
     database.writer().await.commit(&batch_of(now)).await.unwrap();
     merge(&database).await;
@@ -173,6 +174,7 @@ async fn rows_from_before_there_was_a_retention_go_when_they_are_told_to() {
     database.config.retention_days = 1;
     database.config.replay_retention_days = 1;
     let store = database.open().await;
+    ClickHouseStore::keep_replays(&database.config).await.unwrap();
     assert_counts(&database, &store, now, ALL).await;
     run_on_all(&database, |table| format!("ALTER TABLE {table} MATERIALIZE TTL SETTINGS mutations_sync = 2"))
         .await;

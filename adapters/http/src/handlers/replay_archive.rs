@@ -258,7 +258,9 @@ impl From<ArchiveError> for ApiError {
                 Self::new(ErrorCode::Unavailable, "another process is at this replay, try again")
                     .with_retry_after(None)
             }
-            ArchiveError::Write(_) | ArchiveError::Damaged { .. } => Self::internal(&error),
+            ArchiveError::Write(_) | ArchiveError::Tangled | ArchiveError::Damaged { .. } => {
+                Self::internal(&error)
+            }
         }
     }
 }

@@ -6,7 +6,6 @@ use gosight_domain::replay::{ReplayChunk, ReplaySession};
 use super::{ArchiveError, Archived, Archiver, millis};
 use crate::kill_point;
 use crate::ports::{CatalogueEntry, ChunkId, Lease, PortError};
-use crate::replay::manifest::join;
 
 /// What became of a session, or what is left to be done with it.
 pub(super) enum Step {
@@ -43,13 +42,7 @@ impl Archiver {
         }
         // Once more: this is the last moment at which a lost object does no harm.
         if let Err(error) = self.verify_object(archived).await {
-            let is_whole_here = hot.len() == archived.chunks.len();
-            let ArchiveError::Damaged { .. } = error else { return Err(error) };
-            tracing::error!(%error, is_whole_here, "an archived replay is damaged");
-            return match join(&entry.session, hot, None).filter(|_| is_whole_here) {
-                Some(manifest) => self.store(lease, entry, &manifest).await.map(Step::Done),
-                None => Err(error),
-            };
+            return self.mend(lease, entry, hot, error).await.map(Step::Done);
         }
         for object in std::mem::take(&mut entry.stale_objects) {
             self.delete_object(&object).await?;
@@ -70,14 +63,24 @@ impl Archiver {
         // One that had to wait for too long may be another process's by now.
         let now = self.clock.now();
         let (held, late): (Vec<Held>, Vec<Held>) = held.into_iter().partition(|held| now < held.lease.until);
-        let deleted = self.delete_hot(&held).await;
         let mut cleaned: Vec<_> =
             late.into_iter().map(|held| (held.lease.session, Ok(Archived::Busy))).collect();
-        for Held { lease, mut entry, .. } in held {
-            entry.version += 1;
-            let noted = if deleted.is_ok() { self.put(&entry).await } else { Ok(()) };
+        let mut noted = Vec::new();
+        for mut held in held {
+            // Before anything is deleted: who was purged meanwhile has other chunks by now.
+            held.entry.version += 1;
+            match self.put(&held.entry).await {
+                Ok(()) => noted.push(held),
+                Err(error) => {
+                    self.give_back(&held.lease).await;
+                    cleaned.push((held.lease.session, Err(error)));
+                }
+            }
+        }
+        let deleted = self.delete_hot(&noted).await;
+        for Held { lease, .. } in noted {
             self.give_back(&lease).await;
-            cleaned.push((lease.session, noted.map(|()| Archived::Cleaned)));
+            cleaned.push((lease.session, Ok(Archived::Cleaned)));
         }
         deleted.map(|()| cleaned)
     }

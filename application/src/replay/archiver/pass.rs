@@ -16,7 +16,7 @@ pub struct PassReport {
     pub archived: u64,
     /// Sessions whose archived chunks were deleted in the hot store.
     pub cleaned: u64,
-    /// Sessions that are in quarantine.
+    /// Sessions that were put into quarantine.
     pub quarantined: u64,
     /// Sessions that failed, and are tried again in the next pass.
     pub failed: u64,

@@ -78,6 +78,7 @@ fn damage_is_noticed() {
     for wrong in [segment.raw_bytes - 1, segment.raw_bytes + 1] {
         assert!(of_segment(0, &Segment { raw_bytes: wrong, ..segment.clone() }, data).is_err());
     }
+    assert!(of_segment(0, &Segment { crc32: !segment.crc32, ..segment.clone() }, data).is_err());
     let runs = vec![Run { chunk_index: 0, events: 3 }];
     assert!(of_segment(0, &Segment { runs, ..segment.clone() }, data).is_err());
 }

@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
-use anyhow::{Context, anyhow, bail};
+use anyhow::{Context, bail};
 use bytes::BytesMut;
 use clap::Args;
 use gosight_domain::key::PresentedKey;
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use reqwest::header::{HeaderMap, HeaderName};
 use reqwest::{Method, Response, Url};
 use serde::Deserialize;
@@ -47,6 +48,14 @@ struct Refusal {
 struct RefusalBody {
     code: String,
     message: String,
+}
+
+/// `base/session/more…`. A URL drops line breaks and tabs wherever they stand, which would make it another session's.
+fn url_below(base: &Url, session: &str, more: &[&str]) -> Url {
+    let mut url = base.clone();
+    let session = utf8_percent_encode(session, NON_ALPHANUMERIC);
+    url.set_path(&format!("{}/{session}/{}", base.path(), more.join("/")));
+    url
 }
 
 impl ServerArgs {
@@ -91,11 +100,7 @@ impl Client {
         if matches!(session, "." | "..") {
             bail!("{session}: no URL can name this session");
         }
-        let mut url = self.sessions.clone();
-        let mut path = url.path_segments_mut().map_err(|()| anyhow!("--server: not a URL with a path"))?;
-        path.push(session).extend(more);
-        drop(path);
-        Ok(url)
+        Ok(url_below(&self.sessions, session, more))
     }
 
     /// What is at `more` below a session's replay.
@@ -192,6 +197,27 @@ impl Lines {
                 None if self.buffer.is_empty() => return Ok(None),
                 None => bail!("the recording ends in the middle of an event"),
             }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_session_has_a_path_of_its_own() {
+        let base = Url::parse("http://localhost/gosight/api/v1/sessions").unwrap();
+        for (session, path) in [
+            ("a-1", "a%2D1"),
+            ("vic\ntim", "vic%0Atim"),
+            ("vic\ttim", "vic%09tim"),
+            ("a/b?c#d", "a%2Fb%3Fc%23d"),
+            ("100%", "100%25"),
+            ("ä", "%C3%A4"),
+        ] {
+            let url = url_below(&base, session, &["replay", "verify"]);
+            assert_eq!(url.path(), format!("/gosight/api/v1/sessions/{path}/replay/verify"), "{session:?}");
         }
     }
 }

@@ -156,7 +156,7 @@ impl ArchiveArgs {
         for session in &self.sessions {
             let url = client.replay_url(session, &["archive"], &[])?;
             let Outcome { outcome } = client.post_json(url).await?;
-            output::line(format!("{session}: {outcome}"))?;
+            output::line(format!("{}: {outcome}", session.escape_debug()))?;
         }
         Ok(ExitCode::SUCCESS)
     }
@@ -175,13 +175,14 @@ impl VerifyArgs {
             .with_style(ProgressStyle::with_template("{bar:40} {pos} of {len} verified, {eta} left")?);
         let mut whole = 0;
         for session in &sessions {
-            let Verified { state, reason } =
-                client.get_json(client.replay_url(session, &["verify"], &[])?).await?;
-            if state == "whole" {
-                whole += 1;
-            } else {
-                let reason = reason.unwrap_or_default();
-                progress.suspend(|| output::line(format!("{session}: {state} {reason}")))?;
+            let verified = async { client.get_json(client.replay_url(session, &["verify"], &[])?).await };
+            match verified.await {
+                Ok(Verified { state, .. }) if state == "whole" => whole += 1,
+                Ok(Verified { state, reason }) => {
+                    let said = format!("{session}: {state} {}", reason.unwrap_or_default());
+                    progress.suspend(|| output::line(said.escape_debug()))?;
+                }
+                Err(error) => drop(progress.suspend(|| output::failure(error.as_ref()))),
             }
             progress.inc(1);
         }
