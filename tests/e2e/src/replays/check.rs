@@ -135,9 +135,9 @@ impl Replays {
         let mut objects = BTreeSet::new();
         let mut after = String::new();
         loop {
-            let page = doors.admin.get_json(&format!("/api/v1/replays/archived{after}")).await;
+            let page = doors.admin.get_json(&format!("/api/v1/replays{after}")).await;
             for replay in page["replays"].as_array().expect("a list") {
-                let object = replay["object"].as_str().expect("an object");
+                let Some(object) = replay["object"].as_str() else { continue };
                 let manifest = object.trim_end_matches(".gz");
                 objects.extend([object.to_owned(), format!("{manifest}.manifest.json")]);
             }
