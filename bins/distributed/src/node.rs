@@ -11,7 +11,6 @@ use gosight_application::process::LogConsumer;
 use gosight_application::query::{Query, QueryPorts};
 use gosight_application::replay::{Archiver, Replays};
 use gosight_application::{LogSink, logs};
-use gosight_clickhouse::ClickHouseStore;
 use gosight_enrich::Enricher;
 use gosight_http::{BindError, HttpPorts, HttpServer, ProcessorInfo};
 use gosight_kafka::{KafkaLog, KafkaSource};
@@ -205,7 +204,7 @@ async fn process(
     let log = parts.log(config, stop).await?;
     let store = parts.store(config, stop).await?;
     if names.iter().any(|(name, _)| *name == logs::REPLAY) {
-        ClickHouseStore::keep_replays(&config.clickhouse).await?;
+        parts::keep_replays(config, stop).await?;
     }
     let join = |(name, group): &(&str, &str)| -> Result<Arc<dyn EventSource>, NodeError> {
         Ok(Arc::new(KafkaSource::join(&config.kafka, group, name)?))

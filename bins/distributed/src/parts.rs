@@ -175,6 +175,11 @@ pub(crate) fn log_ends(config: &Config) -> Result<Vec<Arc<dyn LogEnds>>, NodeErr
     ends.into_iter().map(|ends| -> Result<Arc<dyn LogEnds>, NodeError> { Ok(Arc::new(ends?)) }).collect()
 }
 
+/// Sets how long the store keeps replay chunks, which is for their processor to say.
+pub(crate) async fn keep_replays(config: &Config, stop: &CancellationToken) -> Result<(), NodeError> {
+    patiently(stop, "ClickHouse", async || ClickHouseStore::keep_replays(&config.clickhouse).await).await
+}
+
 /// Waits for a server that is not there yet: processes and servers start in any order.
 async fn patiently<T>(
     stop: &CancellationToken,
