@@ -83,6 +83,12 @@ impl Reserved {
     }
 }
 
+/// How often a server is started whose port was taken just before it listened there. Those that a server opens by itself, such
+/// as the bus of a Redis cluster, cannot be reserved.
+const ATTEMPTS: usize = 3;
+/// What all servers say then.
+const PORT_TAKEN: &str = "Address already in use";
+
 impl Instance {
     /// Starts a server, and waits until it answers. What it has acknowledged is still there after [`Instance::kill`],
     /// also in Redis, which writes an append-only file.
@@ -101,9 +107,13 @@ impl Instance {
     /// # Panics
     /// As [`Instance::start`].
     pub fn start_with(service: Service, settings: &[(&str, &str)]) -> Self {
-        match Self::try_start(service, settings) {
-            Ok(instance) => instance,
-            Err(error) => panic!("{}: {error:#}", service.as_str()),
+        let mut attempt = 1;
+        loop {
+            match Self::try_start(service, settings) {
+                Ok(instance) => return instance,
+                Err(error) if attempt < ATTEMPTS && format!("{error:#}").contains(PORT_TAKEN) => attempt += 1,
+                Err(error) => panic!("{}: {error:#}", service.as_str()),
+            }
         }
     }
 
