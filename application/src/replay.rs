@@ -49,7 +49,7 @@ impl Replays {
     async fn archived(&self, session: &ReplaySession) -> Result<Option<ArchivedReplay>, PortError> {
         let Some(cold) = &self.cold else { return Ok(None) };
         let entries = cold.catalogue.get(std::slice::from_ref(session)).await?;
-        Ok(entries.into_iter().flatten().next().and_then(CatalogueEntry::into_archived))
+        Ok(entries.into_iter().flatten().next().and_then(CatalogueEntry::into_readable))
     }
 
     /// The content that each of `chunks` has, wherever it is stored.
@@ -72,7 +72,7 @@ impl Replays {
         let archived: HashMap<ReplaySession, ArchivedReplay> = sessions
             .into_iter()
             .zip(entries)
-            .filter_map(|(s, entry)| Some((s, entry?.into_archived()?)))
+            .filter_map(|(s, entry)| Some((s, entry?.into_readable()?)))
             .collect();
         for (chunk, content) in chunks.iter().zip(&mut contents) {
             if content.is_none() {

@@ -52,7 +52,12 @@ impl CatalogueEntry {
     }
 
     /// What can be read of the archive.
-    pub fn into_archived(self) -> Option<ArchivedReplay> {
+    pub fn readable(&self) -> Option<&ArchivedReplay> {
+        self.archived.as_ref().filter(|_| !self.is_forgotten)
+    }
+
+    /// As [`readable`](Self::readable), to keep.
+    pub fn into_readable(self) -> Option<ArchivedReplay> {
         self.archived.filter(|_| !self.is_forgotten)
     }
 }

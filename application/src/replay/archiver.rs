@@ -51,8 +51,11 @@ pub enum ArchiveError {
         reason: String,
     },
     /// Its chunks overlap so much that the catalogue cannot say which event is of which.
-    #[error("its chunks overlap too much: their events alternate more than 250,000 times")]
-    Tangled,
+    #[error("its chunks overlap too much: their events alternate more than {max} times")]
+    Tangled {
+        /// What the catalogue keeps at most.
+        max: usize,
+    },
     /// Another process changed the session meanwhile.
     #[error("another process has changed the session at the same time")]
     Overtaken,

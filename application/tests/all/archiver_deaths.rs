@@ -1,8 +1,10 @@
 //! A process that dies in the middle of a pass over many sessions, of a purge, or while something expires.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use futures::FutureExt as _;
 use gosight_application::Telemetry;
 use gosight_application::ports::{CatalogueQuery, Clock, ReplayCatalogue, ReplayStore};
 use gosight_application::replay::{ArchivePolicy, Archiver, PassReport, TimeRange};
@@ -10,7 +12,7 @@ use gosight_conformance::factory::{replay_session, session_id};
 use gosight_domain::Timestamp;
 use gosight_domain::replay::{ReplayChunk, ReplaySession};
 use gosight_domain::time::{DAY_MS, HOUR_MS};
-use gosight_memory::ManualClock;
+use gosight_memory::{ManualClock, MemoryStore};
 use tokio_util::sync::CancellationToken;
 
 use crate::archiver::{Bench, MINUTE_MS, chunks, session};
@@ -131,6 +133,51 @@ async fn nothing_is_deleted_once_the_lease_has_ended() {
     assert_eq!(late.pass(&CancellationToken::new()).await.unwrap(), PassReport::default());
     assert_eq!(bench.all_hot_chunks().await, 15);
     assert_eq!(bench.pass().await, PassReport { cleaned: 5, ..PassReport::default() });
+}
+
+/// A clock at which, when an archiver looks for the time once more, another one purges the session, for which the lease has
+/// ended; then a new chunk comes that has an old index.
+#[derive(Debug)]
+struct Interrupting {
+    clock: Arc<ManualClock>,
+    looks_left: AtomicUsize,
+    purger: Archiver,
+    hot: Arc<MemoryStore>,
+}
+
+impl Clock for Interrupting {
+    fn now(&self) -> Timestamp {
+        if self.looks_left.fetch_sub(1, Ordering::SeqCst) == 0 {
+            // Nothing in memory ever waits.
+            self.purger.purge(&session()).now_or_never().unwrap().unwrap();
+            self.hot.put(&[chunk(0, &[("new", 0)])]).now_or_never().unwrap().unwrap();
+        }
+        self.clock.now()
+    }
+}
+
+#[tokio::test]
+async fn a_chunk_that_came_after_a_purge_is_not_deleted_for_the_one_before() {
+    let mut interrupted = 0;
+    for looks_left in 0..6 {
+        let bench = Bench::with(&chunks()).await;
+        bench.archiver().archive(&session()).await.unwrap();
+        bench.clock.advance(10 * MINUTE_MS);
+        let ahead = Arc::new(ManualClock::new(bench.clock.now().plus_millis(HOUR_MS)));
+        let policy = ArchivePolicy::default();
+        let purger =
+            Archiver::new(bench.hot.clone(), bench.cold(), ahead, policy.clone(), Telemetry::default());
+        let (clock, hot, looks_left) = (bench.clock.clone(), bench.hot.clone(), AtomicUsize::new(looks_left));
+        let clock = Arc::new(Interrupting { clock, looks_left, purger, hot });
+        let late =
+            Archiver::new(bench.hot.clone(), bench.cold(), clock.clone(), policy, Telemetry::default());
+        late.archive(&session()).await.ok();
+        if clock.looks_left.load(Ordering::SeqCst) > 6 {
+            assert_eq!(bench.told().await, "new");
+            interrupted += 1;
+        }
+    }
+    assert!(interrupted >= 3, "before it begins, before it compares and before it deletes: {interrupted}");
 }
 
 /// A bench on which `s` is hot and archived and has what an attempt has left, and `t` is hot and archived too.

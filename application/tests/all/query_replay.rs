@@ -234,6 +234,10 @@ async fn a_damaged_chunk_is_named_and_what_lies_before_it_was_given() {
         ("longer than said", ReplayChunk { raw_bytes: good.raw_bytes - 1, ..good.clone() }),
         ("not gzip", ReplayChunk { data: b"[]".to_vec(), ..good.clone() }),
         ("cut off", ReplayChunk { data: half, ..good.clone() }),
+        (
+            "another's text of the same length",
+            ReplayChunk { content: ContentHash::of(b"c d"), ..good.clone() },
+        ),
         ("no array", chunk_of_text(1, (20, 30), r#"{"data":"c"}"#)),
         ("no time", no_time),
     ] {

@@ -2,6 +2,7 @@
 
 use axum::extract::State;
 use axum::response::Response;
+use gosight_application::ports::CatalogueEntry;
 use gosight_application::replay::{ArchiveError, Archived, ListedReplay, Purged, Verified};
 use gosight_domain::SessionId;
 use gosight_domain::key::{Admin, Scoped};
@@ -230,7 +231,7 @@ pub(crate) async fn list(
 
 impl ListedReplayAnswer {
     fn of(listed: &ListedReplay) -> Self {
-        let archived = listed.entry.as_ref().and_then(|entry| entry.archived.as_ref());
+        let archived = listed.entry.as_ref().and_then(CatalogueEntry::readable);
         let quarantine = listed.entry.as_ref().and_then(|entry| entry.quarantine.as_ref());
         Self {
             session_id: listed.session_id.to_string(),
@@ -258,7 +259,7 @@ impl From<ArchiveError> for ApiError {
                 Self::new(ErrorCode::Unavailable, "another process is at this replay, try again")
                     .with_retry_after(None)
             }
-            ArchiveError::Write(_) | ArchiveError::Tangled | ArchiveError::Damaged { .. } => {
+            ArchiveError::Write(_) | ArchiveError::Tangled { .. } | ArchiveError::Damaged { .. } => {
                 Self::internal(&error)
             }
         }

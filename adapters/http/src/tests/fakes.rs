@@ -1,6 +1,6 @@
 //! Ports as small as tests need them.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, HashMap};
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -19,6 +19,7 @@ use gosight_domain::key::{Grant, KeyRefusal, PresentedKey, Scope};
 use gosight_domain::ledger::BatchSpan;
 use gosight_domain::replay::{ContentHash, ReplayChunk, ReplaySession};
 use gosight_domain::{Event, Hour, ProjectId, SessionId, Timestamp};
+use gosight_memory::MemoryStore;
 use tokio::sync::Notify;
 use uuid::Uuid;
 
@@ -281,14 +282,9 @@ impl ReplayStore for Store {
         after: Option<SessionId>,
         limit: usize,
     ) -> Result<Vec<SessionId>, ReplayStoreError> {
-        let of_project = self.chunks.iter().filter(|chunk| chunk.project_id == *project_id);
-        let sessions: BTreeSet<&SessionId> = of_project.map(|chunk| &chunk.session_id).collect();
-        Ok(sessions
-            .into_iter()
-            .filter(|session| after.as_ref() < Some(session))
-            .take(limit)
-            .cloned()
-            .collect())
+        let store = MemoryStore::default();
+        store.put(&self.chunks).await?;
+        store.recorded(project_id, after, limit).await
     }
 
     async fn idle(

@@ -9,7 +9,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 use gosight_application::ports::{ObjectEntry, ObjectStat, PortError, ReplayArchive};
-use gosight_application::replay::PassReport;
+use gosight_application::replay::{PassReport, Verified};
 use gosight_domain::replay::ContentHash;
 use gosight_domain::time::DAY_MS;
 use gosight_s3::{S3Config, S3ReplayArchive, S3RetryConfig};
@@ -119,6 +119,23 @@ async fn what_was_stored_although_its_answer_was_lost_is_stored_anew_and_deleted
     assert_eq!(recordings.paths().await.len(), 2, "what had failed went first");
     recordings.settle().await;
     assert_eq!(recordings.paths().await, ["p/2026/11/s0~2.gz", "p/2026/11/s0~2.manifest.json"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_object_that_was_changed_is_called_damaged_and_archived_anew_from_the_hot_store() {
+    let recordings = Recordings::new(1).await;
+    let worker = recordings.straight();
+    assert_eq!(worker.pass().await, PassReport { archived: 1, ..PassReport::default() });
+    recordings.change_object().await;
+    let verified = worker.verify().await;
+    assert!(
+        matches!(&verified, Verified::Damaged { reason, .. } if reason.contains("SHA-256")),
+        "{verified:?}"
+    );
+    recordings.clock.advance(GRACE_MS);
+    assert_eq!(worker.pass().await, PassReport { archived: 1, ..PassReport::default() });
+    assert!(matches!(worker.verify().await, Verified::Whole { .. }));
+    recordings.settle().await;
 }
 
 /// Goes straight to the store, but for one call, which meets what the proxy was told.

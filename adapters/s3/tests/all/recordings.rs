@@ -9,7 +9,9 @@ use flate2::read::MultiGzDecoder;
 use flate2::write::GzEncoder;
 use gosight_application::Telemetry;
 use gosight_application::ports::{CatalogueEntry, ReplayArchive, ReplayCatalogue, ReplayStore};
-use gosight_application::replay::{ArchivePolicy, Archiver, ColdReplays, PassReport, Replays, TimeRange};
+use gosight_application::replay::{
+    ArchivePolicy, Archiver, ColdReplays, PassReport, Replays, TimeRange, Verified,
+};
 use gosight_conformance::factory::{self, NOON, replay_session};
 use gosight_domain::replay::{ContentHash, ReplayChunk, ReplaySession};
 use gosight_domain::time::{DAY_MS, HOUR_MS};
@@ -20,7 +22,7 @@ use serde_json::value::RawValue;
 use tokio_util::sync::CancellationToken;
 
 use crate::in_time;
-use crate::place::Place;
+use crate::place::{Place, raw_bucket};
 
 /// Events of a chunk; the times of neighbouring chunks overlap.
 const EVENTS: u16 = 30;
@@ -148,6 +150,18 @@ impl Recordings {
         entries.into_iter().flatten().collect()
     }
 
+    /// Somebody else writes over the object of the first recording, and leaves what the store says of it.
+    pub async fn change_object(&self) {
+        let archived = self.entries().await.remove(0).archived.unwrap();
+        let mut object = self.objects.get(&archived.object, None).await.unwrap().unwrap().to_vec();
+        object[100] ^= 1;
+        let bucket = raw_bucket(&self.place.config());
+        let changed = bucket
+            .put_object_builder(self.place.key(&archived.object), &object)
+            .with_metadata("sha256", archived.sha256.to_string());
+        changed.unwrap().execute().await.unwrap();
+    }
+
     /// All paths in the bucket.
     pub async fn paths(&self) -> Vec<String> {
         let entries = self.objects.list("", None, 1_000).await.unwrap();
@@ -211,6 +225,11 @@ pub struct Worker {
 }
 
 impl Worker {
+    /// Compares the object of the first recording.
+    pub async fn verify(&self) -> Verified {
+        in_time(self.archiver.verify(&replay_session("p", "s0"))).await.unwrap()
+    }
+
     pub async fn pass(&self) -> PassReport {
         in_time(self.archiver.pass(&CancellationToken::new())).await.unwrap()
     }

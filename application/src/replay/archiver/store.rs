@@ -34,7 +34,7 @@ impl Archiver {
         let written = match self.write(manifest).await {
             Ok(written) => written,
             Err(
-                error @ (ArchiveError::Tangled
+                error @ (ArchiveError::Tangled { .. }
                 | ArchiveError::Read(ReplayReadError::Corrupt { .. } | ReplayReadError::Damaged(_))),
             ) => return self.quarantine(entry, error.to_string()).await,
             Err(error) => return Err(error),
@@ -93,7 +93,7 @@ impl Archiver {
             }
             writer.push(&event);
             if writer.runs() > MAX_RUNS {
-                return Err(ArchiveError::Tangled);
+                return Err(ArchiveError::Tangled { max: MAX_RUNS });
             }
         }
         aside(move || writer.finish()).await

@@ -1,5 +1,7 @@
 //! Whether an object is what was stored.
 
+use std::collections::HashSet;
+
 use gosight_domain::replay::{ArchivedReplay, ReplayChunk, ReplaySession};
 
 use super::{ArchiveError, Archived, Archiver};
@@ -36,7 +38,7 @@ impl Archiver {
     /// # Errors
     /// The catalogue's and the archive's.
     pub async fn verify(&self, session: &ReplaySession) -> Result<Verified, ArchiveError> {
-        let Some(archived) = self.entry(session).await?.into_archived() else {
+        let Some(archived) = self.entry(session).await?.into_readable() else {
             return Ok(Verified::NotArchived);
         };
         match self.verify_object(&archived).await {
@@ -71,8 +73,10 @@ impl Archiver {
         error: ArchiveError,
     ) -> Result<Archived, ArchiveError> {
         let ArchiveError::Damaged { .. } = error else { return Err(error) };
-        let is_hot = |known: &ReplayChunk| hot.iter().any(|chunk| chunk.content == known.content);
-        let is_whole_here = entry.archived.iter().flat_map(|archived| &archived.chunks).all(is_hot);
+        let name = |chunk: &ReplayChunk| (chunk.chunk_index, chunk.content);
+        let here: HashSet<_> = hot.iter().map(name).collect();
+        let mut lost = entry.archived.iter().flat_map(|archived| &archived.chunks);
+        let is_whole_here = lost.all(|chunk| here.contains(&name(chunk)));
         tracing::error!(%error, is_whole_here, "an archived replay is damaged");
         match join(&entry.session, hot, None).filter(|_| is_whole_here) {
             Some(manifest) => self.store(lease, entry, &manifest).await,

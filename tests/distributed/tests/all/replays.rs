@@ -89,3 +89,21 @@ async fn an_archive_that_is_away_degrades_nothing_but_itself() {
     assert_eq!((ready.status.as_u16(), &ready.json()["status"]), (200, &json!("degraded")), "{}", ready.text);
     assert!(ready.text.contains("archived replays cannot be read"), "{}", ready.text);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn only_the_process_that_stores_chunks_says_how_long_they_are_kept() {
+    let _turn = one_at_a_time().await;
+    let set = Set::new(&Servers::shared()).with("CLICKHOUSE_REPLAY_RETENTION_DAYS", "30");
+    let ttl = async || {
+        let table = "SELECT engine_full LIKE '%TTL%' FROM system.tables
+            WHERE database = currentDatabase() AND name = 'replay_chunks'";
+        set.ask_store(table).await
+    };
+    let _others = [Binary::Api, Binary::EventProcessor].map(|binary| set.start(binary));
+    assert_eq!(ttl().await, "0");
+    let mut processor = set.start(Binary::ReplayProcessor);
+    assert_eq!(ttl().await, "1");
+    processor.stop();
+    let _keeping = set.clone().with("CLICKHOUSE_REPLAY_RETENTION_DAYS", "0").start(Binary::ReplayProcessor);
+    assert_eq!(ttl().await, "0");
+}

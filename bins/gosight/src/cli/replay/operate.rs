@@ -182,7 +182,10 @@ impl VerifyArgs {
                     let said = format!("{session}: {state} {}", reason.unwrap_or_default());
                     progress.suspend(|| output::line(said.escape_debug()))?;
                 }
-                Err(error) => drop(progress.suspend(|| output::failure(error.as_ref()))),
+                Err(error) => {
+                    let error = error.context(session.escape_debug().to_string());
+                    progress.suspend(|| output::failure(error.as_ref()));
+                }
             }
             progress.inc(1);
         }
@@ -217,7 +220,10 @@ impl PurgeArgs {
                     let session = session.escape_debug();
                     progress.suspend(|| output::line(format!("{session}: {verb} {purged}")))?;
                 }
-                Err(error) => code = progress.suspend(|| output::failure(error.as_ref())),
+                Err(error) => {
+                    let error = error.context(session.escape_debug().to_string());
+                    code = progress.suspend(|| output::failure(error.as_ref()));
+                }
             }
         }
         progress.finish_and_clear();
