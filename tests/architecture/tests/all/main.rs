@@ -5,6 +5,7 @@ mod configuration;
 mod dependencies;
 mod documentation;
 mod files;
+mod fixtures;
 
 use std::path::PathBuf;
 
