@@ -1,12 +1,16 @@
 //! Decorators: implement a port over the same port.
 
 mod cached_keys;
+mod cached_sessions;
+mod counted_keys;
 mod fan_out;
 mod observed;
 mod retrying;
 mod stored_chunks;
 
 pub use cached_keys::{CachedKeys, KeyCacheConfig};
+pub use cached_sessions::CachedSessions;
+pub use counted_keys::CountedKeys;
 pub use fan_out::FanOut;
 pub use observed::Observed;
 pub use retrying::Retrying;

@@ -17,13 +17,16 @@ pub mod codec;
 pub mod dead_letters;
 pub mod decorators;
 pub mod ingest;
+pub mod keys;
 mod kill_point;
+pub mod local_fences;
 pub mod local_log;
 mod log_sink;
 pub mod ports;
 pub mod process;
 pub mod query;
 pub mod replay;
+pub mod sessions;
 pub mod telemetry;
 
 pub use kill_point::kill_point;

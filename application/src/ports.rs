@@ -12,10 +12,13 @@ mod dead_letters;
 mod deduplicator;
 mod error;
 mod event_query;
+mod event_rows;
 mod event_sink;
 mod event_source;
+mod fence;
 mod health;
 mod keys;
+mod ledger;
 mod profile_store;
 mod rate_limiter;
 mod record_log;
@@ -23,37 +26,43 @@ mod replay_archive;
 mod replay_catalogue;
 mod replay_store;
 mod session_cache;
+mod session_query;
 mod session_store;
 mod stored_events;
 
 pub use accepted_chunks::{AcceptedChunks, AcceptedChunksError};
 pub use aggregate_store::{AggregateStore, AggregateStoreError, WindowQuery};
-pub use batch_store::{BatchStore, CommitError, Committed, ProcessedBatch, RefusedRows, StoredEvent};
+pub use batch_store::{BatchStore, Committed, ProcessedBatch, StoredEvent};
 pub use clock::{Clock, SystemClock};
 pub use context_enricher::{ClientContext, ContextEnricher};
 pub use dead_letters::{DeadLetter, DeadLetters, DeadLettersError, LogPosition};
 pub use deduplicator::{Claim, ClaimVerdict, Deduplicator, DeduplicatorError};
-pub use error::{BoxError, Effect, Nothing, PortError};
+pub use error::{BoxError, CommitError, Effect, Nothing, PortError, RefusedRows};
 pub use event_query::{
     EventCursor, EventQuery, GroupBy, GroupKey, LedgerBalance, LedgerQuery, Metrics, MetricsGroup,
-    MetricsQuery, PartitionCoverage, QueryError, SessionCursor, SessionDetail, SessionFlagFilter,
-    SessionQuery, SessionSummary,
+    MetricsQuery, PartitionCoverage, QueryError,
 };
+pub use event_rows::{EventRows, EventRowsError, RowOfRecord};
 pub use event_sink::{EventSink, RefusedEvent, RefusedEvents, SinkError};
 pub use event_source::{
     AssignmentChange, EventSource, LogEnds, PartitionSource, PollLimits, PolledBatch, PolledRecord,
     SourceError,
 };
+pub use fence::{Fence, FencedOff, LogPartition};
 pub use health::{Health, HealthCheck};
-pub use keys::{KeyError, KeyStore, KeyStoreError, KeyUsage, KeyValidator};
+pub use keys::{KeyAdmin, KeyError, KeyLookup, KeyStoreError, KeyUsage, KeyUsageStore, KeyValidator};
+pub use ledger::{Ledger, LedgerError};
 pub use profile_store::{ProfileStore, ProfileStoreError};
 pub use rate_limiter::{RateDecision, RateLimiter, RateLimiterError, RateLimits};
 pub use record_log::{LogError, Record, RecordLog, RefusedRecord, RefusedRecords};
-pub use replay_archive::{ObjectEntry, ObjectStat, ReplayArchive, ReplayArchiveError};
+pub use replay_archive::{
+    ObjectEntry, ObjectStat, ObjectStream, ReplayArchive, ReplayArchiveError, read_object, whole_object,
+};
 pub use replay_catalogue::{
     CatalogueEntry, CatalogueQuery, Lease, Quarantine, ReplayCatalogue, ReplayCatalogueError,
 };
 pub use replay_store::{ChunkId, PutVerdict, ReplayStore, ReplayStoreError};
 pub use session_cache::{SessionCache, SessionCacheError};
-pub use session_store::{SessionStore, SessionStoreError};
+pub use session_query::{SessionCursor, SessionDetail, SessionFlagFilter, SessionQuery, SessionSummary};
+pub use session_store::{FoldScope, SessionStore, SessionStoreError};
 pub use stored_events::{StoredEvents, StoredEventsError};

@@ -6,17 +6,21 @@
 //! between any two of these steps repeats and loses nothing.
 
 mod consumer;
+mod deduplicate;
 mod events;
 pub mod filter;
 mod handler;
 mod profiles;
 mod replay;
 mod status;
+mod stepped;
 mod worker;
 
 pub use consumer::{ConsumerConfig, LogConsumer, ProcessError};
+pub use deduplicate::StoredDeduplicator;
 pub use events::{EventHandler, EventHandlerPorts};
 pub use handler::{BatchHandler, HandlerError, Refusals};
 pub use profiles::{ProfileCacheConfig, ProfileEnricher};
 pub use replay::ReplayHandler;
 pub use status::{EnrichmentStats, PartitionStatus, ProcessStatus, WorkerState};
+pub use stepped::{Stepped, SteppedPorts};

@@ -14,8 +14,9 @@ pub use ledger::{LedgerReport, LogCoverage, PartitionReport};
 
 use crate::ports::{
     AggregateStore, EventCursor, EventQuery, LedgerQuery, LogEnds, Metrics, MetricsQuery, QueryError,
-    SessionDetail, SessionQuery, SessionSummary, WindowQuery,
+    SessionDetail, SessionQuery, SessionStore, SessionSummary, WindowQuery,
 };
+use crate::sessions::SessionRules;
 
 /// Most entries of one answer, whatever was asked for.
 pub const MAX_LIMIT: usize = 10_000;
@@ -23,8 +24,12 @@ pub const MAX_LIMIT: usize = 10_000;
 /// What the query use case is made of.
 #[derive(Debug, Clone)]
 pub struct QueryPorts {
-    /// Metrics, sessions and events.
+    /// Metrics and events.
     pub events: Arc<dyn EventQuery>,
+    /// Sessions.
+    pub sessions: Arc<dyn SessionStore>,
+    /// What sessions show that are joined from several partitions.
+    pub rules: SessionRules,
     /// The ledger.
     pub ledger: Arc<dyn LedgerQuery>,
     /// Window aggregates.
@@ -70,7 +75,7 @@ impl Query {
         mut query: SessionQuery,
     ) -> Result<Vec<SessionSummary>, QueryError> {
         query.limit = query.limit.min(MAX_LIMIT);
-        self.ports.events.sessions(scope.project_id(), &query).await
+        self.ports.sessions.list(&self.ports.rules, scope.project_id(), &query).await
     }
 
     /// One session with what it shows.
@@ -82,7 +87,15 @@ impl Query {
         scope: &Scoped<Read>,
         session_id: &SessionId,
     ) -> Result<Option<SessionDetail>, QueryError> {
-        self.ports.events.session(scope.project_id(), session_id).await
+        let QueryPorts { sessions, rules, replays, .. } = &self.ports;
+        let Some(mut detail) = sessions.get(rules, scope.project_id(), session_id).await? else {
+            return Ok(None);
+        };
+        if !detail.summary.has_replay {
+            let recorded = replays.are_recorded(&[replay_session(scope, session_id)]).await?;
+            detail.summary.has_replay = recorded.first() == Some(&true);
+        }
+        Ok(Some(detail))
     }
 
     /// A page of a session's events, earliest first.

@@ -1,10 +1,12 @@
 //! Replays: read back from the hot store and the archive as if there were one, and moved from one to the other.
 
 mod archiver;
+mod error;
 mod events;
 mod manifest;
 mod object;
 mod purge;
+mod range;
 mod read;
 mod stored;
 
@@ -16,11 +18,12 @@ use gosight_domain::replay::{ArchivedReplay, ContentHash, ReplaySession};
 use crate::ports::{CatalogueEntry, ChunkId, PortError, ReplayArchive, ReplayCatalogue, ReplayStore};
 
 pub use archiver::{ArchiveError, ArchivePolicy, Archived, Archiver, ListedReplay, PassReport, Verified};
+pub use error::{DamagedObject, ReplayReadError};
 pub use events::ReplayEvent;
 pub use manifest::{ReplayManifest, ReplayStorage};
-pub use object::DamagedObject;
 pub use purge::Purged;
-pub use read::{ReplayEvents, ReplayReadError, TimeRange};
+pub use range::TimeRange;
+pub use read::ReplayEvents;
 pub use stored::StoredReplay;
 
 /// Where replays go that are old.
@@ -43,6 +46,14 @@ impl Replays {
     /// Those in `hot`, and those in the archive, if there is one.
     pub fn new(hot: Arc<dyn ReplayStore>, cold: Option<ColdReplays>) -> Self {
         Self { hot, cold }
+    }
+
+    /// Whether each of `sessions` has a replay, hot or archived.
+    ///
+    /// # Errors
+    /// The hot store's.
+    pub async fn are_recorded(&self, sessions: &[ReplaySession]) -> Result<Vec<bool>, PortError> {
+        self.hot.are_recorded(sessions).await
     }
 
     /// What was archived of a session.

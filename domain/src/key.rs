@@ -176,10 +176,13 @@ impl ApiKey {
         if !self.is_active {
             return Err(KeyRefusal::Revoked);
         }
-        if self.expires_at.is_some_and(|end| now >= end) {
-            return Err(KeyRefusal::Expired);
-        }
-        Ok(Grant { key_id: self.key_id, project_id: self.project_id.clone(), scopes: self.scopes.clone() })
+        let grant = Grant {
+            key_id: self.key_id,
+            project_id: self.project_id.clone(),
+            scopes: self.scopes.clone(),
+            expires_at: self.expires_at,
+        };
+        grant.at(now)
     }
 }
 
@@ -192,6 +195,18 @@ pub struct Grant {
     pub project_id: ProjectId,
     /// What is allowed.
     pub scopes: Vec<Scope>,
+    /// From when on the key is refused, whoever remembers this grant.
+    pub expires_at: Option<Timestamp>,
+}
+
+impl Grant {
+    /// The grant, if the key has not expired at `now`: for those who remember grants.
+    ///
+    /// # Errors
+    /// [`KeyRefusal::Expired`] when it has.
+    pub fn at(self, now: Timestamp) -> Result<Self, KeyRefusal> {
+        if self.expires_at.is_some_and(|end| now >= end) { Err(KeyRefusal::Expired) } else { Ok(self) }
+    }
 }
 
 /// A key that is valid but not for this.

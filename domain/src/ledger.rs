@@ -41,6 +41,38 @@ impl BatchSpan {
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
+
+    /// How the span stands to a ledger that ends at `ledger_end`; `None` is a ledger without rows, which may start
+    /// anywhere.
+    ///
+    /// # Errors
+    /// [`NotJoined`] when the span overlaps the ledger in part, or leaves a gap after it.
+    pub fn join(&self, ledger_end: Option<u64>) -> Result<Join, NotJoined> {
+        match ledger_end {
+            Some(end) if self.next() <= end => Ok(Join::Covered),
+            Some(end) if self.first != end => Err(NotJoined { span: self.clone(), end }),
+            _ => Ok(Join::Next),
+        }
+    }
+}
+
+/// How a span stands to the end of the ledger.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Join {
+    /// It comes next.
+    Next,
+    /// The ledger covers all of it already.
+    Covered,
+}
+
+/// A span that does not join the ledger: somebody else wrote, or records are missing.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{span} does not join the ledger, which ends at {end}")]
+pub struct NotJoined {
+    /// The span.
+    pub span: BatchSpan,
+    /// The offset after the last one that the ledger covers.
+    pub end: u64,
 }
 
 impl fmt::Display for BatchSpan {
@@ -235,6 +267,20 @@ mod tests {
         assert_eq!(coverage.overlaps, [(8, 9), (20, 20)]);
         assert_eq!((coverage.start, coverage.end), (5, 22));
         assert_eq!(coverage.covered(), 10);
+    }
+
+    #[test]
+    fn a_span_joins_where_the_ledger_ends() {
+        let span = BatchSpan { log: "l".into(), partition: 0, first: 10, last: 19 };
+        assert_eq!(span.join(None), Ok(Join::Next), "the first span may start anywhere");
+        assert_eq!(span.join(Some(10)), Ok(Join::Next));
+        for end in [20, 21, 1_000] {
+            assert_eq!(span.join(Some(end)), Ok(Join::Covered), "{end}");
+        }
+        for end in [0, 9, 11, 19] {
+            let error = span.join(Some(end)).unwrap_err();
+            assert_eq!(error.to_string(), format!("l/0/10-19 does not join the ledger, which ends at {end}"));
+        }
     }
 
     #[test]

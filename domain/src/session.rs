@@ -16,6 +16,15 @@ use crate::rollup::{Dimension, cut};
 use crate::text::{AnonymousId, CampaignId, ProjectId, SessionId, UserId};
 use crate::time::Timestamp;
 
+/// Names a session.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct SessionKey {
+    /// The tenant.
+    pub project_id: ProjectId,
+    /// The session.
+    pub session_id: SessionId,
+}
+
 /// Everything that is known about one visit.
 ///
 /// A pure fold of its events: [`apply`](Self::apply) adds one, [`merge`](Self::merge) joins the folds of two
@@ -182,6 +191,11 @@ impl Session {
         keep(&mut self.device, other.device, |new, old| new.at < old.at);
         keep(&mut self.geo, other.geo, |new, old| new.at < old.at);
         self.trail.merge(other.trail);
+    }
+
+    /// The name of the session.
+    pub fn key(&self) -> SessionKey {
+        SessionKey { project_id: self.project_id.clone(), session_id: self.session_id.clone() }
     }
 
     /// Milliseconds from the earliest to the latest event.

@@ -22,6 +22,11 @@ fn code(error: &Error) -> Option<u32> {
     digits[..end].parse().ok()
 }
 
+/// No projection answers a question that one was demanded for.
+pub(crate) fn is_no_projection(error: &Error) -> bool {
+    code(error) == Some(584)
+}
+
 /// A failure of this crate's own: what it asks does not match what it reads.
 fn is_mistake(error: &Error) -> bool {
     matches!(

@@ -3,15 +3,10 @@
 mod events;
 mod ledger;
 mod metrics;
-mod sessions;
 
 use async_trait::async_trait;
-use gosight_application::ports::{
-    EventCursor, EventQuery, Metrics, MetricsQuery, QueryError, SessionDetail, SessionQuery, SessionSummary,
-};
+use gosight_application::ports::{EventCursor, EventQuery, Metrics, MetricsQuery, QueryError};
 use gosight_domain::{Event, ProjectId, SessionId};
-
-pub(crate) use events::{EventRow, event_columns};
 
 use crate::store::ClickHouseStore;
 
@@ -19,22 +14,6 @@ use crate::store::ClickHouseStore;
 impl EventQuery for ClickHouseStore {
     async fn metrics(&self, project_id: &ProjectId, query: &MetricsQuery) -> Result<Metrics, QueryError> {
         metrics::read(&self.connection, project_id, query).await
-    }
-
-    async fn sessions(
-        &self,
-        project_id: &ProjectId,
-        query: &SessionQuery,
-    ) -> Result<Vec<SessionSummary>, QueryError> {
-        sessions::list(&self.connection, &self.thresholds, project_id, query).await
-    }
-
-    async fn session(
-        &self,
-        project_id: &ProjectId,
-        session_id: &SessionId,
-    ) -> Result<Option<SessionDetail>, QueryError> {
-        sessions::read(&self.connection, &self.thresholds, project_id, session_id).await
     }
 
     async fn session_events(

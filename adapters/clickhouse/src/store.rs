@@ -1,11 +1,15 @@
 //! The analytics store: questions are answered, and rows that no log numbers are stored.
 
 mod aggregates;
+mod event_block;
+mod event_rows;
+mod ledger;
 mod replay;
+mod session_lists;
+mod sessions;
 mod stored_events;
 
 use gosight_application::ports::PortError;
-use gosight_domain::insight::InsightThresholds;
 
 use crate::ADAPTER;
 use crate::client::Connection;
@@ -13,15 +17,11 @@ use crate::config::ClickHouseConfig;
 use crate::error::read_error;
 use crate::{migrate, settings};
 
-pub(crate) use aggregates::insert as insert_aggregates;
-pub(crate) use replay::insert as insert_chunks;
-
 /// The analytics store as its readers use it. Batches of the log are stored by a
 /// [`ClickHouseWriter`](crate::ClickHouseWriter).
 #[derive(Debug)]
 pub struct ClickHouseStore {
     pub(crate) connection: Connection,
-    pub(crate) thresholds: InsightThresholds,
 }
 
 impl ClickHouseStore {
@@ -29,15 +29,12 @@ impl ClickHouseStore {
     ///
     /// # Errors
     /// `Transient` when the server is away; `Fatal` for settings, rights or a release that cannot work.
-    pub async fn connect(
-        config: &ClickHouseConfig,
-        thresholds: InsightThresholds,
-    ) -> Result<Self, PortError> {
+    pub async fn connect(config: &ClickHouseConfig) -> Result<Self, PortError> {
         config.validate().map_err(|error| PortError::fatal(ADAPTER, format!("clickhouse.{error}")))?;
         migrate::migrate(config).await.map_err(read_error)?;
         let connection = Connection::new(config);
         settings::check(&connection).await?;
-        Ok(Self { connection, thresholds })
+        Ok(Self { connection })
     }
 
     /// Has replay chunks deleted `replay_retention_days` after they were received, archived or not; never when that is 0. For

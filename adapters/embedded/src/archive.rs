@@ -1,14 +1,16 @@
 use std::fs::File;
-use std::io::{ErrorKind, Read as _, Seek as _, SeekFrom, Write as _};
+use std::io::{ErrorKind, Read as _, Seek as _, SeekFrom, Take, Write as _};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use futures::stream::{self, StreamExt as _};
 use gosight_application::kill_point;
-use gosight_application::ports::{ObjectEntry, ObjectStat, PortError, ReplayArchive, ReplayArchiveError};
-use gosight_domain::replay::ContentHash;
+use gosight_application::ports::{
+    ObjectEntry, ObjectStat, ObjectStream, PortError, ReplayArchive, ReplayArchiveError,
+};
 use uuid::Uuid;
 
 use crate::DataDirError;
@@ -16,6 +18,8 @@ use crate::data_dir::{create, open_private};
 
 /// Name of the adapter in errors.
 const ADAPTER: &str = "archive directory";
+/// What is read of an object at once, in bytes.
+const PART_BYTES: u64 = 256 * 1024;
 
 /// Archived replays as files of a directory: `objects/` has those that are whole, `incoming/` those that are being
 /// written.
@@ -75,23 +79,20 @@ impl Dirs {
         Ok(self.objects.join(path))
     }
 
-    /// Writes beside, then renames: an object is whole or not there.
-    fn put(&self, path: &str, object: &[u8]) -> std::io::Result<()> {
-        let target = self.object(path)?;
-        let incoming = self.incoming.join(Uuid::from_u128(rand::random()).simple().to_string());
-        let written = write_durably(&incoming, object).and_then(|()| self.publish(&incoming, &target));
-        if written.is_err() {
-            // What cannot be removed is of no use to anybody, and in nobody's way.
-            let _ = std::fs::remove_file(&incoming);
-        }
-        written
+    /// Begins an object beside those that are whole.
+    fn begin(&self) -> std::io::Result<Incoming> {
+        let path = self.incoming.join(Uuid::from_u128(rand::random()).simple().to_string());
+        Ok(Incoming { file: open_private(&path)?, path })
     }
 
-    fn publish(&self, incoming: &Path, target: &Path) -> std::io::Result<()> {
+    /// Gives an object its name: it is whole or not there.
+    fn publish(&self, incoming: &Incoming, path: &str) -> std::io::Result<()> {
+        let target = self.object(path)?;
         let parent = target.parent().unwrap_or(&self.objects);
+        incoming.file.sync_all()?;
         std::fs::create_dir_all(parent)?;
         kill_point("archive-object-written");
-        std::fs::rename(incoming, target)?;
+        std::fs::rename(&incoming.path, &target)?;
         // The new names have to survive too, up to the directory that was there before.
         for dir in parent.ancestors().take_while(|dir| dir.starts_with(&self.objects)) {
             File::open(dir)?.sync_all()?;
@@ -99,19 +100,21 @@ impl Dirs {
         Ok(())
     }
 
-    fn read(&self, path: &str, range: Option<Range<u64>>) -> std::io::Result<Option<Bytes>> {
+    /// Opens an object, to be read from the start of the range to its end.
+    fn open(&self, path: &str, range: Option<Range<u64>>) -> std::io::Result<Option<Take<File>>> {
         let Some(mut file) = found(File::open(self.object(path)?))? else { return Ok(None) };
         let metadata = file.metadata()?;
         if metadata.is_dir() {
             return Ok(None);
         }
         let range = range.unwrap_or(0..metadata.len());
-        let mut data = Vec::new();
-        if range.start < range.end.min(metadata.len()) {
-            file.seek(SeekFrom::Start(range.start))?;
-            file.take(range.end - range.start).read_to_end(&mut data)?;
-        }
-        Ok(Some(data.into()))
+        file.seek(SeekFrom::Start(range.start.min(metadata.len())))?;
+        Ok(Some(file.take(range.end.saturating_sub(range.start))))
+    }
+
+    fn length(&self, path: &str) -> std::io::Result<Option<u64>> {
+        let metadata = found(std::fs::metadata(self.object(path)?))?;
+        Ok(metadata.filter(std::fs::Metadata::is_file).map(|metadata| metadata.len()))
     }
 
     /// All objects whose path starts with `prefix`, in no order.
@@ -139,10 +142,25 @@ impl Dirs {
     }
 }
 
-fn write_durably(path: &Path, data: &[u8]) -> std::io::Result<()> {
-    let mut file = open_private(path)?;
-    file.write_all(data)?;
-    file.sync_all()
+/// An object that is being written. Unless it is published, nothing of it stays.
+#[derive(Debug)]
+struct Incoming {
+    path: PathBuf,
+    file: File,
+}
+
+impl Drop for Incoming {
+    fn drop(&mut self) {
+        // Published, it has another name by now; what cannot be removed is of no use to anybody, and in nobody's way.
+        let _ = std::fs::remove_file(&self.path);
+    }
+}
+
+/// The next part of an object; empty after the last.
+fn next_part(mut file: Take<File>) -> std::io::Result<(Bytes, Take<File>)> {
+    let mut part = Vec::new();
+    file.by_ref().take(PART_BYTES).read_to_end(&mut part)?;
+    Ok((part.into(), file))
 }
 
 /// `None` for what is not there.
@@ -156,20 +174,37 @@ fn found<T>(result: std::io::Result<T>) -> std::io::Result<Option<T>> {
 
 #[async_trait]
 impl ReplayArchive for DirectoryArchive {
-    async fn put(&self, path: &str, object: Bytes, content: &ContentHash) -> Result<(), ReplayArchiveError> {
-        content.check(&object).map_err(|error| PortError::fatal(ADAPTER, format!("{path}: {error}")))?;
+    async fn put(&self, path: &str, mut object: ObjectStream) -> Result<(), ReplayArchiveError> {
+        let mut incoming = self.blocking(path, Dirs::begin).await?;
+        while let Some(part) = object.next().await.transpose()? {
+            let write = move |_: &Dirs| incoming.file.write_all(&part).map(|()| incoming);
+            incoming = self.blocking(path, write).await?;
+        }
         let name = path.to_owned();
-        self.blocking(path, move |dirs| dirs.put(&name, &object)).await
+        self.blocking(path, move |dirs| dirs.publish(&incoming, &name)).await
     }
 
-    async fn get(&self, path: &str, range: Option<Range<u64>>) -> Result<Option<Bytes>, ReplayArchiveError> {
+    async fn get(
+        &self,
+        path: &str,
+        range: Option<Range<u64>>,
+    ) -> Result<Option<ObjectStream>, ReplayArchiveError> {
         let name = path.to_owned();
-        self.blocking(path, move |dirs| dirs.read(&name, range)).await
+        let Some(file) = self.blocking(path, move |dirs| dirs.open(&name, range)).await? else {
+            return Ok(None);
+        };
+        let parts =
+            stream::try_unfold((self.clone(), path.to_owned(), file), async |(archive, path, file)| {
+                let (part, file) = archive.blocking(&path, move |_| next_part(file)).await?;
+                Ok((!part.is_empty()).then_some((part, (archive, path, file))))
+            });
+        Ok(Some(parts.boxed()))
     }
 
     async fn stat(&self, path: &str) -> Result<Option<ObjectStat>, ReplayArchiveError> {
-        let object = self.get(path, None).await?;
-        Ok(object.map(|data| ObjectStat { bytes: data.len() as u64, content: ContentHash::of(&data) }))
+        let name = path.to_owned();
+        let bytes = self.blocking(path, move |dirs| dirs.length(&name)).await?;
+        Ok(bytes.map(|bytes| ObjectStat { bytes, content: None }))
     }
 
     async fn list(

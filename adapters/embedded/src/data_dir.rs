@@ -3,6 +3,8 @@
 use std::fs::{File, TryLockError};
 use std::path::{Path, PathBuf};
 
+use gosight_application::ports::PortError;
+
 /// Why a directory cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum DataDirError {
@@ -24,6 +26,14 @@ pub enum DataDirError {
         path: PathBuf,
         /// What is wrong.
         source: fjall::Error,
+    },
+    /// The ledger cannot be read, which says how far the log is processed.
+    #[error("the ledger of {log} cannot be read: {source}")]
+    Ledger {
+        /// The log.
+        log: String,
+        /// What is wrong.
+        source: PortError,
     },
     /// The database in it cannot be opened.
     #[error("the database {} cannot be opened: {source}", .path.display())]
@@ -123,7 +133,8 @@ mod tests {
         let path = parent.path().join("a/b");
         let dir = DataDir::open(&path).unwrap();
         let (log, store) = (crate::LogConfig::default(), crate::StoreConfig::default());
-        let opened = crate::Embedded::open(&dir, log, store, &[]).await.unwrap();
+        let clock = std::sync::Arc::new(gosight_application::ports::SystemClock);
+        let opened = crate::Embedded::open(&dir, clock, log, store, &[]).await.unwrap();
         let mode = |path: &Path| path.metadata().unwrap().permissions().mode() & 0o777;
         assert_eq!(mode(&path), 0o700);
         let mut names = Vec::new();

@@ -1,10 +1,94 @@
+use std::fmt;
 use std::sync::Arc;
 
-use gosight_application::ports::BatchStore;
+use gosight_application::ports::{BatchStore, Clock};
 
 use crate::log::Processed;
-use crate::store::{Database, Marks};
+use crate::store::{Database, EmbeddedAccounts, Marks};
 use crate::{DataDir, DataDirError, EmbeddedLog, EmbeddedStore, LogConfig, StoreConfig, engine};
+
+/// The parts of one data directory, each opened when it is asked for: a log, a store, accounts, or some of them. The
+/// directory has to be held for as long as they are used.
+pub struct DataDirParts<'a> {
+    dir: &'a DataDir,
+    clock: Arc<dyn Clock>,
+    engine: Option<fjall::Database>,
+    database: Option<Arc<Database>>,
+}
+
+impl fmt::Debug for DataDirParts<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("DataDirParts").field("dir", &self.dir).finish_non_exhaustive()
+    }
+}
+
+impl<'a> DataDirParts<'a> {
+    /// The parts of `dir`, which take the time from `clock`.
+    pub fn new(dir: &'a DataDir, clock: Arc<dyn Clock>) -> Self {
+        Self { dir, clock, engine: None, database: None }
+    }
+
+    /// Opens or makes the store.
+    ///
+    /// # Errors
+    /// [`DataDirError`] when it cannot be opened.
+    pub async fn store(&mut self, config: StoreConfig) -> Result<Arc<EmbeddedStore>, DataDirError> {
+        let engine = self.engine()?;
+        let marks =
+            Marks::open(engine).map_err(|source| DataDirError::Log { path: self.dir.log_path(), source })?;
+        let database = self.database(config.readers).await?;
+        let store = EmbeddedStore::open(database, marks, self.clock.clone(), config).await;
+        let failed = |source| DataDirError::Database { path: self.dir.database_path(), source };
+        Ok(Arc::new(store.map_err(failed)?))
+    }
+
+    /// Opens or makes the accounts, with so many connections that read if the store is not open.
+    ///
+    /// # Errors
+    /// [`DataDirError`] when they cannot be opened.
+    pub async fn accounts(&mut self, readers: u32) -> Result<EmbeddedAccounts, DataDirError> {
+        Ok(EmbeddedAccounts::new(self.database(readers).await?))
+    }
+
+    /// Opens or makes the log. `processed` tells how far the ledger of `store` reaches, for each of the logs `names`.
+    ///
+    /// # Errors
+    /// [`DataDirError`] when it cannot be opened, or the ledger cannot be read.
+    pub async fn log(
+        &mut self,
+        config: LogConfig,
+        store: &dyn BatchStore,
+        names: &[&str],
+    ) -> Result<Arc<EmbeddedLog>, DataDirError> {
+        let mut processed: Vec<Processed> = Vec::new();
+        for name in names {
+            let failed = |error| DataDirError::Ledger { log: (*name).to_owned(), source: error };
+            let ends = store.next_offsets(name).await.map_err(failed)?;
+            processed.extend(ends.into_iter().map(|(partition, next)| ((*name).into(), partition, next)));
+        }
+        let log = EmbeddedLog::open(self.engine()?, config, self.clock.clone(), &processed);
+        let failed = |source| DataDirError::Log { path: self.dir.log_path(), source };
+        Ok(Arc::new(log.map_err(failed)?))
+    }
+
+    fn engine(&mut self) -> Result<fjall::Database, DataDirError> {
+        if let Some(engine) = &self.engine {
+            return Ok(engine.clone());
+        }
+        let opened = engine::open(self.dir)?;
+        self.engine = Some(opened.clone());
+        Ok(opened)
+    }
+
+    async fn database(&mut self, readers: u32) -> Result<Arc<Database>, DataDirError> {
+        if let Some(database) = &self.database {
+            return Ok(database.clone());
+        }
+        let opened = Database::open(&self.dir.database_path(), readers, self.clock.clone()).await?;
+        self.database = Some(opened.clone());
+        Ok(opened)
+    }
+}
 
 /// The log and the store of one data directory, opened together.
 #[derive(Debug, Clone)]
@@ -24,22 +108,14 @@ impl Embedded {
     /// [`DataDirError`] when something cannot be opened.
     pub async fn open(
         dir: &DataDir,
+        clock: Arc<dyn Clock>,
         log: LogConfig,
         store: StoreConfig,
         processed_logs: &[&str],
     ) -> Result<Self, DataDirError> {
-        let engine = engine::open(dir)?;
-        let log_failed = |source| DataDirError::Log { path: dir.log_path(), source };
-        let store_failed = |source| DataDirError::Database { path: dir.database_path(), source };
-        let marks = Marks::open(engine.clone()).map_err(log_failed)?;
-        let database = Database::open(&dir.database_path(), store.readers).await?;
-        let store = EmbeddedStore::open(database, marks, store).await.map_err(store_failed)?;
-        let mut processed: Vec<Processed> = Vec::new();
-        for name in processed_logs {
-            let ends = store.next_offsets(name).await.map_err(|error| store_failed(error.into()))?;
-            processed.extend(ends.into_iter().map(|(partition, next)| ((*name).into(), partition, next)));
-        }
-        let log = EmbeddedLog::open(engine, log, &processed).map_err(log_failed)?;
-        Ok(Self { log: Arc::new(log), store: Arc::new(store) })
+        let mut parts = DataDirParts::new(dir, clock);
+        let store = parts.store(store).await?;
+        let log = parts.log(log, &*store, processed_logs).await?;
+        Ok(Self { log, store })
     }
 }

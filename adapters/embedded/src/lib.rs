@@ -19,7 +19,7 @@ mod store;
 
 pub use archive::DirectoryArchive;
 pub use data_dir::{DataDir, DataDirError};
-pub use embedded::Embedded;
+pub use embedded::{DataDirParts, Embedded};
 pub use log::{EmbeddedLog, LogConfig};
 pub use store::{EmbeddedAccounts, EmbeddedDeadLetters, EmbeddedStore, StoreConfig};
 

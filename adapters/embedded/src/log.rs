@@ -27,9 +27,10 @@ use bytes::Bytes;
 use fjall::Database;
 use gosight_application::local_log::{LocalGroups, LocalLog, LocalSource};
 use gosight_application::ports::{
-    Health, HealthCheck, LogError, PollLimits, PolledRecord, Record, RecordLog, RefusedRecord,
+    Clock, Health, HealthCheck, LogError, PollLimits, PolledRecord, Record, RecordLog, RefusedRecord,
     RefusedRecords, SourceError,
 };
+use gosight_application::{LogSink, logs};
 use tokio::sync::{Notify, Semaphore, mpsc, oneshot};
 
 use crate::LOG_ADAPTER;
@@ -100,6 +101,7 @@ struct Shared {
     deleting: Mutex<()>,
     /// Whether the disk failed, so that nothing more can be written.
     has_stopped: AtomicBool,
+    clock: Arc<dyn Clock>,
     config: LogConfig,
 }
 
@@ -146,6 +148,11 @@ impl EmbeddedLog {
     /// A consumer of `log` in `group`.
     pub fn source(self: &Arc<Self>, group: &str, log: &str) -> LocalSource<Self> {
         LocalSource::new(self.clone(), self.groups.clone(), group, log)
+    }
+
+    /// The log of events, for who sends events.
+    pub fn events(self: &Arc<Self>) -> LogSink {
+        LogSink::new(self.clone(), logs::EVENTS)
     }
 
     fn refused(&self, records: &[Record]) -> Vec<RefusedRecord> {

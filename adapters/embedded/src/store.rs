@@ -7,42 +7,40 @@ mod accounts;
 mod aggregates;
 mod apply;
 mod batch;
-mod catalogue;
-mod claims;
+mod bulk_statement;
 mod codec;
 mod database;
 mod dead_letters;
+mod dictionary;
+mod error;
 mod events;
 mod ledger;
-mod many;
 mod marks;
 mod metrics;
-mod names;
 mod query;
 mod replay;
 mod retention;
+mod rollup_ids;
 mod sessions;
+mod steps;
+mod stored_events;
 mod writer;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use gosight_application::ports::{BoxError, Health, HealthCheck};
-use gosight_domain::insight::InsightThresholds;
+use gosight_application::local_fences::LocalFences;
+use gosight_application::ports::{BoxError, Clock, Health, HealthCheck};
 
 pub use accounts::EmbeddedAccounts;
 pub(crate) use database::Database;
 pub use dead_letters::EmbeddedDeadLetters;
 pub(crate) use marks::Marks;
 
-use claims::Claims;
-
 /// How the store is kept.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StoreConfig {
-    /// When sessions show insights.
-    pub thresholds: InsightThresholds,
     /// Connections that read at the same time.
     pub readers: u32,
     /// How long events, sessions, counts, aggregates and dead letters are kept, in days; 0 for ever.
@@ -56,13 +54,7 @@ pub struct StoreConfig {
 impl Default for StoreConfig {
     /// 4 readers, 90 days, an hour of single ledger rows, ids for 37 days.
     fn default() -> Self {
-        Self {
-            thresholds: InsightThresholds::default(),
-            readers: 4,
-            retention_days: 90,
-            ledger_detail: Duration::from_hours(1),
-            known_days: 37,
-        }
+        Self { readers: 4, retention_days: 90, ledger_detail: Duration::from_hours(1), known_days: 37 }
     }
 }
 
@@ -70,8 +62,9 @@ impl Default for StoreConfig {
 #[derive(Debug)]
 pub struct EmbeddedStore {
     database: Arc<Database>,
-    claims: Claims,
     marks: Marks,
+    fences: LocalFences,
+    clock: Arc<dyn Clock>,
     config: StoreConfig,
 }
 
@@ -79,9 +72,10 @@ impl EmbeddedStore {
     pub(crate) async fn open(
         database: Arc<Database>,
         marks: Marks,
+        clock: Arc<dyn Clock>,
         config: StoreConfig,
     ) -> Result<Self, BoxError> {
-        let store = Self { database, claims: Claims::default(), marks, config };
+        let store = Self { database, marks, fences: LocalFences::default(), clock, config };
         drop(store.ready_writer().await?);
         Ok(store)
     }

@@ -4,6 +4,7 @@ mod business;
 mod connections;
 mod encodings;
 mod errors;
+mod fake_store;
 mod fakes;
 mod harness;
 mod operation;

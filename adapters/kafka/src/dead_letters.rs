@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use gosight_application::ports::{
-    DeadLetter, DeadLetters, DeadLettersError, LogError, LogPosition, PortError,
+    DeadLetter, DeadLetters, DeadLettersError, Fence, LogError, LogPosition, PortError,
 };
 use rdkafka::Message;
 use rdkafka::message::BorrowedMessage;
@@ -142,7 +142,7 @@ impl fmt::Debug for KafkaDeadLetters {
 
 #[async_trait]
 impl DeadLetters for KafkaDeadLetters {
-    async fn put(&self, letters: &[DeadLetter]) -> Result<(), DeadLettersError> {
+    async fn put(&self, _fence: &Fence, letters: &[DeadLetter]) -> Result<(), DeadLettersError> {
         let encoded: Vec<(String, Vec<u8>)> =
             letters.iter().map(|letter| (letter.position.to_string(), letter::encode(letter))).collect();
         let outgoing: Vec<Outgoing<'_>> =

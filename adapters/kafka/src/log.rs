@@ -3,8 +3,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use gosight_application::logs;
 use gosight_application::ports::{Health, HealthCheck, LogError, PortError, Record, RecordLog};
+use gosight_application::{LogSink, logs};
 
 use crate::ADAPTER;
 use crate::config::{KafkaConfig, Topic};
@@ -35,6 +35,11 @@ impl KafkaLog {
         let producer = Producer::new(config).map_err(|error| settings_error(&error))?;
         let asked = config.topic(logs::EVENTS).map_or_else(|| logs::EVENTS.into(), |topic| topic.name.into());
         Ok(Self { producer: Arc::new(producer), config: Arc::new(config.clone()), asked })
+    }
+
+    /// The log of events, for who sends events.
+    pub fn events(&self) -> LogSink {
+        LogSink::new(Arc::new(self.clone()), logs::EVENTS)
     }
 
     /// Waits until nothing is on its way any more, up to a little over the delivery timeout. Every append that was awaited is done

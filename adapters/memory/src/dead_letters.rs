@@ -3,13 +3,21 @@ use std::ops::Bound;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
-use gosight_application::ports::{DeadLetter, DeadLetters, DeadLettersError, LogPosition};
+use gosight_application::ports::{DeadLetter, DeadLetters, DeadLettersError, Fence, LogPosition};
 
 /// Dead letters in memory.
 #[derive(Debug, Default)]
 pub struct MemoryDeadLetters(Mutex<BTreeMap<LogPosition, DeadLetter>>);
 
 impl MemoryDeadLetters {
+    /// Keeps those that are not kept yet.
+    pub(crate) fn keep(&self, letters: &[DeadLetter]) {
+        let mut known = self.lock();
+        for letter in letters {
+            known.entry(letter.position.clone()).or_insert_with(|| letter.clone());
+        }
+    }
+
     fn lock(&self) -> MutexGuard<'_, BTreeMap<LogPosition, DeadLetter>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -17,11 +25,8 @@ impl MemoryDeadLetters {
 
 #[async_trait]
 impl DeadLetters for MemoryDeadLetters {
-    async fn put(&self, letters: &[DeadLetter]) -> Result<(), DeadLettersError> {
-        let mut known = self.lock();
-        for letter in letters {
-            known.entry(letter.position.clone()).or_insert_with(|| letter.clone());
-        }
+    async fn put(&self, _fence: &Fence, letters: &[DeadLetter]) -> Result<(), DeadLettersError> {
+        self.keep(letters);
         Ok(())
     }
 

@@ -1,7 +1,7 @@
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
-use gosight_application::ports::{KeyStore, KeyStoreError, KeyUsage};
+use gosight_application::ports::{KeyAdmin, KeyLookup, KeyStoreError, KeyUsage, KeyUsageStore};
 use gosight_domain::ProjectId;
 use gosight_domain::key::{ApiKey, KeyHash};
 use gosight_domain::project::Project;
@@ -24,7 +24,14 @@ impl MemoryKeys {
 }
 
 #[async_trait]
-impl KeyStore for MemoryKeys {
+impl KeyLookup for MemoryKeys {
+    async fn find_key(&self, hash: &KeyHash) -> Result<Option<ApiKey>, KeyStoreError> {
+        Ok(self.lock().keys.iter().find(|key| key.hash == *hash).cloned())
+    }
+}
+
+#[async_trait]
+impl KeyAdmin for MemoryKeys {
     async fn create_project(&self, project: &Project) -> Result<bool, KeyStoreError> {
         let mut state = self.lock();
         if state.projects.iter().any(|known| known.project_id == project.project_id) {
@@ -49,10 +56,6 @@ impl KeyStore for MemoryKeys {
         Ok(true)
     }
 
-    async fn find_key(&self, hash: &KeyHash) -> Result<Option<ApiKey>, KeyStoreError> {
-        Ok(self.lock().keys.iter().find(|key| key.hash == *hash).cloned())
-    }
-
     async fn list_keys(&self, project_id: Option<&ProjectId>) -> Result<Vec<ApiKey>, KeyStoreError> {
         let wanted = |key: &&ApiKey| project_id.is_none_or(|project_id| key.project_id == *project_id);
         Ok(self.lock().keys.iter().filter(wanted).cloned().collect())
@@ -63,7 +66,10 @@ impl KeyStore for MemoryKeys {
         let key = state.keys.iter_mut().find(|key| key.key_id == key_id);
         Ok(key.map(|key| key.is_active = false).is_some())
     }
+}
 
+#[async_trait]
+impl KeyUsageStore for MemoryKeys {
     async fn record_usage(&self, usage: &[KeyUsage]) -> Result<(), KeyStoreError> {
         let mut state = self.lock();
         for report in usage {

@@ -8,6 +8,7 @@ use gosight_application::ports::{
     LogError, PollLimits, PolledRecord, PortError, Record, RecordLog, RefusedRecord, RefusedRecords,
     SourceError,
 };
+use gosight_application::{LogSink, logs};
 use tokio::sync::Notify;
 
 use crate::ADAPTER;
@@ -51,6 +52,11 @@ impl MemoryLog {
     /// A consumer of `log` in `group`.
     pub fn source(self: &Arc<Self>, group: &str, log: &str) -> LocalSource<Self> {
         LocalSource::new(self.clone(), self.groups.clone(), group, log)
+    }
+
+    /// The log of events, for who sends events.
+    pub fn events(self: &Arc<Self>) -> LogSink {
+        LogSink::new(self.clone(), logs::EVENTS)
     }
 
     /// Every record of `log`, partition by partition.

@@ -4,10 +4,10 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use gosight_application::ports::{ObjectEntry, ObjectStat, PortError, ReplayArchive, ReplayArchiveError};
+use gosight_application::ports::{
+    ObjectEntry, ObjectStat, ObjectStream, ReplayArchive, ReplayArchiveError, read_object, whole_object,
+};
 use gosight_domain::replay::ContentHash;
-
-use crate::ADAPTER;
 
 /// Archived replays in memory.
 #[derive(Debug, Default)]
@@ -28,16 +28,21 @@ fn part(object: &Bytes, range: &Range<u64>) -> Bytes {
 
 #[async_trait]
 impl ReplayArchive for MemoryReplayArchive {
-    async fn put(&self, path: &str, object: Bytes, content: &ContentHash) -> Result<(), ReplayArchiveError> {
-        content.check(&object).map_err(|error| PortError::fatal(ADAPTER, format!("{path}: {error}")))?;
-        self.lock().insert(path.to_owned(), (object, *content));
+    async fn put(&self, path: &str, object: ObjectStream) -> Result<(), ReplayArchiveError> {
+        let object = read_object(object).await?;
+        let content = ContentHash::of(&object);
+        self.lock().insert(path.to_owned(), (object, content));
         Ok(())
     }
 
-    async fn get(&self, path: &str, range: Option<Range<u64>>) -> Result<Option<Bytes>, ReplayArchiveError> {
+    async fn get(
+        &self,
+        path: &str,
+        range: Option<Range<u64>>,
+    ) -> Result<Option<ObjectStream>, ReplayArchiveError> {
         let read = |(object, _): &(Bytes, ContentHash)| match &range {
-            None => object.clone(),
-            Some(range) => part(object, range),
+            None => whole_object(object.clone()),
+            Some(range) => whole_object(part(object, range)),
         };
         Ok(self.lock().get(path).map(read))
     }
@@ -45,7 +50,7 @@ impl ReplayArchive for MemoryReplayArchive {
     async fn stat(&self, path: &str) -> Result<Option<ObjectStat>, ReplayArchiveError> {
         let stat = |(object, content): &(Bytes, ContentHash)| ObjectStat {
             bytes: object.len() as u64,
-            content: *content,
+            content: Some(*content),
         };
         Ok(self.lock().get(path).map(stat))
     }

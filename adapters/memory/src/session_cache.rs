@@ -1,15 +1,16 @@
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
-use gosight_application::ports::{LogPosition, SessionCache, SessionCacheError};
+use gosight_application::ports::{LogPartition, LogPosition, SessionCache, SessionCacheError};
+use gosight_domain::Session;
 use gosight_domain::ledger::BatchSpan;
-use gosight_domain::{ProjectId, Session, SessionId};
+use gosight_domain::session::SessionKey;
 
 /// The folds of live sessions in memory.
 #[derive(Debug)]
 pub struct MemorySessionCache {
-    partitions: Mutex<HashMap<(Arc<str>, u32), Partition>>,
+    partitions: Mutex<HashMap<LogPartition, Partition>>,
     capacity: usize,
 }
 
@@ -17,7 +18,7 @@ pub struct MemorySessionCache {
 struct Partition {
     /// The offset as of which the folds are right.
     next: u64,
-    folds: HashMap<(ProjectId, SessionId), Session>,
+    folds: HashMap<SessionKey, Session>,
 }
 
 impl Default for MemorySessionCache {
@@ -34,7 +35,7 @@ impl MemorySessionCache {
         Self { partitions: Mutex::default(), capacity }
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<(Arc<str>, u32), Partition>> {
+    fn lock(&self) -> MutexGuard<'_, HashMap<LogPartition, Partition>> {
         self.partitions.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -44,23 +45,23 @@ impl SessionCache for MemorySessionCache {
     async fn load(
         &self,
         at: &LogPosition,
-        sessions: &[(ProjectId, SessionId)],
+        sessions: &[SessionKey],
     ) -> Result<Vec<Option<Session>>, SessionCacheError> {
         let partitions = self.lock();
-        let partition =
-            partitions.get(&(at.log.clone(), at.partition)).filter(|partition| partition.next == at.offset);
+        let partition = partitions
+            .get(&LogPartition { log: at.log.clone(), partition: at.partition })
+            .filter(|partition| partition.next == at.offset);
         Ok(sessions.iter().map(|name| partition?.folds.get(name).cloned()).collect())
     }
 
-    async fn save(&self, span: &BatchSpan, folds: &[Session]) -> Result<(), SessionCacheError> {
+    async fn save(&self, span: &BatchSpan, folds: &[&Session]) -> Result<(), SessionCacheError> {
         let mut partitions = self.lock();
-        let partition = partitions.entry((span.log.clone(), span.partition)).or_default();
+        let partition = partitions.entry(LogPartition::of(span)).or_default();
         if partition.next != span.first || partition.folds.len() + folds.len() > self.capacity {
             partition.folds.clear();
         }
         partition.next = span.next();
-        let named = |fold: &Session| ((fold.project_id.clone(), fold.session_id.clone()), fold.clone());
-        partition.folds.extend(folds.iter().map(named));
+        partition.folds.extend(folds.iter().map(|fold| (fold.key(), (*fold).clone())));
         Ok(())
     }
 }

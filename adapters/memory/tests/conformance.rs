@@ -1,37 +1,36 @@
 //! The conformance suites against memory.
 #![allow(clippy::unwrap_used, reason = "a fixture that cannot be made fails its case")]
 
-use std::collections::BTreeMap;
 use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use gosight_application::codec::decode_event;
-use gosight_application::decorators::{CachedKeys, FanOut, KeyCacheConfig, Observed, Retrying};
-use gosight_application::ports::{EventSink, RateLimits};
-use gosight_application::{LogSink, Telemetry};
+use gosight_application::decorators::{CachedKeys, CountedKeys, FanOut, KeyCacheConfig, Observed, Retrying};
+use gosight_application::ports::{BatchStore, DeadLetters, Deduplicator, EventSink, RateLimits};
+use gosight_application::{LogSink, Telemetry, logs};
+use gosight_conformance::Keep;
 use gosight_conformance::accepted_chunks::AcceptedChunksFixture;
-use gosight_conformance::aggregate_store::AggregateStoreFixture;
 use gosight_conformance::batch_store::StoreFixture;
 use gosight_conformance::dead_letters::DeadLettersFixture;
 use gosight_conformance::deduplicator::DeduplicatorFixture;
 use gosight_conformance::event_sink::{ReadBack, SinkFixture};
-use gosight_conformance::factory::NOON;
+use gosight_conformance::factory::object;
 use gosight_conformance::key_store::KeyStoreFixture;
 use gosight_conformance::key_validator::KeyValidatorFixture;
+use gosight_conformance::processed::process_all;
 use gosight_conformance::profile_store::ProfileStoreFixture;
 use gosight_conformance::rate_limiter::RateLimiterFixture;
 use gosight_conformance::record_log::LogFixture;
+use gosight_conformance::refused_rows::RefusingFixture;
 use gosight_conformance::replay_archive::ReplayArchiveFixture;
 use gosight_conformance::replay_catalogue::ReplayCatalogueFixture;
-use gosight_conformance::replay_store::ReplayStoreFixture;
 use gosight_conformance::session_cache::SessionCacheFixture;
-use gosight_conformance::session_store::SessionStoreFixture;
-use gosight_domain::Event;
+use gosight_conformance::steps::StepsFixture;
+use gosight_domain::{Event, EventName};
 use gosight_memory::{
-    ManualClock, MemoryAcceptedChunks, MemoryDeadLetters, MemoryKeys, MemoryLog, MemoryProfiles,
-    MemoryRateLimiter, MemoryReplayArchive, MemoryReplayCatalogue, MemorySessionCache, MemoryStore,
+    MemoryAcceptedChunks, MemoryDeadLetters, MemoryKeys, MemoryLog, MemoryProfiles, MemoryRateLimiter,
+    MemoryReplayArchive, MemoryReplayCatalogue, MemorySessionCache, MemoryStore,
 };
 
 mod accepted_chunks {
@@ -49,6 +48,30 @@ mod decorated_event_sink {
 mod batch_store {
     gosight_conformance::batch_store_suite!(super::store);
 }
+mod refused_rows {
+    gosight_conformance::refused_rows_suite!(super::refusing);
+}
+mod stepped_batch_store {
+    gosight_conformance::batch_store_suite!(super::stepped);
+}
+mod stepped_refused_rows {
+    gosight_conformance::refused_rows_suite!(super::refusing_steps);
+}
+mod ledger {
+    gosight_conformance::ledger_suite!(super::steps);
+}
+mod event_rows {
+    gosight_conformance::event_rows_suite!(super::steps);
+}
+mod stored_events {
+    gosight_conformance::stored_events_suite!(super::steps);
+}
+mod interrupted_batches {
+    gosight_conformance::interrupted_batches_suite!(super::store);
+}
+mod stepped_interrupted_batches {
+    gosight_conformance::interrupted_batches_suite!(super::stepped);
+}
 mod event_query {
     gosight_conformance::event_query_suite!(super::store);
 }
@@ -56,7 +79,7 @@ mod deduplicator {
     gosight_conformance::deduplicator_suite!(super::deduplicator);
 }
 mod session_store {
-    gosight_conformance::session_store_suite!(super::sessions);
+    gosight_conformance::session_store_suite!(super::steps);
 }
 mod session_cache {
     gosight_conformance::session_cache_suite!(super::session_cache);
@@ -68,10 +91,10 @@ mod replay_archive {
     gosight_conformance::replay_archive_suite!(super::archive);
 }
 mod replay_store {
-    gosight_conformance::replay_store_suite!(super::replays);
+    gosight_conformance::replay_store_suite!(super::steps);
 }
 mod aggregate_store {
-    gosight_conformance::aggregate_store_suite!(super::aggregates);
+    gosight_conformance::aggregate_store_suite!(super::steps);
 }
 mod dead_letters {
     gosight_conformance::dead_letters_suite!(super::dead_letters);
@@ -81,6 +104,9 @@ mod profile_store {
 }
 mod key_store {
     gosight_conformance::key_store_suite!(super::keys);
+}
+mod stored_key_validator {
+    gosight_conformance::key_validator_suite!(super::stored_keys);
 }
 mod key_validator {
     gosight_conformance::key_validator_suite!(super::validator);
@@ -101,32 +127,38 @@ async fn log() -> LogFixture {
     }
 }
 
+/// What the log has, processed.
 #[derive(Debug)]
-struct LogReader(Arc<MemoryLog>);
+struct Processed(Arc<MemoryLog>);
 
 #[async_trait]
-impl ReadBack for LogReader {
+impl ReadBack for Processed {
     async fn events(&self) -> Vec<Event> {
-        let mut seen = BTreeMap::new();
-        let mut events = Vec::new();
-        for record in self.0.records("events") {
-            let event = decode_event(&record.value).unwrap();
-            if seen.insert((event.project_id.clone(), event.event_id), ()).is_none() {
-                events.push(event);
-            }
-        }
-        events
+        let store = Arc::new(MemoryStore::default());
+        let source = Arc::new(self.0.source("conformance", logs::EVENTS));
+        process_all(source, store.clone(), store.deduplicator()).await;
+        store.events()
     }
 }
 
+/// An event whose record is too large for the log.
+fn too_large(event: Event) -> Event {
+    let text = "x".repeat(20_000);
+    Event { custom: object(&format!(r#"{{"text": "{text}"}}"#)), ..event }
+}
+
 fn log_sink() -> (Arc<MemoryLog>, LogSink) {
-    let log = Arc::new(MemoryLog::new(3));
-    (log.clone(), LogSink::new(log, "events"))
+    let log = Arc::new(MemoryLog::with_limits(3, 10_000, 100_000));
+    (log.clone(), log.events())
+}
+
+fn sink_fixture(sink: Arc<dyn EventSink>, log: Arc<MemoryLog>) -> SinkFixture {
+    SinkFixture { sink, read_back: Box::new(Processed(log)), refused: too_large, keep: Box::new(()) }
 }
 
 async fn sink() -> SinkFixture {
     let (log, sink) = log_sink();
-    SinkFixture { sink: Arc::new(sink), read_back: Box::new(LogReader(log)), keep: Box::new(()) }
+    sink_fixture(Arc::new(sink), log)
 }
 
 async fn decorated_sink() -> SinkFixture {
@@ -135,30 +167,60 @@ async fn decorated_sink() -> SinkFixture {
     let retrying =
         Retrying::new(sink, gosight_application::backoff::BackoffPolicy::default(), 3, Telemetry::default());
     let observed: Arc<dyn EventSink> = Arc::new(Observed::new(retrying, "log", Telemetry::default()));
-    let sink = Arc::new(FanOut::new(vec![observed, Arc::new(other)]));
-    SinkFixture { sink, read_back: Box::new(LogReader(log)), keep: Box::new(()) }
+    sink_fixture(Arc::new(FanOut::new(vec![observed, Arc::new(other)])), log)
+}
+
+/// What is in memory is all that there is: a new process is given it.
+fn steps_of(store: &Arc<MemoryStore>) -> StepsFixture {
+    StepsFixture::over(store, store.dead_letters(), Box::new(()))
+}
+
+fn store_of(store: &Arc<MemoryStore>, batches: Arc<dyn BatchStore>) -> StoreFixture {
+    steps_of(store).into_store(batches, store.deduplicator())
 }
 
 async fn store() -> StoreFixture {
     let store = Arc::new(MemoryStore::default());
-    StoreFixture {
-        dead_letters: store.dead_letters(),
-        store: store.clone(),
-        deduplicator: store.clone(),
-        query: store.clone(),
-        ledger: store.clone(),
-        aggregates: store.clone(),
-        replays: store,
-        keep: Box::new(()),
-    }
+    store_of(&store, store.clone())
+}
+
+async fn steps() -> StepsFixture {
+    steps_of(&Arc::default())
+}
+
+async fn stepped() -> StoreFixture {
+    stepped_over(Arc::default())
+}
+
+fn stepped_over(store: Arc<MemoryStore>) -> StoreFixture {
+    let fixture = store_of(&store, steps_of(&store).stepped());
+    StoreFixture { reopen: Box::new(|_| Box::pin(async { Box::new(stepped_over(store)) })), ..fixture }
+}
+
+async fn refusing() -> RefusingFixture {
+    let store = Arc::new(MemoryStore::refusing("refused"));
+    RefusingFixture { store: store_of(&store, store.clone()), refused: named_refused }
+}
+
+async fn refusing_steps() -> RefusingFixture {
+    let store = Arc::new(MemoryStore::refusing("refused"));
+    RefusingFixture { store: store_of(&store, steps_of(&store).stepped()), refused: named_refused }
+}
+
+fn named_refused(event: Event) -> Event {
+    Event { event_type: EventName::new("refused").unwrap(), ..event }
 }
 
 async fn deduplicator() -> DeduplicatorFixture {
-    DeduplicatorFixture { deduplicator: Arc::new(MemoryStore::default()), keep: Box::new(()) }
-}
-
-async fn sessions() -> SessionStoreFixture {
-    SessionStoreFixture { sessions: Arc::new(MemoryStore::default()), keep: Box::new(()) }
+    let store = Arc::new(MemoryStore::default());
+    DeduplicatorFixture {
+        deduplicator: store.deduplicator(),
+        store: store.clone(),
+        open_again: Box::new(move || {
+            Box::pin(async move { (store.deduplicator() as Arc<dyn Deduplicator>, Box::new(()) as Keep) })
+        }),
+        keep: Box::new(()),
+    }
 }
 
 async fn accepted_chunks() -> AcceptedChunksFixture {
@@ -173,20 +235,18 @@ async fn archive() -> ReplayArchiveFixture {
     ReplayArchiveFixture { archive: Arc::new(MemoryReplayArchive::default()), keep: Box::new(()) }
 }
 
-async fn replays() -> ReplayStoreFixture {
-    ReplayStoreFixture { replays: Arc::new(MemoryStore::default()), keep: Box::new(()) }
-}
-
 async fn catalogue() -> ReplayCatalogueFixture {
     ReplayCatalogueFixture { catalogue: Arc::new(MemoryReplayCatalogue::default()), keep: Box::new(()) }
 }
 
-async fn aggregates() -> AggregateStoreFixture {
-    AggregateStoreFixture { aggregates: Arc::new(MemoryStore::default()), keep: Box::new(()) }
-}
-
 async fn dead_letters() -> DeadLettersFixture {
-    DeadLettersFixture { letters: Arc::new(MemoryDeadLetters::default()), keep: Box::new(()) }
+    let letters = Arc::new(MemoryDeadLetters::default());
+    DeadLettersFixture {
+        letters: letters.clone(),
+        ledger: Arc::new(MemoryStore::default()),
+        open_again: Box::new(|| Box::pin(async { (letters as Arc<dyn DeadLetters>, Box::new(()) as Keep) })),
+        keep: Box::new(()),
+    }
 }
 
 async fn profiles() -> ProfileStoreFixture {
@@ -197,12 +257,19 @@ async fn keys() -> KeyStoreFixture {
     KeyStoreFixture { keys: Arc::new(MemoryKeys::default()), keep: Box::new(()) }
 }
 
+async fn stored_keys() -> KeyValidatorFixture {
+    KeyValidatorFixture::over(Arc::new(MemoryKeys::default()), Box::new(()), |stored, _| stored)
+}
+
+/// Caches and a counter over stored keys.
 async fn validator() -> KeyValidatorFixture {
     let keys = Arc::new(MemoryKeys::default());
-    let config = KeyCacheConfig { life: Duration::from_millis(200), capacity: 100 };
-    let clock = Arc::new(ManualClock::new(NOON));
-    let validator = Arc::new(CachedKeys::new(keys.clone(), clock, config, Telemetry::default()));
-    KeyValidatorFixture { validator, keys, keep: Box::new(()) }
+    KeyValidatorFixture::over(keys.clone(), Box::new(()), |stored, clock| {
+        let config = KeyCacheConfig { life: Duration::from_millis(100), capacity: 100 };
+        let inner = Arc::new(CachedKeys::new(stored, clock.clone(), config, Telemetry::default()));
+        let outer = Arc::new(CachedKeys::new(inner, clock.clone(), config, Telemetry::default()));
+        Arc::new(CountedKeys::new(outer, keys, clock))
+    })
 }
 
 async fn limiter() -> RateLimiterFixture {

@@ -5,7 +5,7 @@
 //! again.
 //!
 //! ```no_run
-//! use gosight_application::ports::KeyStore;
+//! use gosight_application::ports::KeyAdmin;
 //! use gosight_postgres::{PostgresAccounts, PostgresConfig};
 //!
 //! # #[tokio::main(flavor = "current_thread")]

@@ -13,7 +13,8 @@ use gosight_application::ports::{
     Claim, Clock, Deduplicator, LogPosition, SessionCache, StoredEvents, StoredEventsError, SystemClock,
 };
 use gosight_conformance::factory::{LOG, click, event, fold, project, session_id, shared, span};
-use gosight_domain::{Event, EventId, ProjectId, Session, SessionId};
+use gosight_domain::session::SessionKey;
+use gosight_domain::{Event, EventId, Session};
 use gosight_redis::{Redis, RedisConfig, RedisDeduplicator, RedisSessionCache};
 use uuid::Uuid;
 
@@ -80,13 +81,13 @@ async fn claims(redis: &Redis) -> Result<(), BoxError> {
 async fn sessions(redis: &Redis) -> Result<(), BoxError> {
     let cache = RedisSessionCache::new(redis.clone());
     let sessions: Vec<Session> = (0..BATCH).map(session).collect();
-    let names: Vec<(ProjectId, SessionId)> =
-        sessions.iter().map(|session| (session.project_id.clone(), session.session_id.clone())).collect();
+    let names: Vec<SessionKey> = sessions.iter().map(Session::key).collect();
+    let folds: Vec<&Session> = sessions.iter().collect();
     let (mut saves, mut loads) = (Vec::new(), Vec::new());
     for number in 0..BATCHES {
         let span = span(number * BATCH, BATCH);
         let start = Instant::now();
-        cache.save(&span, &sessions).await?;
+        cache.save(&span, &folds).await?;
         saves.push(start.elapsed());
         let at = LogPosition { log: shared(LOG), partition: 0, offset: span.next() };
         let start = Instant::now();

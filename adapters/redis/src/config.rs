@@ -10,6 +10,18 @@ use serde::{Deserialize, Serialize, Serializer};
 pub struct RedisConfig {
     /// Where Redis is: `redis://[user][:password@]host[:port][/database]`.
     pub url: RedisUrl,
+    /// Number of the database, in place of the one in `url`.
+    pub database: Option<u32>,
+    /// Where the folds of live sessions are, if not there.
+    pub sessions: RedisPlace,
+    /// Where the marks of known events are, if not there.
+    pub marks: RedisPlace,
+    /// Where the rate limits are, if not there.
+    pub rate_limits: RedisPlace,
+    /// Where answers about keys are, if not there.
+    pub keys: RedisPlace,
+    /// Where the contents of accepted replay chunks are, if not there.
+    pub chunks: RedisPlace,
     /// What all keys start with. Pipelines that share a server need different ones.
     pub prefix: String,
     /// Most connections at a time.
@@ -46,6 +58,12 @@ impl Default for RedisConfig {
     fn default() -> Self {
         Self {
             url: RedisUrl::from("redis://127.0.0.1:6379"),
+            database: None,
+            sessions: RedisPlace::default(),
+            marks: RedisPlace::default(),
+            rate_limits: RedisPlace::default(),
+            keys: RedisPlace::default(),
+            chunks: RedisPlace::default(),
             prefix: "gosight:".to_owned(),
             pool_size: 16,
             connect_timeout: Duration::from_secs(1),
@@ -60,6 +78,16 @@ impl Default for RedisConfig {
     }
 }
 
+/// Where one use of Redis has its data; what is left out is that of all uses.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct RedisPlace {
+    /// The server.
+    pub url: Option<RedisUrl>,
+    /// Number of the database, in place of the one in the URL.
+    pub database: Option<u32>,
+}
+
 /// An address with a password in it perhaps, which is neither shown nor serialized.
 #[derive(Clone, PartialEq, Eq, Deserialize)]
 #[serde(from = "String")]
@@ -69,6 +97,19 @@ impl RedisUrl {
     /// The address with everything in it.
     pub fn reveal(&self) -> &str {
         &self.0
+    }
+
+    /// The same server's database `number`.
+    fn with_database(&self, number: u32) -> Self {
+        let Some(mut url) = parse_redis_url(&self.0) else { return self.clone() };
+        if url.scheme().contains("unix") {
+            let others: Vec<(String, String)> =
+                url.query_pairs().into_owned().filter(|(name, _)| name != "db").collect();
+            url.query_pairs_mut().clear().extend_pairs(others).append_pair("db", &number.to_string());
+        } else {
+            url.set_path(&number.to_string());
+        }
+        Self(url.into())
     }
 }
 
@@ -127,18 +168,30 @@ const MAX_KEPT: Duration = Duration::from_hours(24 * 400);
 const MIN_DEDUP_WINDOW: Duration = Duration::from_hours(2);
 
 impl RedisConfig {
+    /// The settings of one use, whose data is at `place`.
+    pub(crate) fn at(&self, place: &RedisPlace) -> Self {
+        let url = place.url.as_ref().unwrap_or(&self.url);
+        // The common database belongs to the common server.
+        let database = place.database.or(self.database.filter(|_| place.url.is_none()));
+        let url = database.map_or_else(|| url.clone(), |database| url.with_database(database));
+        Self { url, ..self.clone() }
+    }
+
     /// Checks what can be checked without touching anything.
     ///
     /// # Errors
     /// [`ConfigError`] that names the first bad setting, without the password.
     pub fn validate(&self) -> Result<(), ConfigError> {
-        let parsed = self.url.reveal().into_connection_info();
-        check("url", parsed.is_ok(), || {
-            format!(
-                "{} is not redis://[user][:password@]host[:port][/database]; TLS is not built in",
-                self.url
-            )
-        })?;
+        check_url("url", &self.url)?;
+        for (key, place) in [
+            ("sessions.url", &self.sessions),
+            ("marks.url", &self.marks),
+            ("rate_limits.url", &self.rate_limits),
+            ("keys.url", &self.keys),
+            ("chunks.url", &self.chunks),
+        ] {
+            place.url.as_ref().map_or(Ok(()), |url| check_url(key, url))?;
+        }
         let plain = |prefix: &str| prefix.bytes().all(|b| b.is_ascii_graphic() && b != b'{' && b != b'}');
         check("prefix", self.prefix.len() <= MAX_PREFIX_BYTES && plain(&self.prefix), || {
             format!("{:?} has spaces, braces or letters outside of ASCII, or over 64 characters", self.prefix)
@@ -169,6 +222,12 @@ impl RedisConfig {
     }
 }
 
+fn check_url(key: &'static str, url: &RedisUrl) -> Result<(), ConfigError> {
+    check(key, url.reveal().into_connection_info().is_ok(), || {
+        format!("{url} is not redis://[user][:password@]host[:port][/database]; TLS is not built in")
+    })
+}
+
 fn check(key: &'static str, holds: bool, reason: impl FnOnce() -> String) -> Result<(), ConfigError> {
     if holds { Ok(()) } else { Err(ConfigError { key, reason: reason() }) }
 }
@@ -185,6 +244,23 @@ mod tests {
         assert!(text.contains(r#""session_ttl":"2h""#), "{text}");
         assert_eq!(serde_json::from_str::<RedisConfig>(&text).unwrap(), config);
         assert!(serde_json::from_str::<RedisConfig>(r#"{"pool": 3}"#).is_err());
+    }
+
+    #[test]
+    fn a_use_may_have_a_server_and_a_database_of_its_own() {
+        let config =
+            |database| RedisConfig { url: "redis://u:p@a:1/2".into(), database, ..RedisConfig::default() };
+        let place = |url: Option<&str>, database| RedisPlace { url: url.map(RedisUrl::from), database };
+        for (common, place, wanted) in [
+            (None, place(None, None), "redis://u:p@a:1/2"),
+            (Some(3), place(None, None), "redis://u:p@a:1/3"),
+            (Some(3), place(None, Some(0)), "redis://u:p@a:1/0"),
+            (Some(3), place(Some("redis://b"), None), "redis://b"),
+            (None, place(Some("redis://b"), Some(7)), "redis://b/7"),
+            (None, place(Some("unix:///s?pass=x&db=1"), Some(7)), "unix:///s?pass=x&db=7"),
+        ] {
+            assert_eq!(config(common).at(&place).url.reveal(), wanted);
+        }
     }
 
     #[test]
@@ -217,6 +293,13 @@ mod tests {
             (RedisConfig { session_ttl: Duration::ZERO, ..default() }, "session_ttl"),
             (RedisConfig { dedup_window: Duration::from_mins(30), ..default() }, "dedup_window"),
             (RedisConfig { key_life: Duration::ZERO, ..default() }, "key_life"),
+            (
+                RedisConfig {
+                    marks: RedisPlace { url: Some("http://a".into()), database: None },
+                    ..default()
+                },
+                "marks.url",
+            ),
         ] {
             assert_eq!(config.validate().unwrap_err().key, key);
         }

@@ -3,9 +3,9 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use deadpool_redis::redis::{self, Value};
-use gosight_application::ports::{KeyError, KeyValidator, PortError};
-use gosight_domain::ProjectId;
+use gosight_application::ports::{Clock, KeyError, KeyValidator, PortError};
 use gosight_domain::key::{Grant, KeyHash, KeyRefusal, PresentedKey, Scope};
+use gosight_domain::{ProjectId, Timestamp};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
@@ -16,21 +16,27 @@ use crate::door::Door;
 /// Answers about keys, shared by all processes, in front of a validator that knows.
 ///
 /// Grants and refusals are kept by the SHA-256 of the whole key, grants for `key_life` and refusals for
-/// `refused_key_life`; a revocation is seen within that and the life of what the validator has cached itself. The key is
-/// never stored. While Redis is away, the validator is asked each time.
+/// `refused_key_life`; a revocation is seen within that and the lives of what other caches of the chain keep. A grant that
+/// expires is not given any longer. The key is never stored. While Redis is away, the validator is asked each time.
 ///
-/// What is answered here is not seen by the validator behind it, so uses of keys that it counts are those of its own
-/// answers only. Whoever can write to Redis can grant: its access is to be guarded like the key store's.
+/// Whoever can write to Redis can grant: its access is to be guarded like the key store's.
 #[derive(Debug, Clone)]
 pub struct RedisKeyCache {
     door: Door,
     validator: Arc<dyn KeyValidator>,
+    clock: Arc<dyn Clock>,
 }
 
 /// What is kept about a key.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 enum Answer {
-    Granted { key_id: Uuid, project_id: ProjectId, scopes: Vec<Scope> },
+    Granted {
+        key_id: Uuid,
+        project_id: ProjectId,
+        scopes: Vec<Scope>,
+        /// Epoch ms.
+        expires_at: Option<i64>,
+    },
     Unknown,
     Revoked,
     Expired,
@@ -40,10 +46,11 @@ impl Answer {
     /// What the validator said, if it said anything about the key.
     fn of(said: &Result<Grant, KeyError>) -> Option<Self> {
         match said {
-            Ok(Grant { key_id, project_id, scopes }) => Some(Self::Granted {
+            Ok(Grant { key_id, project_id, scopes, expires_at }) => Some(Self::Granted {
                 key_id: *key_id,
                 project_id: project_id.clone(),
                 scopes: scopes.clone(),
+                expires_at: expires_at.map(Timestamp::as_millis),
             }),
             Err(PortError::Rejected { refused, .. }) => Some(match refused {
                 KeyRefusal::Unknown => Self::Unknown,
@@ -54,21 +61,25 @@ impl Answer {
         }
     }
 
-    fn into_result(self) -> Result<Grant, KeyError> {
-        let refused = match self {
-            Self::Granted { key_id, project_id, scopes } => return Ok(Grant { key_id, project_id, scopes }),
-            Self::Unknown => KeyRefusal::Unknown,
-            Self::Revoked => KeyRefusal::Revoked,
-            Self::Expired => KeyRefusal::Expired,
+    /// What it means at this moment: a grant may have ended since.
+    fn at(self, now: Timestamp) -> Result<Grant, KeyError> {
+        let granted = match self {
+            Self::Granted { key_id, project_id, scopes, expires_at } => {
+                let expires_at = expires_at.map(Timestamp::from_millis);
+                Grant { key_id, project_id, scopes, expires_at }.at(now)
+            }
+            Self::Unknown => Err(KeyRefusal::Unknown),
+            Self::Revoked => Err(KeyRefusal::Revoked),
+            Self::Expired => Err(KeyRefusal::Expired),
         };
-        Err(PortError::Rejected { adapter: ADAPTER, refused })
+        granted.map_err(|refused| PortError::Rejected { adapter: ADAPTER, refused })
     }
 }
 
 impl RedisKeyCache {
-    /// Keeps what `validator` says on `redis`.
-    pub fn new(redis: Redis, validator: Arc<dyn KeyValidator>) -> Self {
-        Self { door: Door::new(redis), validator }
+    /// Keeps what `validator` says on `redis`. A grant ends by `clock`.
+    pub fn new(redis: Redis, validator: Arc<dyn KeyValidator>, clock: Arc<dyn Clock>) -> Self {
+        Self { door: Door::new(redis), validator, clock }
     }
 
     fn key(&self, hash: &KeyHash) -> Vec<u8> {
@@ -116,7 +127,7 @@ impl KeyValidator for RedisKeyCache {
         }
         let place = self.key(&key.hash());
         if let Some(answer) = self.find(&place).await {
-            return answer.into_result();
+            return answer.at(self.clock.now());
         }
         let said = self.validator.validate(key).await;
         if let Some(answer) = Answer::of(&said) {

@@ -37,14 +37,16 @@ mod error;
 mod key_cache;
 mod rate_limiter;
 mod server_info;
+mod servers;
 mod session_cache;
 
 pub use accepted_chunks::RedisAcceptedChunks;
 pub use client::Redis;
-pub use config::{ConfigError, RedisConfig, RedisUrl};
+pub use config::{ConfigError, RedisConfig, RedisPlace, RedisUrl};
 pub use deduplicator::RedisDeduplicator;
 pub use key_cache::RedisKeyCache;
 pub use rate_limiter::RedisRateLimiter;
+pub use servers::RedisServers;
 pub use session_cache::RedisSessionCache;
 
 /// What errors of this crate call it.

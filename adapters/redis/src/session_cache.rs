@@ -4,6 +4,7 @@ use async_trait::async_trait;
 use deadpool_redis::redis::{Cmd, Script};
 use gosight_application::ports::{LogPosition, PortError, SessionCache, SessionCacheError};
 use gosight_domain::ledger::BatchSpan;
+use gosight_domain::session::SessionKey;
 use gosight_domain::{ProjectId, Session, SessionId};
 use uuid::Uuid;
 
@@ -47,12 +48,12 @@ impl RedisSessionCache {
         self.redis.key(format_args!("session:{{{partition}/{log}}}:{project}/{session}"))
     }
 
-    fn load_call(&self, at: &LogPosition, sessions: &[(ProjectId, SessionId)]) -> Cmd {
+    fn load_call(&self, at: &LogPosition, sessions: &[SessionKey]) -> Cmd {
         let mut keys = vec![self.marker_key(&at.log, at.partition)];
         keys.extend(
-            sessions.iter().map(|(project_id, session_id)| {
-                self.session_key(&at.log, at.partition, project_id, session_id)
-            }),
+            sessions
+                .iter()
+                .map(|key| self.session_key(&at.log, at.partition, &key.project_id, &key.session_id)),
         );
         script_call(&LOAD, &keys, &[at.offset])
     }
@@ -90,7 +91,7 @@ impl SessionCache for RedisSessionCache {
     async fn load(
         &self,
         at: &LogPosition,
-        sessions: &[(ProjectId, SessionId)],
+        sessions: &[SessionKey],
     ) -> Result<Vec<Option<Session>>, SessionCacheError> {
         if sessions.is_empty() {
             return Ok(Vec::new());
@@ -107,9 +108,9 @@ impl SessionCache for RedisSessionCache {
         Ok(loaded)
     }
 
-    async fn save(&self, span: &BatchSpan, folds: &[Session]) -> Result<(), SessionCacheError> {
+    async fn save(&self, span: &BatchSpan, folds: &[&Session]) -> Result<(), SessionCacheError> {
         let packed =
-            folds.iter().map(|fold| pack(fold).map(|value| (fold, value))).collect::<Result<Vec<_>, _>>()?;
+            folds.iter().map(|fold| pack(fold).map(|value| (*fold, value))).collect::<Result<Vec<_>, _>>()?;
         let save = Save { span, token: Uuid::new_v4() };
         let parts = parts(&packed);
         let last = parts.len().saturating_sub(1);
@@ -154,9 +155,9 @@ fn pack(fold: &Session) -> Result<Vec<u8>, SessionCacheError> {
 }
 
 /// The fold, if it is one and the one that is wanted.
-fn unpack(value: &[u8], (project_id, session_id): &(ProjectId, SessionId)) -> Option<Session> {
+fn unpack(value: &[u8], wanted: &SessionKey) -> Option<Session> {
     match rmp_serde::from_slice::<Session>(value) {
-        Ok(fold) if fold.project_id == *project_id && fold.session_id == *session_id => Some(fold),
+        Ok(fold) if fold.key() == *wanted => Some(fold),
         Ok(_) => None,
         Err(error) => {
             tracing::debug!(%error, "a session in the cache cannot be read");

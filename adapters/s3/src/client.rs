@@ -3,18 +3,22 @@
 //! The requests of `rust-s3` are used one by one: its own retries wait for whole seconds, are set for the whole process
 //! and leave out what changes something.
 
+use std::fmt;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use gosight_application::backoff::Backoff;
-use gosight_application::ports::{BoxError, PortError};
+use gosight_application::ports::{BoxError, Effect, PortError};
 use gosight_domain::replay::ContentHash;
 use http::{HeaderMap, HeaderValue};
 use s3::command::Command;
 use s3::creds::Credentials;
 use s3::request::Request as _;
 use s3::request::tokio_backend::ReqwestRequest;
+use s3::serde_types::ListBucketResult;
 use s3::{Bucket, Region};
+use serde::de::DeserializeOwned;
 
 use crate::error::Failure;
 use crate::{ADAPTER, S3Config, S3RetryConfig};
@@ -23,6 +27,9 @@ use crate::{ADAPTER, S3Config, S3RetryConfig};
 pub(crate) const HASH_METADATA: &str = "x-amz-meta-sha256";
 /// The store's own checksum, in Base64.
 pub(crate) const CHECKSUM: &str = "x-amz-checksum-sha256";
+
+/// What is listed at once; no store gives more.
+const PAGE: usize = 1_000;
 
 /// What the store answered.
 #[derive(Debug)]
@@ -62,11 +69,15 @@ pub(crate) fn put_headers(path: &str, content: &ContentHash) -> Result<HeaderMap
     let mut headers = HeaderMap::new();
     headers.insert(HASH_METADATA, HeaderValue::try_from(content.to_string())?);
     headers.insert(CHECKSUM, HeaderValue::try_from(STANDARD.encode(content.0))?);
-    if extension(path) == "gz" {
-        // Browsers and curl decompress what they get.
-        headers.insert(http::header::CONTENT_ENCODING, HeaderValue::from_static("gzip"));
+    if let Some(encoding) = content_encoding(path) {
+        headers.insert(http::header::CONTENT_ENCODING, HeaderValue::from_static(encoding));
     }
     Ok(headers)
+}
+
+/// How an object is compressed: browsers and curl decompress what they get.
+pub(crate) fn content_encoding(path: &str) -> Option<&'static str> {
+    (extension(path) == "gz").then_some("gzip")
 }
 
 /// What an object is, once it is decompressed.
@@ -85,19 +96,68 @@ fn extension(path: &str) -> &str {
 pub(crate) struct Client {
     bucket: Box<Bucket>,
     retry: S3RetryConfig,
+    /// What errors call the bucket.
+    place: String,
+}
+
+impl fmt::Debug for Client {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // The bucket has the keys.
+        f.debug_struct("Client").field("place", &self.place).finish_non_exhaustive()
+    }
 }
 
 impl Client {
     pub(crate) fn new(config: &S3Config) -> Result<Self, PortError> {
         let bucket = bucket(config).map_err(|error| PortError::fatal(ADAPTER, error))?;
-        Ok(Self { bucket, retry: config.retry.clone() })
+        let place = format!("bucket {} at {}", config.bucket, config.endpoint);
+        Ok(Self { bucket, retry: config.retry.clone(), place })
+    }
+
+    /// What `failure` means for the port. `effect` is what the request does when it is done.
+    pub(crate) fn failed(&self, verb: &str, path: &str, failure: Failure, effect: Effect) -> PortError {
+        failure.at(&format!("{verb} {path:?} in {}", self.place), effect)
     }
 
     /// Sends a request until it is answered with success, cannot work, or was tried often enough.
     pub(crate) async fn send(&self, key: &str, command: Command<'_>) -> Result<Answer, Failure> {
+        self.send_with(&self.bucket, key, command).await
+    }
+
+    /// The same with a header that `rust-s3` has no place for in the request.
+    pub(crate) async fn send_with_header(
+        &self,
+        key: &str,
+        command: Command<'_>,
+        header: (&str, &str),
+    ) -> Result<Answer, Failure> {
+        let mut bucket = self.bucket.clone();
+        bucket.add_header(header.0, header.1);
+        self.send_with(&bucket, key, command).await
+    }
+
+    /// One page of a listing of the keys that start with `prefix`.
+    pub(crate) async fn page(
+        &self,
+        prefix: &str,
+        after: Option<&str>,
+        token: Option<String>,
+        limit: usize,
+    ) -> Result<ListBucketResult, Failure> {
+        let command = Command::ListObjectsV2 {
+            prefix: prefix.to_owned(),
+            delimiter: None,
+            start_after: after.filter(|_| token.is_none()).map(str::to_owned),
+            continuation_token: token,
+            max_keys: Some(limit.min(PAGE)),
+        };
+        parse(&self.send("", command).await?)
+    }
+
+    async fn send_with(&self, bucket: &Bucket, key: &str, command: Command<'_>) -> Result<Answer, Failure> {
         let mut backoff = Backoff::new(self.retry.policy());
         loop {
-            let failure = match self.send_once(key, command.clone()).await {
+            let failure = match send_once(bucket, key, command.clone()).await {
                 Ok(answer) => return Ok(answer),
                 Err(failure) => failure,
             };
@@ -112,13 +172,24 @@ impl Client {
 
     /// One attempt.
     pub(crate) async fn send_once(&self, key: &str, command: Command<'_>) -> Result<Answer, Failure> {
-        let request = ReqwestRequest::new(&self.bucket, key, command).await?;
-        let mut response = request.response().await?;
-        let status = response.status().as_u16();
-        let headers = std::mem::take(response.headers_mut());
-        let body = response.bytes().await.map_err(s3::error::S3Error::Reqwest)?;
-        Ok(Answer { status, headers, body })
+        send_once(&self.bucket, key, command).await
     }
+}
+
+async fn send_once(bucket: &Bucket, key: &str, command: Command<'_>) -> Result<Answer, Failure> {
+    let request = ReqwestRequest::new(bucket, key, command).await?;
+    let mut response = request.response().await?;
+    let status = response.status().as_u16();
+    let headers = std::mem::take(response.headers_mut());
+    let body = response.bytes().await.map_err(s3::error::S3Error::Reqwest)?;
+    Ok(Answer { status, headers, body })
+}
+
+/// What the XML of an answer says.
+pub(crate) fn parse<T: DeserializeOwned>(answer: &Answer) -> Result<T, Failure> {
+    let text = std::str::from_utf8(&answer.body).map_err(|error| Failure::Nonsense(error.to_string()))?;
+    quick_xml::de::from_str(text)
+        .map_err(|error| Failure::Nonsense(format!("not the answer to this: {error}")))
 }
 
 fn bucket(config: &S3Config) -> Result<Box<Bucket>, BoxError> {

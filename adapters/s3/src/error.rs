@@ -57,7 +57,7 @@ const SHOWN_CHARS: usize = 300;
 
 impl Failure {
     /// An answer that is no success.
-    fn refused(status: u16, body: &str) -> Self {
+    pub(crate) fn refused(status: u16, body: &str) -> Self {
         let ErrorBody { code, message } = quick_xml::de::from_str(body)
             .unwrap_or_else(|_| ErrorBody { code: String::new(), message: body.to_owned() });
         Self::Refused { status, code, message: message.chars().take(SHOWN_CHARS).collect() }
@@ -96,6 +96,11 @@ impl Failure {
     /// The bucket is there, and ours.
     pub(crate) fn is_own_bucket(&self) -> bool {
         self.code() == "BucketAlreadyOwnedByYou"
+    }
+
+    /// There is no such upload in parts: it was completed or given up.
+    pub(crate) fn is_no_upload(&self) -> bool {
+        self.code() == "NoSuchUpload"
     }
 
     /// The range starts after the object.
@@ -163,7 +168,8 @@ fn of_answer(status: u16, code: &str) -> Verdict {
         (409, "OperationAborted" | "ConditionalRequestConflict")
         | (408 | 429 | 507, _)
         | (503, "SlowDown") => Verdict::NotDone,
-        (500 | 502 | 503 | 504, _) => Verdict::Unknown,
+        // An upload that an earlier attempt completed, or that another process gave up.
+        (500 | 502 | 503 | 504, _) | (404, "NoSuchUpload") => Verdict::Unknown,
         _ => Verdict::Fatal,
     }
 }
@@ -212,6 +218,7 @@ mod tests {
             (400, "RequestTimeout", Verdict::NotDone),
             (400, "BadDigest", Verdict::NotDone),
             (507, "XMinioStorageFull", Verdict::NotDone),
+            (404, "NoSuchUpload", Verdict::Unknown),
             (400, "InvalidArgument", Verdict::Fatal),
             (400, "EntityTooLarge", Verdict::Fatal),
             (403, "AccessDenied", Verdict::Fatal),

@@ -1,7 +1,8 @@
 //! The replay archive on S3 and compatible stores.
 //!
-//! Every object is put with its SHA-256, which the server checks before the object becomes visible, and which is kept
-//! with the object to be checked again whenever it is read whole.
+//! An object of up to 8 MiB is put with its SHA-256. The server checks it before the object becomes visible, and keeps it
+//! with the object to be checked again whenever it is read whole. A longer object is uploaded in parts, while it is
+//! written: the server checks each part.
 //!
 //! ```no_run
 //! use gosight_application::ports::ReplayArchive;
@@ -25,8 +26,10 @@
 mod archive;
 mod client;
 mod config;
+mod download;
 mod error;
 mod path;
+mod upload;
 
 pub use archive::S3ReplayArchive;
 pub use config::{ConfigError, S3Config, S3RetryConfig, Secret};

@@ -6,7 +6,7 @@ use gosight_domain::aggregate::{AggregateKey, AggregateValue};
 use gosight_domain::ledger::BatchSpan;
 use gosight_domain::{ProjectId, Timestamp};
 
-use super::PortError;
+use super::{CommitError, Fence, PortError};
 
 /// Error of [`AggregateStore`].
 pub type AggregateStoreError = PortError;
@@ -29,16 +29,23 @@ pub struct WindowQuery {
 /// Window aggregates.
 ///
 /// # Contract
-/// 1. `merge` adds each value to what is there; a span that was merged before changes nothing.
-/// 2. `windows` gives the values by start of their window, earliest first.
+/// 1. `put` adds what a batch gives to what is there.
+/// 2. `forget` takes back what was put for batches of the fence's partition that begin at or after an offset, and
+///    nothing else.
+/// 3. A write behind an older fence changes nothing.
+/// 4. `windows` gives the values by start of their window, earliest first.
 #[async_trait]
 pub trait AggregateStore: fmt::Debug + Send + Sync {
-    /// Merges what the batch `span` gave.
-    async fn merge(
+    /// Adds what the batch of `span` gives.
+    async fn put(
         &self,
+        fence: &Fence,
         span: &BatchSpan,
         values: &BTreeMap<AggregateKey, AggregateValue>,
-    ) -> Result<(), AggregateStoreError>;
+    ) -> Result<(), CommitError>;
+
+    /// Takes back what batches gave that begin at or after the offset `from`.
+    async fn forget(&self, fence: &Fence, from: u64) -> Result<(), AggregateStoreError>;
 
     /// The values of one key.
     async fn windows(

@@ -3,12 +3,12 @@ use std::fmt;
 
 use async_trait::async_trait;
 use gosight_domain::aggregate::{AggregateKey, AggregateValue};
-use gosight_domain::ledger::LedgerRow;
+use gosight_domain::ledger::{Join, LedgerRow};
 use gosight_domain::replay::ReplayChunk;
 use gosight_domain::{Event, Session};
 
-use super::dead_letters::DeadLetter;
-use super::{Nothing, PortError};
+use super::{CommitError, DeadLetter, Nothing, PortError};
+use crate::sessions::SessionRules;
 
 /// Everything that a polled batch became.
 #[derive(Debug, Clone)]
@@ -25,6 +25,8 @@ pub struct ProcessedBatch {
     pub replay_chunks: Vec<ReplayChunk>,
     /// Records to put aside.
     pub dead_letters: Vec<DeadLetter>,
+    /// How the folds are joined with what is stored, and what the sessions show then.
+    pub rules: SessionRules,
 }
 
 /// An event with where it stands in the log.
@@ -46,28 +48,26 @@ impl ProcessedBatch {
             aggregates: BTreeMap::new(),
             replay_chunks: Vec::new(),
             dead_letters: Vec::new(),
+            rules: SessionRules::default(),
+        }
+    }
+
+    /// Judges the batch by where the ledger of its partition ends: `Some` is the answer when there is nothing to store.
+    ///
+    /// # Errors
+    /// `Fatal` of `adapter` for a batch that does not join the ledger.
+    pub fn admit(
+        &self,
+        adapter: &'static str,
+        ledger_end: Option<u64>,
+    ) -> Result<Option<Committed>, CommitError> {
+        match self.ledger.span.join(ledger_end) {
+            Ok(Join::Next) => Ok(None),
+            Ok(Join::Covered) => Ok(Some(Committed::Before)),
+            Err(error) => Err(CommitError::fatal(adapter, error)),
         }
     }
 }
-
-/// Rows that a store refuses.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct RefusedRows {
-    /// Offsets of the records that the bad rows came from, with the reason. Empty when the store cannot tell which
-    /// rows are bad; they are found by bisection then.
-    pub offsets: BTreeMap<u64, String>,
-    /// What the store said.
-    pub reason: String,
-}
-
-impl fmt::Display for RefusedRows {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} ({} row(s) named)", self.reason, self.offsets.len())
-    }
-}
-
-/// Error of [`BatchStore::commit`].
-pub type CommitError = PortError<RefusedRows>;
 
 /// What a commit did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -5,7 +5,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use gosight_domain::{ProjectId, Timestamp};
 
-use super::PortError;
+use super::{Fence, PortError};
 
 /// A record that nothing can be done with until a person looks at it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -47,13 +47,15 @@ pub type DeadLettersError = PortError;
 /// Records that were put aside.
 ///
 /// # Contract
-/// 1. A letter is named by its position: putting it again replaces nothing and adds nothing.
+/// 1. A letter is named by its position: putting it again replaces nothing and adds nothing. One that was put survives
+///    a crash.
 /// 2. Letters are listed in order of their positions.
 /// 3. Removing a letter that is not there is a success.
 #[async_trait]
 pub trait DeadLetters: fmt::Debug + Send + Sync {
-    /// Keeps `letters`.
-    async fn put(&self, letters: &[DeadLetter]) -> Result<(), DeadLettersError>;
+    /// Keeps `letters`, whose records are of the fence's partition. A log such as Kafka cannot look at the fence where
+    /// it writes; a late letter is then one more of a record that went in after all.
+    async fn put(&self, fence: &Fence, letters: &[DeadLetter]) -> Result<(), DeadLettersError>;
 
     /// Up to `limit` letters after `after`.
     async fn list(

@@ -1,6 +1,7 @@
 use std::fmt;
 
 use async_trait::async_trait;
+use gosight_domain::ledger::BatchSpan;
 use gosight_domain::{EventId, ProjectId, SessionId, Timestamp};
 
 use super::PortError;
@@ -51,4 +52,7 @@ pub trait Deduplicator: fmt::Debug + Send + Sync {
 
     /// Gives up claims of records that will not be stored.
     async fn release(&self, claims: &[Claim]) -> Result<(), DeduplicatorError>;
+
+    /// Is told that the batch of `span` is stored: whoever asks the stored events may forget the claims of its records.
+    fn committed(&self, _span: &BatchSpan) {}
 }

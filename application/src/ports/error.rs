@@ -1,5 +1,6 @@
 //! How a port fails, so that the core can decide what to do without knowing the technology.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
 
@@ -111,3 +112,35 @@ impl PortError<Nothing> {
         }
     }
 }
+
+impl CommitError {
+    /// The same failure at a port that refuses nothing: a refusal needs a person there.
+    pub fn narrow(self) -> PortError {
+        match self {
+            Self::Transient { adapter, effect, retry_after, source } => {
+                PortError::Transient { adapter, effect, retry_after, source }
+            }
+            Self::Rejected { adapter, refused } => PortError::fatal(adapter, refused.to_string()),
+            Self::Fatal { adapter, source } => PortError::Fatal { adapter, source },
+        }
+    }
+}
+
+/// Rows that a store refuses.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RefusedRows {
+    /// Offsets of the records that the bad rows came from, with the reason. Empty when the store cannot tell which
+    /// rows are bad; they are found by bisection then.
+    pub offsets: BTreeMap<u64, String>,
+    /// What the store said.
+    pub reason: String,
+}
+
+impl fmt::Display for RefusedRows {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} ({} row(s) named)", self.reason, self.offsets.len())
+    }
+}
+
+/// Error of a write to a store.
+pub type CommitError = PortError<RefusedRows>;

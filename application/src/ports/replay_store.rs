@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use gosight_domain::replay::{ContentHash, ReplayChunk, ReplaySession};
 use gosight_domain::{ProjectId, SessionId, Timestamp};
 
-use super::PortError;
+use super::{CommitError, Fence, PortError};
 
 /// Error of [`ReplayStore`].
 pub type ReplayStoreError = PortError;
@@ -46,18 +46,20 @@ impl ChunkId {
 ///
 /// # Contract
 /// 1. `put` is idempotent by project, session and index: the same content changes nothing, other content is a
-///    `Conflict` and changes nothing.
-/// 2. `headers` gives the chunks of a session in order of their index, without data.
-/// 3. `data` gives the bytes that were put.
-/// 4. `delete` removes these chunks and says how many were there. Many at once cost a store little more than one does.
-/// 5. A session that is marked as archived counts as one that has a replay, whether it has chunks here or not.
-/// 6. `recorded` gives the sessions of a project that have chunks, in order of their bytes.
-/// 7. `idle` gives the sessions that have chunks, all of them received before a time, in order of project and session
+///    `Conflict` and changes nothing. A chunk that was put survives a crash.
+/// 2. A `put` behind an older fence changes nothing.
+/// 3. `contents` tells the content of each of the chunks, in the order asked; `None` for one that is not there.
+/// 4. `headers` gives the chunks of a session in order of their index, without data.
+/// 5. `data` gives the bytes that were put, in the order asked. Many at once cost a store little more than one does.
+/// 6. `delete` removes these chunks and says how many were there. Many at once cost a store little more than one does.
+/// 7. `are_recorded` tells of each session whether it has a replay: chunks here, or a mark that it is archived.
+/// 8. `recorded` gives the sessions of a project that have chunks, in order of their bytes.
+/// 9. `idle` gives the sessions that have chunks, all of them received before a time, in order of project and session
 ///    by their bytes.
 #[async_trait]
 pub trait ReplayStore: fmt::Debug + Send + Sync {
     /// Stores `chunks`, and gives the verdicts in the same order.
-    async fn put(&self, chunks: &[ReplayChunk]) -> Result<Vec<PutVerdict>, ReplayStoreError>;
+    async fn put(&self, fence: &Fence, chunks: &[ReplayChunk]) -> Result<Vec<PutVerdict>, CommitError>;
 
     /// The content that each of `chunks` has, if it is stored.
     async fn contents(&self, chunks: &[ChunkId]) -> Result<Vec<Option<ContentHash>>, ReplayStoreError>;
@@ -65,8 +67,8 @@ pub trait ReplayStore: fmt::Debug + Send + Sync {
     /// The chunks of a session, without data.
     async fn headers(&self, session: &ReplaySession) -> Result<Vec<ReplayChunk>, ReplayStoreError>;
 
-    /// The data of one chunk.
-    async fn data(&self, chunk: &ChunkId) -> Result<Option<Vec<u8>>, ReplayStoreError>;
+    /// The data of each of `chunks`, if it is stored. Whoever asks bounds how much that is.
+    async fn data(&self, chunks: &[ChunkId]) -> Result<Vec<Option<Vec<u8>>>, ReplayStoreError>;
 
     /// Removes chunks, of any sessions.
     async fn delete(&self, chunks: &[ChunkId]) -> Result<u64, ReplayStoreError>;
@@ -77,6 +79,9 @@ pub trait ReplayStore: fmt::Debug + Send + Sync {
         sessions: &[ReplaySession],
         is_archived: bool,
     ) -> Result<(), ReplayStoreError>;
+
+    /// Whether each of `sessions` has a replay.
+    async fn are_recorded(&self, sessions: &[ReplaySession]) -> Result<Vec<bool>, ReplayStoreError>;
 
     /// Up to `limit` sessions of a project after the session `after`.
     async fn recorded(

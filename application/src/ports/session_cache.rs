@@ -1,8 +1,9 @@
 use std::fmt;
 
 use async_trait::async_trait;
+use gosight_domain::Session;
 use gosight_domain::ledger::BatchSpan;
-use gosight_domain::{ProjectId, Session, SessionId};
+use gosight_domain::session::SessionKey;
 
 use super::PortError;
 use super::dead_letters::LogPosition;
@@ -29,9 +30,9 @@ pub trait SessionCache: fmt::Debug + Send + Sync {
     async fn load(
         &self,
         at: &LogPosition,
-        sessions: &[(ProjectId, SessionId)],
+        sessions: &[SessionKey],
     ) -> Result<Vec<Option<Session>>, SessionCacheError>;
 
     /// Keeps the folds of the sessions that the batch `span` changed, as they are after it.
-    async fn save(&self, span: &BatchSpan, folds: &[Session]) -> Result<(), SessionCacheError>;
+    async fn save(&self, span: &BatchSpan, folds: &[&Session]) -> Result<(), SessionCacheError>;
 }

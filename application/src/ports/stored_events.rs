@@ -15,7 +15,9 @@ pub type StoredEventsError = PortError;
 /// # Contract
 /// 1. The position is that of the record that the claimed event (by project and id) was stored from; `None` when it is
 ///    not stored.
-/// 2. An event of a claim with a session is looked for in that session only.
+/// 2. Events of different projects are different events.
+///
+/// An event keeps its session, so a store may look for one in the session of its claim only.
 #[async_trait]
 pub trait StoredEvents: fmt::Debug + Send + Sync {
     /// Where the claimed events were stored from, in the same order.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use gosight_domain::aggregate::Aggregation;
 use gosight_domain::field::EventFields;
-use gosight_domain::ledger::{LedgerRow, Outcome};
+use gosight_domain::ledger::{BatchSpan, LedgerRow, Outcome};
 use gosight_domain::{Event, ProjectId, Session, SessionId, ViolationCode};
 
 use super::filter::{FilterSet, Verdict};
@@ -15,6 +15,7 @@ use crate::ports::{
     Claim, ClaimVerdict, Clock, DeadLetter, Deduplicator, LogPosition, PolledBatch, ProcessedBatch,
     StoredEvent,
 };
+use crate::sessions::SessionRules;
 
 /// What event processing is made of.
 #[derive(Debug, Clone)]
@@ -34,6 +35,7 @@ pub struct EventHandler {
     ports: EventHandlerPorts,
     filters: Arc<FilterSet>,
     aggregations: Vec<Aggregation>,
+    sessions: SessionRules,
     max_record_bytes: usize,
 }
 
@@ -60,7 +62,14 @@ impl Fate {
 impl EventHandler {
     /// Handles events with these rules and aggregations.
     pub fn new(ports: EventHandlerPorts, filters: Arc<FilterSet>, aggregations: Vec<Aggregation>) -> Self {
-        Self { ports, filters, aggregations, max_record_bytes: usize::MAX }
+        let sessions = SessionRules::default();
+        Self { ports, filters, aggregations, sessions, max_record_bytes: usize::MAX }
+    }
+
+    /// Joins sessions, and finds what they show, by these rules in place of the default ones.
+    #[must_use]
+    pub fn with_session_rules(self, sessions: SessionRules) -> Self {
+        Self { sessions, ..self }
     }
 
     /// Puts larger records aside: more than the door can have written came by another way, and would come out as large.
@@ -166,6 +175,7 @@ impl EventHandler {
             }
         }
         processed.sessions = sessions.into_sessions();
+        processed.rules = self.sessions.clone();
         processed
     }
 
@@ -247,5 +257,9 @@ impl BatchHandler for EventHandler {
         }
         self.filter(&mut items);
         Ok(self.fold(batch, items))
+    }
+
+    fn committed(&self, span: &BatchSpan) {
+        self.ports.deduplicator.committed(span);
     }
 }

@@ -2,6 +2,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use async_trait::async_trait;
+use gosight_domain::ledger::BatchSpan;
 
 use crate::ports::{PolledBatch, PortError, ProcessedBatch};
 
@@ -19,4 +20,7 @@ pub type HandlerError = PortError;
 pub trait BatchHandler: fmt::Debug + Send + Sync {
     /// Handles `batch`.
     async fn handle(&self, batch: &PolledBatch, refused: &Refusals) -> Result<ProcessedBatch, HandlerError>;
+
+    /// Is told that the batch of `span` is stored.
+    fn committed(&self, _span: &BatchSpan) {}
 }

@@ -125,6 +125,7 @@ impl Worker {
             kill_point("batch-handled");
             let error = match self.commit(&processed).await {
                 Ok(()) => {
+                    self.consumer.handler.committed(&batch.span);
                     self.note_stored(&processed, started);
                     return Ok(Stored::Whole);
                 }

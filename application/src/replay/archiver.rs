@@ -7,8 +7,8 @@ use std::time::Duration;
 use gosight_domain::replay::{ReplayChunk, ReplaySession};
 use uuid::Uuid;
 
+use super::error::ReplayReadError;
 use super::manifest::{ReplayManifest, join};
-use super::read::ReplayReadError;
 use super::{ColdReplays, Replays};
 use crate::ports::{
     AcceptedChunks, BoxError, CatalogueEntry, Clock, Lease, PortError, Quarantine, ReplayStore,
@@ -42,6 +42,9 @@ pub enum ArchiveError {
     /// The object could not be made.
     #[error("the object could not be made: {0}")]
     Write(BoxError),
+    /// The upload ended before everything was written.
+    #[error("the upload ended before everything was written")]
+    Interrupted,
     /// What was read back is not what was stored.
     #[error("the object {path} is damaged: {reason}")]
     Damaged {
@@ -226,7 +229,7 @@ fn millis(duration: Duration) -> i64 {
     i64::try_from(duration.as_millis()).unwrap_or(i64::MAX / 4)
 }
 
-/// Most bytes of a replay as it is stored: its object is held in memory.
+/// Most bytes of a replay as it is stored.
 const MAX_BYTES: u64 = 1 << 30;
 /// Most bytes of its events: one replay must not keep the archiver busy for hours.
 const MAX_RAW_BYTES: u64 = 16 << 30;

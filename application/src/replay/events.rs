@@ -7,7 +7,7 @@ use gosight_domain::time::epoch_millis;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::read::TimeRange;
+use super::range::TimeRange;
 use crate::ports::BoxError;
 
 /// One rrweb event in its very text.

@@ -2,9 +2,10 @@
 
 use bytes::Bytes;
 use flate2::{Compress, Compression, Crc, Decompress, FlushCompress, FlushDecompress, Status};
-use gosight_domain::replay::{ContentHash, Run, Segment};
+use gosight_domain::replay::{ContentHash, ContentHasher, Run, Segment};
 use serde_json::value::RawValue;
 
+use super::error::DamagedObject;
 use super::events::ReplayEvent;
 use crate::ports::BoxError;
 
@@ -14,24 +15,23 @@ const SEGMENT_BYTES: usize = 512 * 1024;
 /// No name, no time, no flags; an unknown system (RFC 1952, 2.3).
 const GZIP_HEADER: [u8; 10] = [0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 255];
 
-/// An object that is not what its manifest says.
-#[derive(Debug, thiserror::Error)]
-#[error("the archived object is damaged: {0}")]
-pub struct DamagedObject(pub BoxError);
-
-/// A whole object.
+/// What is known of an object once all of it is written.
 pub(super) struct WrittenObject {
-    pub data: Bytes,
+    pub bytes: u64,
     pub sha256: ContentHash,
     pub raw_bytes: u64,
     pub segments: Vec<Segment>,
 }
 
-/// Writes events, which come in order.
+/// Writes events, which come in order. What is compressed is taken out part by part.
 pub(super) struct ObjectWriter {
     compress: Compress,
     crc: Crc,
+    hasher: ContentHasher,
+    /// Compressed, and not taken yet.
     data: Vec<u8>,
+    /// Bytes that were taken.
+    taken: u64,
     /// Text of the segment that is being filled.
     text: Vec<u8>,
     open: Option<Segment>,
@@ -46,7 +46,9 @@ impl ObjectWriter {
         Self {
             compress: Compress::new(Compression::new(level), false),
             crc: Crc::new(),
+            hasher: ContentHasher::default(),
             data: GZIP_HEADER.to_vec(),
+            taken: 0,
             text: Vec::new(),
             open: None,
             segments: Vec::new(),
@@ -71,13 +73,21 @@ impl ObjectWriter {
         Ok(self)
     }
 
+    /// What was compressed since the last time.
+    pub fn take_part(&mut self) -> Bytes {
+        let part = std::mem::take(&mut self.data);
+        self.taken += part.len() as u64;
+        self.hasher.update(&part);
+        part.into()
+    }
+
     pub fn push(&mut self, event: &ReplayEvent) {
         let is_first = self.open.is_none() && self.segments.is_empty();
         self.text.push(if is_first { b'[' } else { b',' });
         self.text.extend_from_slice(event.as_str().as_bytes());
         let at = event.timestamp();
         let segment = self.open.get_or_insert_with(|| Segment {
-            offset: self.data.len() as u64,
+            offset: self.taken + self.data.len() as u64,
             bytes: 0,
             raw_bytes: 0,
             crc32: 0,
@@ -117,7 +127,7 @@ impl ObjectWriter {
         }
         self.raw_bytes += text.len() as u64;
         if let Some(mut segment) = self.open.take() {
-            segment.bytes = self.data.len() as u64 - segment.offset;
+            segment.bytes = self.taken + self.data.len() as u64 - segment.offset;
             segment.raw_bytes = text.len() as u64;
             segment.crc32 = crc32(&text);
             self.segments.push(segment);
@@ -125,8 +135,8 @@ impl ObjectWriter {
         Ok(())
     }
 
-    /// The whole object. Takes the processor for a while.
-    pub fn finish(mut self) -> Result<WrittenObject, BoxError> {
+    /// The last part, and what is known of the whole. Takes the processor for a while.
+    pub fn finish(mut self) -> Result<(Bytes, WrittenObject), BoxError> {
         self.text.extend_from_slice(if self.open.is_none() && self.segments.is_empty() {
             b"[]"
         } else {
@@ -136,9 +146,9 @@ impl ObjectWriter {
         self.data.extend_from_slice(&self.crc.sum().to_le_bytes());
         // The size modulo 2^32 (RFC 1952, 2.3.1).
         self.data.extend_from_slice(&self.crc.amount().to_le_bytes());
-        let sha256 = ContentHash::of(&self.data);
-        let Self { data, raw_bytes, segments, .. } = self;
-        Ok(WrittenObject { data: data.into(), sha256, raw_bytes, segments })
+        let part = self.take_part();
+        let Self { hasher, taken, raw_bytes, segments, .. } = self;
+        Ok((part, WrittenObject { bytes: taken, sha256: hasher.finish(), raw_bytes, segments }))
     }
 }
 

@@ -1,56 +1,18 @@
 use std::cmp::Reverse;
-use std::collections::{BinaryHeap, VecDeque};
+use std::collections::{BinaryHeap, HashMap, VecDeque};
+use std::sync::Arc;
 
 use gosight_domain::Timestamp;
-use gosight_domain::replay::{ReplayChunk, ReplaySession, Segment};
+use gosight_domain::replay::{ArchivedReplay, ReplayChunk, ReplaySession, Segment};
 
+use super::error::ReplayReadError;
 use super::events::{ReplayEvent, of_chunk, time_bits};
-use super::manifest::ReplayManifest;
-use super::object::{DamagedObject, of_segment};
+use super::manifest::{ReplayManifest, ReplayStorage};
+use super::object::of_segment;
+use super::range::TimeRange;
 use super::stored::StoredReplay;
 use super::{ColdReplays, Replays};
-use crate::ports::{BoxError, ChunkId, PortError};
-
-/// A stretch of time, both ends included.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct TimeRange {
-    /// Earliest.
-    pub from: Timestamp,
-    /// Latest.
-    pub to: Timestamp,
-}
-
-impl Default for TimeRange {
-    /// All of time.
-    fn default() -> Self {
-        Self { from: Timestamp::from_millis(i64::MIN), to: Timestamp::from_millis(i64::MAX) }
-    }
-}
-
-/// Why a recording could not be read to its end.
-#[derive(Debug, thiserror::Error)]
-pub enum ReplayReadError {
-    /// The store failed.
-    #[error(transparent)]
-    Store(#[from] PortError),
-    /// A chunk that is listed has no data: it was removed meanwhile.
-    #[error("chunk {0} was removed while it was read")]
-    Gone(u16),
-    /// A chunk's data is damaged.
-    #[error("chunk {index} is damaged: {source}")]
-    Corrupt {
-        /// The chunk.
-        index: u16,
-        /// What is wrong.
-        source: BoxError,
-    },
-    /// The object is not there although the catalogue has it.
-    #[error("the archived object {0} is not there")]
-    NoObject(String),
-    /// The object is damaged.
-    #[error(transparent)]
-    Damaged(#[from] DamagedObject),
-}
+use crate::ports::{ChunkId, PortError, read_object};
 
 /// What is read at once.
 #[derive(Debug)]
@@ -83,12 +45,16 @@ impl Piece {
 pub struct ReplayEvents {
     replays: Replays,
     session: ReplaySession,
-    /// Path of the object, if there is one.
-    object: Option<String>,
-    /// The same as it is stored, if that is one object with all of it and no more.
-    stored: Option<StoredReplay>,
+    /// What was archived of it, if anything.
+    archived: Option<Arc<ArchivedReplay>>,
+    /// Whether the archived object has all that is wanted, and no more.
+    is_stored_whole: bool,
     /// Pieces not read yet, by their start.
     waiting: VecDeque<Piece>,
+    /// Data of chunks that was read ahead, by index.
+    ahead: HashMap<u16, Vec<u8>>,
+    /// Bytes of data that are read ahead the next time.
+    look_ahead: u64,
     ready: BinaryHeap<Reverse<ReplayEvent>>,
     /// Bytes of the events that are ready.
     ready_bytes: usize,
@@ -97,6 +63,10 @@ pub struct ReplayEvents {
 
 /// Bytes of events that are held before they go out whatever is not read yet. A single piece may have more.
 const MAX_READY_BYTES: usize = 64 << 20;
+/// Bytes of data that are read from the hot store at once: few at first, so that the first event is there soon, then four
+/// times as many each time.
+const FIRST_LOOK_AHEAD: u64 = 128 << 10;
+const MAX_LOOK_AHEAD: u64 = 8 << 20;
 
 impl Replays {
     /// The events of a recording in `range`, in order; `None` when there is no recording.
@@ -126,9 +96,11 @@ impl Replays {
         ReplayEvents {
             replays: self.clone(),
             session: manifest.session.clone(),
-            object: manifest.archived.as_ref().map(|archived| archived.object.clone()),
-            stored: self.stored(manifest).filter(|_| range == TimeRange::default()),
+            archived: manifest.archived.clone().map(Arc::new),
+            is_stored_whole: manifest.storage() == ReplayStorage::Archived && range == TimeRange::default(),
             waiting: pieces.into(),
+            ahead: HashMap::new(),
+            look_ahead: FIRST_LOOK_AHEAD,
             ready: BinaryHeap::new(),
             ready_bytes: 0,
             range,
@@ -139,7 +111,9 @@ impl Replays {
 impl ReplayEvents {
     /// All these events as they are stored, for who can unpack them; `None` when they are not stored as one.
     pub fn stored(&self) -> Option<StoredReplay> {
-        self.stored.clone()
+        let archived = self.archived.as_ref().filter(|_| self.is_stored_whole)?;
+        let ColdReplays { objects, .. } = self.replays.cold.as_ref()?;
+        Some(StoredReplay::new(objects.clone(), archived))
     }
 
     /// The next event; `None` after the last.
@@ -177,30 +151,56 @@ impl ReplayEvents {
         Ok(())
     }
 
-    async fn chunk(&self, chunk: &ReplayChunk) -> Result<Vec<ReplayEvent>, ReplayReadError> {
+    async fn chunk(&mut self, chunk: &ReplayChunk) -> Result<Vec<ReplayEvent>, ReplayReadError> {
         let index = chunk.chunk_index;
-        let ReplaySession { project_id, session_id } = self.session.clone();
-        let id = ChunkId { project_id, session_id, chunk_index: index };
-        let data = self.replays.hot.data(&id).await?.ok_or(ReplayReadError::Gone(index))?;
+        if !self.ahead.contains_key(&index) {
+            self.read_ahead(chunk).await?;
+        }
+        let data = self.ahead.remove(&index).ok_or(ReplayReadError::Gone(index))?;
         let (expected_bytes, content) = (u64::from(chunk.raw_bytes), chunk.content);
         let events =
             tokio::task::spawn_blocking(move || of_chunk(index, &data, expected_bytes, content)).await;
-        events.map_err(died)?.map_err(|source| ReplayReadError::Corrupt { index, source })
+        events.map_err(join_error)?.map_err(|source| ReplayReadError::Corrupt { index, source })
+    }
+
+    /// Reads the data of `first`, and of the chunks after it as far as the bounds allow.
+    async fn read_ahead(&mut self, first: &ReplayChunk) -> Result<(), PortError> {
+        let next = self.waiting.iter().filter_map(|piece| match piece {
+            Piece::Chunk(chunk) if !self.ahead.contains_key(&chunk.chunk_index) => Some(chunk),
+            _ => None,
+        });
+        let mut bytes = u64::from(first.stored_bytes);
+        let fitting = next.take_while(|chunk| {
+            bytes += u64::from(chunk.stored_bytes);
+            bytes <= self.look_ahead
+        });
+        let ids: Vec<ChunkId> = std::iter::once(first).chain(fitting).map(|chunk| self.id(chunk)).collect();
+        let data = self.replays.hot.data(&ids).await?;
+        let found = ids.iter().zip(data).filter_map(|(id, data)| Some((id.chunk_index, data?)));
+        self.ahead.extend(found);
+        self.look_ahead = (self.look_ahead * 4).min(MAX_LOOK_AHEAD);
+        Ok(())
+    }
+
+    fn id(&self, chunk: &ReplayChunk) -> ChunkId {
+        let ReplaySession { project_id, session_id } = self.session.clone();
+        ChunkId { project_id, session_id, chunk_index: chunk.chunk_index }
     }
 
     async fn segment(&self, index: usize, segment: Segment) -> Result<Vec<ReplayEvent>, ReplayReadError> {
-        let path = self.object.clone().unwrap_or_default();
+        let path = self.archived.as_ref().map(|archived| archived.object.clone()).unwrap_or_default();
         let Some(ColdReplays { objects, .. }) = &self.replays.cold else {
             return Err(ReplayReadError::NoObject(path));
         };
         let range = segment.offset..segment.offset + segment.bytes;
         let data = objects.get(&path, Some(range)).await?.ok_or(ReplayReadError::NoObject(path))?;
+        let data = read_object(data).await?;
         let events = tokio::task::spawn_blocking(move || of_segment(index, &segment, &data)).await;
-        Ok(events.map_err(died)??)
+        Ok(events.map_err(join_error)??)
     }
 }
 
 /// That reading did not come to its end says nothing about what was read.
-fn died(error: tokio::task::JoinError) -> PortError {
+fn join_error(error: tokio::task::JoinError) -> PortError {
     PortError::transient("replay", error)
 }

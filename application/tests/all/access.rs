@@ -28,7 +28,12 @@ fn access(answer: impl Fn() -> Result<Grant, KeyError> + Send + Sync + 'static) 
 }
 
 fn reader() -> Grant {
-    Grant { key_id: Uuid::from_u128(1), project_id: project("p"), scopes: vec![Scope::Read] }
+    Grant {
+        key_id: Uuid::from_u128(1),
+        project_id: project("p"),
+        scopes: vec![Scope::Read],
+        expires_at: None,
+    }
 }
 
 fn key() -> PresentedKey {

@@ -7,12 +7,14 @@ use std::time::Duration;
 use bytes::Bytes;
 use flate2::bufread::GzDecoder;
 use gosight_application::Telemetry;
-use gosight_application::ports::{CatalogueQuery, ChunkId, ReplayArchive, ReplayCatalogue, ReplayStore};
+use gosight_application::ports::{
+    CatalogueQuery, ChunkId, ReplayArchive, ReplayCatalogue, ReplayStore, read_object, whole_object,
+};
 use gosight_application::replay::{
     ArchivePolicy, Archived, Archiver, ColdReplays, PassReport, Purged, ReplayStorage, Replays, StoredReplay,
     TimeRange,
 };
-use gosight_conformance::factory::{NOON, replay_session};
+use gosight_conformance::factory::{NOON, put_chunks, replay_session};
 use gosight_domain::replay::{ContentHash, ReplayChunk, ReplaySession};
 use gosight_domain::time::DAY_MS;
 use gosight_memory::{ManualClock, MemoryReplayArchive, MemoryReplayCatalogue, MemoryStore};
@@ -43,7 +45,7 @@ impl Bench {
 
     pub async fn with(chunks: &[ReplayChunk]) -> Self {
         let bench = Self::new();
-        bench.hot.put(chunks).await.unwrap();
+        put_chunks(&*bench.hot, chunks).await.unwrap();
         bench
     }
 
@@ -184,7 +186,7 @@ async fn a_late_chunk_is_read_at_once_and_joins_the_archived_ones() {
     bench.archiver().archive(&session()).await.unwrap();
     bench.clock.advance(10 * MINUTE_MS);
     assert_eq!(bench.archiver().archive(&session()).await.unwrap(), Archived::Cleaned);
-    bench.hot.put(&[chunk(2, &[("x", 35), ("y", 40)])]).await.unwrap();
+    put_chunks(&*bench.hot, &[chunk(2, &[("x", 35), ("y", 40)])]).await.unwrap();
     assert_eq!(bench.storage().await, Some(ReplayStorage::Both));
     // `y` has the time of `f` and `g`, and stands between them: its chunk does.
     assert_eq!(bench.told().await, "abcdexfygh");
@@ -211,7 +213,7 @@ async fn a_process_that_dies_anywhere_loses_and_doubles_nothing() {
             for round in 0..2 {
                 let expected = if round == 0 { "abcdefgh" } else { "abcdexfgh" };
                 if round == 1 {
-                    bench.hot.put(&[chunk(2, &[("x", 35)])]).await.unwrap();
+                    put_chunks(&*bench.hot, &[chunk(2, &[("x", 35)])]).await.unwrap();
                 }
                 for _ in 0..2 {
                     dying.archive(&session()).await.ok();
@@ -247,9 +249,9 @@ async fn a_damaged_object_is_noticed_before_anything_is_deleted() {
     bench.archiver().archive(&session()).await.unwrap();
     let object = bench.object().await;
     let data = bench.objects.get(&object, None).await.unwrap().unwrap();
-    let mut damaged = data.to_vec();
+    let mut damaged = read_object(data).await.unwrap().to_vec();
     damaged[20] ^= 1;
-    bench.objects.put(&object, damaged.clone().into(), &ContentHash::of(&damaged)).await.unwrap();
+    bench.objects.put(&object, whole_object(damaged.clone())).await.unwrap();
     bench.clock.advance(10 * MINUTE_MS);
     // All of it is in the hot store still, and is archived once more.
     assert_eq!(bench.archiver().archive(&session()).await.unwrap(), Archived::Stored);
@@ -259,10 +261,10 @@ async fn a_damaged_object_is_noticed_before_anything_is_deleted() {
     assert_eq!(bench.told().await, "abcdefgh");
     // Once it is not, nothing more is deleted, and nothing is joined with it.
     let object = bench.object().await;
-    bench.objects.put(&object, damaged.clone().into(), &ContentHash::of(&damaged)).await.unwrap();
-    bench.hot.put(&[chunk(0, &[("a", 0), ("c", 20), ("b", 10)])]).await.unwrap();
+    bench.objects.put(&object, whole_object(damaged.clone())).await.unwrap();
+    put_chunks(&*bench.hot, &[chunk(0, &[("a", 0), ("c", 20), ("b", 10)])]).await.unwrap();
     assert_eq!(bench.archiver().archive(&session()).await.unwrap(), Archived::Quarantined);
-    bench.hot.put(&[chunk(7, &[("late", 90)])]).await.unwrap();
+    put_chunks(&*bench.hot, &[chunk(7, &[("late", 90)])]).await.unwrap();
     assert_eq!(bench.archiver().archive(&session()).await.unwrap(), Archived::Quarantined);
     assert_eq!((bench.hot_chunks().await, bench.object().await), (2, object));
 }
@@ -273,7 +275,7 @@ async fn a_chunk_with_other_content_than_the_archived_one_is_not_deleted() {
     bench.archiver().archive(&session()).await.unwrap();
     bench.clock.advance(10 * MINUTE_MS);
     bench.archiver().archive(&session()).await.unwrap();
-    bench.hot.put(&[chunk(1, &[("other", 20)])]).await.unwrap();
+    put_chunks(&*bench.hot, &[chunk(1, &[("other", 20)])]).await.unwrap();
     assert_eq!(bench.archiver().archive(&session()).await.unwrap(), Archived::Quarantined);
     assert_eq!(bench.hot_chunks().await, 1);
     assert_eq!(bench.told().await, "abcdefgh");
@@ -299,7 +301,7 @@ async fn a_purge_that_was_cut_leaves_a_replay_that_is_read_and_archived() {
         bench.clock.advance(10 * MINUTE_MS);
         bench.archiver().archive(&session()).await.unwrap();
         bench.dying(&Steps::new(steps, true)).purge(&session()).await.ok();
-        bench.hot.put(&[chunk(7, &[("x", 1_000)])]).await.unwrap();
+        put_chunks(&*bench.hot, &[chunk(7, &[("x", 1_000)])]).await.unwrap();
         bench.clock.advance(5 * MINUTE_MS);
         let told = bench.told().await;
         assert!(["abcdefghx", "x"].contains(&&*told), "{told} after {steps} steps");
@@ -320,7 +322,7 @@ async fn a_damaged_chunk_stays_with_its_session_and_its_bytes() {
     bench.clock.advance(DAY_MS);
     bench.pass().await;
     assert_eq!((bench.hot_chunks().await, bench.paths().await.len()), (3, 0));
-    assert_eq!(bench.hot.data(&ChunkId::of(&chunks[1])).await.unwrap().unwrap(), b"no gzip");
+    assert_eq!(bench.hot.data(&[ChunkId::of(&chunks[1])]).await.unwrap()[0].as_deref().unwrap(), b"no gzip");
     let query = CatalogueQuery { limit: 10, ..CatalogueQuery::default() };
     let entries = bench.catalogue.list(&query).await.unwrap();
     assert!(entries[0].quarantine.as_ref().unwrap().reason.contains("chunk 1"), "{entries:?}");
@@ -328,7 +330,7 @@ async fn a_damaged_chunk_stays_with_its_session_and_its_bytes() {
     // Who asks for it again is told the same, until somebody has mended it.
     assert_eq!(bench.archiver().archive(&session()).await.unwrap(), Archived::Quarantined);
     bench.hot.delete(&[ChunkId::of(&chunks[1])]).await.unwrap();
-    bench.hot.put(&self::chunks()[1..2]).await.unwrap();
+    put_chunks(&*bench.hot, &self::chunks()[1..2]).await.unwrap();
     assert_eq!(bench.archiver().archive(&session()).await.unwrap(), Archived::Stored);
     assert_eq!(bench.told().await, "abcdefgh");
     assert_eq!(bench.catalogue.list(&query).await.unwrap()[0].quarantine, None);
@@ -363,15 +365,15 @@ async fn what_is_too_old_is_deleted_with_its_entry() {
 async fn purging_takes_everything_and_says_what_it_was() {
     let bench = Bench::with(&chunks()).await;
     let other = ReplayChunk { session_id: replay_session("p", "t").session_id, ..chunk(0, &[("z", 0)]) };
-    bench.hot.put(std::slice::from_ref(&other)).await.unwrap();
+    put_chunks(&*bench.hot, std::slice::from_ref(&other)).await.unwrap();
     bench.archiver().archive(&session()).await.unwrap();
-    bench.hot.put(&[chunk(2, &[("x", 35)])]).await.unwrap();
+    put_chunks(&*bench.hot, &[chunk(2, &[("x", 35)])]).await.unwrap();
     let all = Purged { hot_chunks: 4, archived_chunks: 3, objects: 1 };
     assert_eq!(bench.archiver().purgeable(&session()).await.unwrap(), all);
     assert_eq!(bench.told().await, "abcdexfgh", "nothing is gone yet");
     assert_eq!(bench.archiver().purge(&session()).await.unwrap(), all);
     assert_eq!((bench.paths().await, bench.storage().await, bench.hot_chunks().await), (Vec::new(), None, 0));
-    assert!(bench.hot.data(&ChunkId::of(&other)).await.unwrap().is_some());
+    assert!(bench.hot.data(&[ChunkId::of(&other)]).await.unwrap()[0].is_some());
     assert_eq!(bench.archiver().purge(&session()).await.unwrap(), Purged::default());
 }
 
@@ -380,7 +382,7 @@ async fn half_an_object_is_never_taken_for_whole() {
     let bench = Bench::with(&chunks()).await;
     // An upload that was broken off long ago, and left something behind.
     let half = Bytes::from_static(b"half");
-    bench.objects.put("p/2026/11/s.gz", half.clone(), &ContentHash::of(&half)).await.unwrap();
+    bench.objects.put("p/2026/11/s.gz", whole_object(half.clone())).await.unwrap();
     assert_eq!(bench.told().await, "abcdefgh");
     assert_eq!(bench.archiver().archive(&session()).await.unwrap(), Archived::Stored);
     bench.clock.advance(10 * MINUTE_MS);

@@ -8,7 +8,7 @@ use futures::FutureExt as _;
 use gosight_application::Telemetry;
 use gosight_application::ports::{CatalogueQuery, Clock, ReplayCatalogue, ReplayStore};
 use gosight_application::replay::{ArchivePolicy, Archiver, PassReport, TimeRange};
-use gosight_conformance::factory::{replay_session, session_id};
+use gosight_conformance::factory::{put_chunks, replay_session, session_id};
 use gosight_domain::Timestamp;
 use gosight_domain::replay::{ReplayChunk, ReplaySession};
 use gosight_domain::time::{DAY_MS, HOUR_MS};
@@ -150,7 +150,7 @@ impl Clock for Interrupting {
         if self.looks_left.fetch_sub(1, Ordering::SeqCst) == 0 {
             // Nothing in memory ever waits.
             self.purger.purge(&session()).now_or_never().unwrap().unwrap();
-            self.hot.put(&[chunk(0, &[("new", 0)])]).now_or_never().unwrap().unwrap();
+            put_chunks(&*self.hot, &[chunk(0, &[("new", 0)])]).now_or_never().unwrap().unwrap();
         }
         self.clock.now()
     }
@@ -187,9 +187,9 @@ async fn before_a_purge() -> (Bench, Vec<String>) {
     let t = replay_session("p", "t");
     bench.archiver().archive(&t).await.unwrap();
     let kept = bench.paths().await;
-    bench.hot.put(&chunks()).await.unwrap();
+    put_chunks(&*bench.hot, &chunks()).await.unwrap();
     bench.archiver().archive(&session()).await.unwrap();
-    bench.hot.put(&[chunk(2, &[("x", 35)])]).await.unwrap();
+    put_chunks(&*bench.hot, &[chunk(2, &[("x", 35)])]).await.unwrap();
     let mut steps = 0;
     while bench.paths().await.len() < 5 {
         steps += 1;
@@ -254,7 +254,7 @@ async fn what_expires_while_the_process_dies_expires_with_the_next() {
             bench.pass().await;
             // A day younger, and not too old yet.
             bench.clock.advance(DAY_MS);
-            bench.hot.put(&chunks_of("t")).await.unwrap();
+            put_chunks(&*bench.hot, &chunks_of("t")).await.unwrap();
             bench.pass().await;
             bench.clock.advance(10 * MINUTE_MS);
             bench.pass().await;

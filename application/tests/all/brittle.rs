@@ -1,15 +1,15 @@
 //! Stores that fail at the n-th step, before or after it was done: what a crash at that moment looks like to the
 //! others.
 
+use std::fmt;
 use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
 use async_trait::async_trait;
-use bytes::Bytes;
 use gosight_application::ports::{
-    CatalogueEntry, CatalogueQuery, ChunkId, Lease, ObjectEntry, ObjectStat, PortError, PutVerdict,
-    ReplayArchive, ReplayCatalogue, ReplayStore,
+    CatalogueEntry, CatalogueQuery, ChunkId, CommitError, Fence, Lease, ObjectEntry, ObjectStat,
+    ObjectStream, PortError, PutVerdict, ReplayArchive, ReplayCatalogue, ReplayStore,
 };
 use gosight_domain::replay::{ContentHash, ReplayChunk, ReplaySession};
 use gosight_domain::{ProjectId, SessionId, Timestamp};
@@ -39,7 +39,10 @@ impl Steps {
         all - self.left.load(Ordering::SeqCst)
     }
 
-    async fn step<T>(&self, work: impl Future<Output = Result<T, PortError>>) -> Result<T, PortError> {
+    async fn step<T, R: fmt::Debug + fmt::Display>(
+        &self,
+        work: impl Future<Output = Result<T, PortError<R>>>,
+    ) -> Result<T, PortError<R>> {
         let left = self.left.fetch_sub(1, Ordering::SeqCst);
         if left > 0 {
             return work.await;
@@ -60,8 +63,8 @@ pub struct Brittle<P> {
 
 #[async_trait]
 impl ReplayStore for Brittle<MemoryStore> {
-    async fn put(&self, chunks: &[ReplayChunk]) -> Result<Vec<PutVerdict>, PortError> {
-        self.steps.step(self.port.put(chunks)).await
+    async fn put(&self, fence: &Fence, chunks: &[ReplayChunk]) -> Result<Vec<PutVerdict>, CommitError> {
+        self.steps.step(self.port.put(fence, chunks)).await
     }
 
     async fn contents(&self, chunks: &[ChunkId]) -> Result<Vec<Option<ContentHash>>, PortError> {
@@ -72,8 +75,8 @@ impl ReplayStore for Brittle<MemoryStore> {
         self.steps.step(self.port.headers(session)).await
     }
 
-    async fn data(&self, chunk: &ChunkId) -> Result<Option<Vec<u8>>, PortError> {
-        self.steps.step(self.port.data(chunk)).await
+    async fn data(&self, chunks: &[ChunkId]) -> Result<Vec<Option<Vec<u8>>>, PortError> {
+        self.steps.step(self.port.data(chunks)).await
     }
 
     async fn delete(&self, chunks: &[ChunkId]) -> Result<u64, PortError> {
@@ -82,6 +85,10 @@ impl ReplayStore for Brittle<MemoryStore> {
 
     async fn mark_archived(&self, sessions: &[ReplaySession], is_archived: bool) -> Result<(), PortError> {
         self.steps.step(self.port.mark_archived(sessions, is_archived)).await
+    }
+
+    async fn are_recorded(&self, sessions: &[ReplaySession]) -> Result<Vec<bool>, PortError> {
+        self.steps.step(self.port.are_recorded(sessions)).await
     }
 
     async fn recorded(
@@ -132,11 +139,11 @@ impl ReplayCatalogue for Brittle<MemoryReplayCatalogue> {
 
 #[async_trait]
 impl ReplayArchive for Brittle<MemoryReplayArchive> {
-    async fn put(&self, path: &str, object: Bytes, content: &ContentHash) -> Result<(), PortError> {
-        self.steps.step(self.port.put(path, object, content)).await
+    async fn put(&self, path: &str, object: ObjectStream) -> Result<(), PortError> {
+        self.steps.step(self.port.put(path, object)).await
     }
 
-    async fn get(&self, path: &str, range: Option<Range<u64>>) -> Result<Option<Bytes>, PortError> {
+    async fn get(&self, path: &str, range: Option<Range<u64>>) -> Result<Option<ObjectStream>, PortError> {
         self.steps.step(self.port.get(path, range)).await
     }
 

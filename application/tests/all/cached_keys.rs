@@ -5,12 +5,13 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use gosight_application::decorators::{CachedKeys, KeyCacheConfig};
-use gosight_application::ports::{KeyError, KeyStore, KeyStoreError, KeyUsage, KeyValidator, PortError};
+use gosight_application::decorators::{CachedKeys, CountedKeys, KeyCacheConfig};
+use gosight_application::keys::StoredKeys;
+use gosight_application::ports::{
+    KeyAdmin, KeyError, KeyLookup, KeyStoreError, KeyUsage, KeyUsageStore, KeyValidator, PortError,
+};
 use gosight_conformance::factory::{NOON, project};
-use gosight_domain::ProjectId;
 use gosight_domain::key::{ApiKey, Grant, KeyHash, KeyRefusal, PresentedKey, Scope};
-use gosight_domain::project::Project;
 use gosight_memory::{ManualClock, MemoryKeys};
 use uuid::Uuid;
 
@@ -35,32 +36,15 @@ impl Keys {
 }
 
 #[async_trait]
-impl KeyStore for Keys {
-    async fn create_project(&self, project: &Project) -> Result<bool, KeyStoreError> {
-        self.known.create_project(project).await
-    }
-
-    async fn list_projects(&self) -> Result<Vec<Project>, KeyStoreError> {
-        self.known.list_projects().await
-    }
-
-    async fn create_key(&self, key: &ApiKey) -> Result<bool, KeyStoreError> {
-        self.known.create_key(key).await
-    }
-
+impl KeyLookup for Keys {
     async fn find_key(&self, hash: &KeyHash) -> Result<Option<ApiKey>, KeyStoreError> {
         self.check()?;
         self.known.find_key(hash).await
     }
+}
 
-    async fn list_keys(&self, project_id: Option<&ProjectId>) -> Result<Vec<ApiKey>, KeyStoreError> {
-        self.known.list_keys(project_id).await
-    }
-
-    async fn revoke_key(&self, key_id: Uuid) -> Result<bool, KeyStoreError> {
-        self.known.revoke_key(key_id).await
-    }
-
+#[async_trait]
+impl KeyUsageStore for Keys {
     async fn record_usage(&self, usage: &[KeyUsage]) -> Result<(), KeyStoreError> {
         self.check()?;
         self.reports.lock().unwrap().extend(usage);
@@ -68,10 +52,10 @@ impl KeyStore for Keys {
     }
 }
 
-/// Cached keys over a store with the keys 1 and 2, with what tells the time and counts.
+/// Counted keys over cached ones, over a store with the keys 1 and 2, with what tells the time and counts.
 struct Fixture {
     store: Arc<Keys>,
-    keys: CachedKeys,
+    keys: CountedKeys,
     clock: Arc<ManualClock>,
     numbers: Numbers,
 }
@@ -80,11 +64,13 @@ impl Fixture {
     async fn new() -> Self {
         let store = Arc::new(Keys::default());
         for n in [1, 2] {
-            store.create_key(&key(n)).await.unwrap();
+            store.known.create_key(&key(n)).await.unwrap();
         }
         let (clock, numbers) = (Arc::new(ManualClock::new(NOON)), Numbers::default());
         let config = KeyCacheConfig { life: Duration::from_hours(1), capacity: 100 };
-        let keys = CachedKeys::new(store.clone(), clock.clone(), config, numbers.telemetry());
+        let stored = Arc::new(StoredKeys::new(store.clone(), clock.clone()));
+        let cached = Arc::new(CachedKeys::new(stored, clock.clone(), config, numbers.telemetry()));
+        let keys = CountedKeys::new(cached, store.clone(), clock.clone());
         Self { store, keys, clock, numbers }
     }
 
@@ -103,7 +89,7 @@ impl Fixture {
 
     /// Flushes, and gives what the store was told since the last time.
     async fn flush(&self) -> Vec<KeyUsage> {
-        self.keys.flush_usage().await.unwrap();
+        self.keys.flush().await.unwrap();
         let mut reports = std::mem::take(&mut *self.store.reports.lock().unwrap());
         reports.sort_by_key(|usage| usage.key_id);
         reports
@@ -198,7 +184,7 @@ async fn a_cached_key_expires_by_the_clock() {
 #[tokio::test]
 async fn a_revoked_key_is_refused_with_the_reason() {
     let keys = Fixture::new().await;
-    keys.store.revoke_key(key(1).key_id).await.unwrap();
+    keys.store.known.revoke_key(key(1).key_id).await.unwrap();
     assert_eq!(refusal(keys.validate(1).await), KeyRefusal::Revoked);
 }
 
@@ -224,7 +210,7 @@ async fn use_that_could_not_be_written_down_is_kept() {
     let keys = Fixture::new().await;
     keys.validate(1).await.unwrap();
     keys.is_away(true);
-    assert!(keys.keys.flush_usage().await.unwrap_err().is_transient());
+    assert!(keys.keys.flush().await.unwrap_err().is_transient());
     keys.clock.advance(7);
     keys.validate(1).await.unwrap();
     keys.is_away(false);

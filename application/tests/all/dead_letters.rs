@@ -6,9 +6,10 @@ use bytes::Bytes;
 use gosight_application::codec::{decode_event, encode_event};
 use gosight_application::dead_letters::{ReplayLetterError, ReplayLetters};
 use gosight_application::logs;
-use gosight_application::ports::{DeadLetter, DeadLetters, LogPosition};
+use gosight_application::ports::{DeadLetter, DeadLetters, Fence, LogPartition, LogPosition};
 use gosight_conformance::factory::{NOON, event};
 use gosight_memory::{MemoryDeadLetters, MemoryLog};
+use uuid::Uuid;
 
 fn position(log: &str, offset: u64) -> LogPosition {
     LogPosition { log: log.into(), partition: 3, offset }
@@ -24,7 +25,8 @@ async fn letters_with(log: &str, record: Bytes) -> Arc<MemoryDeadLetters> {
         at: NOON,
         record,
     };
-    letters.put(&[letter]).await.unwrap();
+    let place = LogPartition { log: log.into(), partition: 0 };
+    letters.put(&Fence::granted(place, 1, Uuid::nil()), &[letter]).await.unwrap();
     letters
 }
 

@@ -78,7 +78,7 @@ async fn what_is_logged_becomes_visible() {
     bench.drained().await;
 
     assert_eq!(bench.stored(), [1, 2, 3, 4]);
-    let session = bench.store.session(&project("p"), &session_id("s")).await.unwrap().unwrap().summary;
+    let session = bench.session(&session_id("s")).await.unwrap();
     assert_eq!((session.page_count, session.click_count, session.error_count), (1, 1, 1));
     assert!(session.has_error);
     let metrics = MetricsQuery {
@@ -124,8 +124,8 @@ async fn an_event_is_stored_once_whatever_partition_and_batch_brings_it_again() 
     assert_eq!((total.polled, total.stored, total.duplicate), (6, 3, 3));
     let mut clicks = 0;
     for session in [&here, &there] {
-        let session = bench.store.session(&project("p"), session).await.unwrap();
-        clicks += session.map_or(0, |session| session.summary.click_count);
+        let session = bench.session(session).await;
+        clicks += session.map_or(0, |session| session.click_count);
     }
     assert_eq!(clicks, 2);
     assert_eq!(bench.numbers.count(&format!("events_deduplicated_total{{log=\"{LOG}\"}}")), 3);
@@ -182,7 +182,7 @@ async fn a_blocked_event_is_in_the_ledger_and_nowhere_else() {
 
     assert_eq!(bench.stored(), [1]);
     assert_eq!(bench.store.events()[0].routes, ["checked".into()]);
-    let session = bench.store.session(&project("p"), &session_id("s")).await.unwrap().unwrap().summary;
+    let session = bench.session(&session_id("s")).await.unwrap();
     assert_eq!(session.event_count, 1);
     let total = bench.total().await;
     assert_eq!((total.polled, total.stored), (3, 1));

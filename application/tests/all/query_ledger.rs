@@ -5,17 +5,19 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use gosight_application::ports::{
-    AggregateStore, AggregateStoreError, BatchStore, EventCursor, EventQuery, LedgerBalance, LedgerQuery,
-    Metrics, MetricsQuery, PartitionCoverage, QueryError, SessionDetail, SessionQuery, SessionSummary,
-    WindowQuery,
+    AggregateStore, AggregateStoreError, BatchStore, CommitError, EventCursor, EventQuery, Fence,
+    LedgerBalance, LedgerQuery, Metrics, MetricsQuery, PartitionCoverage, QueryError, SessionDetail,
+    SessionQuery, SessionStore, SessionStoreError, SessionSummary, WindowQuery,
 };
 use gosight_application::query::{LedgerReport, MAX_LIMIT, Query, QueryPorts};
 use gosight_application::replay::Replays;
+use gosight_application::sessions::{SessionRow, SessionRules};
 use gosight_conformance::factory::{LOG, NOON, batch, click, project, session_id};
 use gosight_domain::aggregate::{AggregateKey, AggregateValue};
 use gosight_domain::key::{Admin, Read, Scoped};
 use gosight_domain::ledger::{BatchSpan, Coverage, OutcomeCounts};
-use gosight_domain::{Event, Hour, ProjectId, SessionId, Timestamp};
+use gosight_domain::session::SessionKey;
+use gosight_domain::{Event, Hour, ProjectId, Session, SessionId, Timestamp};
 use gosight_memory::MemoryStore;
 use mockall::mock;
 
@@ -51,16 +53,6 @@ mock! {
     #[async_trait]
     impl EventQuery for Events {
         async fn metrics(&self, project_id: &ProjectId, query: &MetricsQuery) -> Result<Metrics, QueryError>;
-        async fn sessions(
-            &self,
-            project_id: &ProjectId,
-            query: &SessionQuery,
-        ) -> Result<Vec<SessionSummary>, QueryError>;
-        async fn session(
-            &self,
-            project_id: &ProjectId,
-            session_id: &SessionId,
-        ) -> Result<Option<SessionDetail>, QueryError>;
         async fn session_events(
             &self,
             project_id: &ProjectId,
@@ -73,15 +65,52 @@ mock! {
 
 mock! {
     #[derive(Debug)]
+    Sessions {}
+
+    #[async_trait]
+    impl SessionStore for Sessions {
+        async fn load(
+            &self,
+            fence: &Fence,
+            at: u64,
+            sessions: &[SessionKey],
+        ) -> Result<Vec<Option<Session>>, SessionStoreError>;
+        async fn put(&self, fence: &Fence, rows: &[SessionRow]) -> Result<(), CommitError>;
+        async fn remove(&self, fence: &Fence, sessions: &[SessionKey]) -> Result<(), SessionStoreError>;
+        async fn get(
+            &self,
+            rules: &SessionRules,
+            project_id: &ProjectId,
+            session_id: &SessionId,
+        ) -> Result<Option<SessionDetail>, SessionStoreError>;
+        async fn list(
+            &self,
+            rules: &SessionRules,
+            project_id: &ProjectId,
+            query: &SessionQuery,
+        ) -> Result<Vec<SessionSummary>, SessionStoreError>;
+        async fn list_idle(
+            &self,
+            rules: &SessionRules,
+            before: Timestamp,
+            limit: usize,
+        ) -> Result<Vec<SessionRow>, SessionStoreError>;
+    }
+}
+
+mock! {
+    #[derive(Debug)]
     Aggregates {}
 
     #[async_trait]
     impl AggregateStore for Aggregates {
-        async fn merge(
+        async fn put(
             &self,
+            fence: &Fence,
             span: &BatchSpan,
             values: &BTreeMap<AggregateKey, AggregateValue>,
-        ) -> Result<(), AggregateStoreError>;
+        ) -> Result<(), CommitError>;
+        async fn forget(&self, fence: &Fence, from: u64) -> Result<(), AggregateStoreError>;
         async fn windows(
             &self,
             project_id: &ProjectId,
@@ -95,6 +124,8 @@ const ALWAYS: (Hour, Hour) = (Hour::from_index(0), Hour::from_index(1_000_000));
 fn ports(store: &Arc<MemoryStore>) -> QueryPorts {
     QueryPorts {
         events: store.clone(),
+        sessions: store.clone(),
+        rules: SessionRules::default(),
         ledger: store.clone(),
         aggregates: store.clone(),
         replays: Replays::new(store.clone(), None),
@@ -191,11 +222,12 @@ async fn no_answer_has_more_entries_than_the_most_whatever_is_asked() {
         .times(1)
         .withf(|_, query| query.limit == MAX_LIMIT)
         .returning(|_, _| Ok(Metrics::default()));
-    events
-        .expect_sessions()
+    let mut sessions = MockSessions::new();
+    sessions
+        .expect_list()
         .times(1)
-        .withf(|_, query| query.limit == MAX_LIMIT)
-        .returning(|_, _| Ok(Vec::new()));
+        .withf(|_, _, query| query.limit == MAX_LIMIT)
+        .returning(|_, _, _| Ok(Vec::new()));
     events
         .expect_session_events()
         .times(1)
@@ -208,8 +240,8 @@ async fn no_answer_has_more_entries_than_the_most_whatever_is_asked() {
         .withf(|_, query| query.limit == MAX_LIMIT)
         .returning(|_, _| Ok(Vec::new()));
     let store = Arc::new(MemoryStore::default());
-    let (events, aggregates) = (Arc::new(events), Arc::new(aggregates));
-    let query = Query::new(QueryPorts { events, aggregates, ..ports(&store) });
+    let (events, sessions, aggregates) = (Arc::new(events), Arc::new(sessions), Arc::new(aggregates));
+    let query = Query::new(QueryPorts { events, sessions, aggregates, ..ports(&store) });
 
     let limit = usize::MAX;
     let (scope, (from, to)) = (may_read("p"), ALWAYS);

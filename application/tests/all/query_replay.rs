@@ -2,15 +2,19 @@
 
 use std::fmt::Write as _;
 use std::io::Write as _;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use flate2::Compression;
 use flate2::write::GzEncoder;
-use gosight_application::ports::{ChunkId, PutVerdict, QueryError, ReplayStore, ReplayStoreError};
+use gosight_application::ports::{
+    ChunkId, CommitError, Fence, PutVerdict, QueryError, ReplayStore, ReplayStoreError,
+};
 use gosight_application::query::{Query, QueryPorts};
 use gosight_application::replay::{self, ReplayEvents, ReplayReadError, TimeRange};
-use gosight_conformance::factory::{NOON, project, session_id};
+use gosight_application::sessions::SessionRules;
+use gosight_conformance::factory::{NOON, project, put_chunks, session_id};
 use gosight_domain::key::{Read, Scoped};
 use gosight_domain::replay::{ContentHash, ReplayChunk, ReplaySession};
 use gosight_domain::{ProjectId, SessionId, Timestamp};
@@ -21,14 +25,15 @@ use gosight_memory::MemoryStore;
 struct Replays {
     store: MemoryStore,
     reads: Mutex<Vec<u16>>,
+    calls: AtomicUsize,
     lost: Option<u16>,
     away: bool,
 }
 
 #[async_trait]
 impl ReplayStore for Replays {
-    async fn put(&self, chunks: &[ReplayChunk]) -> Result<Vec<PutVerdict>, ReplayStoreError> {
-        self.store.put(chunks).await
+    async fn put(&self, fence: &Fence, chunks: &[ReplayChunk]) -> Result<Vec<PutVerdict>, CommitError> {
+        self.store.put(fence, chunks).await
     }
 
     async fn contents(&self, chunks: &[ChunkId]) -> Result<Vec<Option<ContentHash>>, ReplayStoreError> {
@@ -39,13 +44,17 @@ impl ReplayStore for Replays {
         self.store.headers(session).await
     }
 
-    async fn data(&self, chunk: &ChunkId) -> Result<Option<Vec<u8>>, ReplayStoreError> {
-        self.reads.lock().unwrap().push(chunk.chunk_index);
-        match chunk.chunk_index {
-            _ if self.away => Err(QueryError::transient("store", "gone")),
-            index if self.lost == Some(index) => Ok(None),
-            _ => self.store.data(chunk).await,
+    async fn data(&self, chunks: &[ChunkId]) -> Result<Vec<Option<Vec<u8>>>, ReplayStoreError> {
+        self.calls.fetch_add(1, Ordering::SeqCst);
+        self.reads.lock().unwrap().extend(chunks.iter().map(|chunk| chunk.chunk_index));
+        if self.away {
+            return Err(QueryError::transient("store", "gone"));
         }
+        let mut data = self.store.data(chunks).await?;
+        for (chunk, data) in chunks.iter().zip(&mut data) {
+            data.take_if(|_| self.lost == Some(chunk.chunk_index));
+        }
+        Ok(data)
     }
 
     async fn delete(&self, chunks: &[ChunkId]) -> Result<u64, ReplayStoreError> {
@@ -58,6 +67,10 @@ impl ReplayStore for Replays {
         is_archived: bool,
     ) -> Result<(), ReplayStoreError> {
         self.store.mark_archived(sessions, is_archived).await
+    }
+
+    async fn are_recorded(&self, sessions: &[ReplaySession]) -> Result<Vec<bool>, ReplayStoreError> {
+        self.store.are_recorded(sessions).await
     }
 
     async fn recorded(
@@ -128,6 +141,8 @@ fn query(replays: &Arc<Replays>) -> Query {
     let store = Arc::new(MemoryStore::default());
     Query::new(QueryPorts {
         events: store.clone(),
+        sessions: store.clone(),
+        rules: SessionRules::default(),
         ledger: store.clone(),
         aggregates: store,
         replays: replay::Replays::new(replays.clone(), None),
@@ -136,7 +151,7 @@ fn query(replays: &Arc<Replays>) -> Query {
 }
 
 async fn opened(replays: &Arc<Replays>, chunks: &[ReplayChunk], range: TimeRange) -> ReplayEvents {
-    replays.put(chunks).await.unwrap();
+    put_chunks(&replays.store, chunks).await.unwrap();
     query(replays).replay_events(&may_read("p"), &session_id("s"), range).await.unwrap().unwrap()
 }
 
@@ -217,11 +232,34 @@ async fn a_range_has_both_its_ends_and_reads_no_chunk_outside() {
 #[tokio::test]
 async fn a_chunk_is_read_when_it_is_due() {
     let replays = Arc::new(Replays::default());
-    let mut events = opened(&replays, &three_chunks(), TimeRange::default()).await;
+    let chunks = three_chunks().map(|chunk| ReplayChunk { stored_bytes: TOO_LARGE_TO_READ_AHEAD, ..chunk });
+    let mut events = opened(&replays, &chunks, TimeRange::default()).await;
     for (name, read) in [("a", 1), ("b", 1), ("c", 2), ("d", 2), ("e", 3), ("f", 3)] {
         assert_eq!(next(&mut events).await.unwrap().as_deref(), Some(name));
         assert_eq!(replays.reads.lock().unwrap().len(), read, "{name}");
     }
+}
+
+/// Says of a chunk that it is read alone.
+const TOO_LARGE_TO_READ_AHEAD: u32 = 9 << 20;
+
+#[tokio::test]
+async fn many_small_chunks_are_read_with_a_handful_of_calls() {
+    let replays = Arc::new(Replays::default());
+    let chunk = |index: u16| ReplayChunk {
+        stored_bytes: 16 << 10,
+        ..chunk(index, &[("x", i64::from(index) * 10), ("y", i64::from(index) * 10 + 5)])
+    };
+    let chunks: Vec<ReplayChunk> = (0..500).map(chunk).collect();
+    let mut events = opened(&replays, &chunks, TimeRange::default()).await;
+    next(&mut events).await.unwrap();
+    assert_eq!(replays.reads.lock().unwrap().len(), 8, "the first event waits for 128 KiB at most");
+    let mut found = 1;
+    while next(&mut events).await.unwrap().is_some() {
+        found += 1;
+    }
+    assert_eq!((found, replays.calls.load(Ordering::SeqCst)), (1_000, 4));
+    assert!(replays.reads.lock().unwrap().iter().copied().eq(0..500), "each once, in order");
 }
 
 #[tokio::test]
@@ -272,7 +310,9 @@ async fn a_store_that_is_away_is_told_apart_from_damage() {
 async fn a_manifest_tells_what_there_is_and_what_is_missing() {
     let replays = Arc::new(Replays::default());
     let snapshot = ReplayChunk { has_full_snapshot: true, ..chunk(5, &[("a", 90), ("b", 10)]) };
-    replays.put(&[chunk(2, &[("x", 50), ("y", 95)]), snapshot, chunk(6, &[("z", 99)])]).await.unwrap();
+    put_chunks(&replays.store, &[chunk(2, &[("x", 50), ("y", 95)]), snapshot, chunk(6, &[("z", 99)])])
+        .await
+        .unwrap();
     let manifest = query(&replays).replay(&may_read("p"), &session_id("s")).await.unwrap().unwrap();
     assert_eq!(manifest.missing(), [0, 1, 3, 4]);
     assert_eq!(manifest.event_count(), 6);
@@ -284,7 +324,7 @@ async fn a_manifest_tells_what_there_is_and_what_is_missing() {
 #[tokio::test]
 async fn a_recording_is_its_projects_only() {
     let replays = Arc::new(Replays::default());
-    replays.put(&three_chunks()).await.unwrap();
+    put_chunks(&replays.store, &three_chunks()).await.unwrap();
     for (project_id, session) in [("q", "s"), ("p", "t")] {
         let (query, session) = (query(&replays), session_id(session));
         assert!(query.replay(&may_read(project_id), &session).await.unwrap().is_none());
@@ -297,8 +337,9 @@ async fn a_recording_is_its_projects_only() {
 async fn chunks_of_the_same_time_are_not_all_held_at_once() {
     let replays = Arc::new(Replays::default());
     let large = "x".repeat(20 << 20);
-    let chunks: Vec<ReplayChunk> = (0..6).map(|index| chunk(index, &[(&large, 0)])).collect();
-    replays.put(&chunks).await.unwrap();
+    let chunk = |index| ReplayChunk { stored_bytes: TOO_LARGE_TO_READ_AHEAD, ..chunk(index, &[(&large, 0)]) };
+    let chunks: Vec<ReplayChunk> = (0..6).map(chunk).collect();
+    put_chunks(&replays.store, &chunks).await.unwrap();
     let query = query(&replays);
     let events = query.replay_events(&may_read("p"), &session_id("s"), TimeRange::default()).await;
     let mut events = events.unwrap().unwrap();

@@ -7,8 +7,8 @@ use bytes::Bytes;
 use gosight_application::codec::encode_chunk;
 use gosight_application::logs;
 use gosight_application::ports::{
-    BatchStore, ChunkId, PolledBatch, PolledRecord, ProcessedBatch, PutVerdict, RecordLog, ReplayStore,
-    ReplayStoreError,
+    BatchStore, ChunkId, CommitError, Fence, PolledBatch, PolledRecord, ProcessedBatch, PutVerdict,
+    RecordLog, ReplayStore, ReplayStoreError,
 };
 use gosight_application::process::{BatchHandler, LogConsumer, Refusals, ReplayHandler};
 use gosight_application::replay::Replays;
@@ -26,12 +26,13 @@ mock! {
 
     #[async_trait]
     impl ReplayStore for Hot {
-        async fn put(&self, chunks: &[ReplayChunk]) -> Result<Vec<PutVerdict>, ReplayStoreError>;
+        async fn put(&self, fence: &Fence, chunks: &[ReplayChunk]) -> Result<Vec<PutVerdict>, CommitError>;
         async fn contents(&self, chunks: &[ChunkId]) -> Result<Vec<Option<ContentHash>>, ReplayStoreError>;
         async fn headers(&self, session: &ReplaySession) -> Result<Vec<ReplayChunk>, ReplayStoreError>;
-        async fn data(&self, chunk: &ChunkId) -> Result<Option<Vec<u8>>, ReplayStoreError>;
+        async fn data(&self, chunks: &[ChunkId]) -> Result<Vec<Option<Vec<u8>>>, ReplayStoreError>;
         async fn delete(&self, chunks: &[ChunkId]) -> Result<u64, ReplayStoreError>;
         async fn mark_archived(&self, sessions: &[ReplaySession], is_archived: bool) -> Result<(), ReplayStoreError>;
+        async fn are_recorded(&self, sessions: &[ReplaySession]) -> Result<Vec<bool>, ReplayStoreError>;
         async fn recorded(
             &self,
             project_id: &ProjectId,
@@ -116,8 +117,8 @@ async fn another_chunk_with_a_known_index_is_put_aside() {
     assert_eq!(processed.ledger.total().dead_lettered, [("conflicting_chunk".into(), 1)].into());
     assert_eq!(processed.ledger.entries[0].project_id, Some(project("p")));
     // What was there first stays.
-    let data = bench.store.data(&ChunkId::of(&chunk("s", 0, "a"))).await.unwrap();
-    assert_eq!(data.as_deref(), Some(b"a".as_slice()));
+    let data = bench.store.data(&[ChunkId::of(&chunk("s", 0, "a"))]).await.unwrap();
+    assert_eq!(data, [Some(b"a".to_vec())]);
 }
 
 #[tokio::test]
@@ -178,7 +179,7 @@ async fn chunks_go_from_the_log_to_the_store() {
     until("all are processed", async || running.status.counts().polled == 4).await;
     let counts = running.status.counts();
     assert_eq!((counts.stored, counts.duplicate), (3, 1));
-    let data = bench.store.data(&ChunkId::of(&chunks[1])).await.unwrap();
-    assert_eq!(data.as_deref(), Some(b"b".as_slice()));
+    let data = bench.store.data(&[ChunkId::of(&chunks[1])]).await.unwrap();
+    assert_eq!(data, [Some(b"b".to_vec())]);
     running.stop().await.unwrap();
 }

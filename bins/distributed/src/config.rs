@@ -1,6 +1,7 @@
 //! The settings of all distributed binaries, and their checks.
 
 use gosight_application::ingest::IngestRules;
+use gosight_application::sessions::SessionRules;
 use gosight_clickhouse::ClickHouseConfig;
 use gosight_domain::insight::InsightThresholds;
 use gosight_enrich::EnrichConfig;
@@ -77,6 +78,11 @@ impl Default for Config {
 }
 
 impl Config {
+    /// What sessions show.
+    pub fn session_rules(&self) -> SessionRules {
+        SessionRules::new(self.insights.clone())
+    }
+
     /// Checks everything that can be checked without touching anything.
     ///
     /// # Errors

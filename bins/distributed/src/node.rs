@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use gosight_application::access::Access;
 use gosight_application::ingest::{Ingest, IngestPorts};
+use gosight_application::keys::{BootstrapError, BootstrapKeys, NewKeys, bootstrap};
 use gosight_application::ports::{BoxError, EventSource, HealthCheck, PortError};
 use gosight_application::process::LogConsumer;
 use gosight_application::query::{Query, QueryPorts};
@@ -15,7 +16,6 @@ use gosight_enrich::Enricher;
 use gosight_http::{BindError, HttpPorts, HttpServer, ProcessorInfo};
 use gosight_kafka::{KafkaLog, KafkaSource};
 use gosight_redis::{RedisAcceptedChunks, RedisDeduplicator};
-use gosight_runtime::bootstrap::{BootstrapError, BootstrapKeys, NewKeys, bootstrap};
 use gosight_runtime::chores;
 use gosight_runtime::processing::{ProcessingPorts, consumers};
 use gosight_runtime::settings::InvalidSetting;
@@ -218,7 +218,7 @@ async fn process(
         clock: parts.clock.clone(),
         telemetry: parts.telemetry.clone(),
     };
-    let (consumers, processor) = consumers(&config.process, &config.events, &ports)?;
+    let (consumers, processor) = consumers(&config.process, &config.events, &config.session_rules(), &ports)?;
     for status in &processor.status {
         parts.health.push(status.clone());
     }
@@ -238,6 +238,8 @@ async fn answer(
     let store = parts.store(config, stop).await?;
     work.query = Some(Query::new(QueryPorts {
         events: store.clone(),
+        sessions: store.clone(),
+        rules: config.session_rules(),
         ledger: store.clone(),
         aggregates: store.clone(),
         replays: Replays::new(store.clone(), parts.cold(config, stop).await?),

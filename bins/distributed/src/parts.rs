@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use gosight_application::backoff::Backoff;
-use gosight_application::decorators::CachedKeys;
+use gosight_application::decorators::{CachedKeys, CountedKeys};
+use gosight_application::keys::StoredKeys;
 use gosight_application::ports::{Clock, DeadLetters, HealthCheck, LogEnds, PortError, SystemClock};
 use gosight_application::replay::{Archiver, ColdReplays};
 use gosight_application::{Telemetry, logs};
@@ -23,7 +24,7 @@ use crate::node::NodeError;
 /// What every process has.
 pub(crate) struct Parts {
     pub accounts: Arc<PostgresAccounts>,
-    pub keys: Arc<CachedKeys>,
+    pub keys: Arc<CountedKeys>,
     pub clock: Arc<dyn Clock>,
     pub metrics: Metrics,
     pub telemetry: Telemetry,
@@ -46,12 +47,9 @@ impl Parts {
         let accounts = Arc::new(
             patiently(stop, "PostgreSQL", async || PostgresAccounts::connect(&config.postgres).await).await?,
         );
-        let keys = Arc::new(CachedKeys::new(
-            accounts.clone(),
-            clock.clone(),
-            config.keys.cache(),
-            telemetry.clone(),
-        ));
+        let stored = Arc::new(StoredKeys::new(accounts.clone(), clock.clone()));
+        let cached = CachedKeys::new(stored, clock.clone(), config.keys.cache(), telemetry.clone());
+        let keys = Arc::new(CountedKeys::new(Arc::new(cached), accounts.clone(), clock.clone()));
         let health: Vec<Arc<dyn HealthCheck>> = vec![accounts.clone()];
         Ok(Self {
             accounts,
@@ -102,10 +100,9 @@ impl Parts {
         if let Some(store) = &self.store {
             return Ok(store.clone());
         }
-        let store = patiently(stop, "ClickHouse", async || {
-            ClickHouseStore::connect(&config.clickhouse, config.insights.clone()).await
-        })
-        .await?;
+        let store =
+            patiently(stop, "ClickHouse", async || ClickHouseStore::connect(&config.clickhouse).await)
+                .await?;
         let store = Arc::new(store);
         self.health.push(store.clone());
         self.store = Some(store.clone());

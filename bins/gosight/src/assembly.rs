@@ -3,8 +3,9 @@
 use std::sync::Arc;
 
 use gosight_application::access::Access;
-use gosight_application::decorators::{CachedKeys, FanOut, StoredChunks};
+use gosight_application::decorators::{CachedKeys, CountedKeys, FanOut, StoredChunks};
 use gosight_application::ingest::{Ingest, IngestPorts};
+use gosight_application::keys::StoredKeys;
 use gosight_application::ports::{Clock, EventSink, EventSource, HealthCheck, LogEnds};
 use gosight_application::process::LogConsumer;
 use gosight_application::query::{Query, QueryPorts};
@@ -27,7 +28,7 @@ pub(crate) struct Parts {
     pub log: Arc<EmbeddedLog>,
     pub store: Arc<EmbeddedStore>,
     pub accounts: EmbeddedAccounts,
-    pub keys: Arc<CachedKeys>,
+    pub keys: Arc<CountedKeys>,
     pub enricher: Arc<Enricher>,
     pub ingest: Arc<Ingest>,
     pub query: Query,
@@ -58,15 +59,16 @@ pub(crate) async fn assemble(
     let data_dir = DataDir::open(&config.data_dir)?;
     let store_config = config.store.config(config);
     let Embedded { log, store } =
-        Embedded::open(&data_dir, config.log.config(), store_config, &processed_logs()).await?;
+        Embedded::open(&data_dir, clock.clone(), config.log.config(), store_config, &processed_logs())
+            .await?;
     let accounts = store.accounts();
-    let key_cache = config.keys.cache();
-    let keys =
-        Arc::new(CachedKeys::new(Arc::new(accounts.clone()), clock.clone(), key_cache, telemetry.clone()));
+    let stored_keys = Arc::new(StoredKeys::new(Arc::new(accounts.clone()), clock.clone()));
+    let cached = CachedKeys::new(stored_keys, clock.clone(), config.keys.cache(), telemetry.clone());
+    let keys = Arc::new(CountedKeys::new(Arc::new(cached), Arc::new(accounts.clone()), clock.clone()));
     let enricher = Arc::new(Enricher::new(&config.enrich));
     let access = Access::new(keys.clone());
     let cold = ColdReplays {
-        catalogue: store.clone(),
+        catalogue: Arc::new(accounts.clone()),
         objects: Arc::new(DirectoryArchive::open(&data_dir.archive_path())?),
     };
     let replays = Replays::new(store.clone(), Some(cold.clone()));
@@ -92,6 +94,8 @@ pub(crate) async fn assemble(
     let archiver = Arc::new(archiver.forgetting(accepted));
     let query = Query::new(QueryPorts {
         events: store.clone(),
+        sessions: store.clone(),
+        rules: config.session_rules(),
         ledger: store.clone(),
         aggregates: store.clone(),
         replays: replays.clone(),
@@ -100,13 +104,13 @@ pub(crate) async fn assemble(
     let ports = ProcessingPorts {
         sources: sources.clone(),
         store: store.clone(),
-        deduplicator: store.clone(),
+        deduplicator: store.deduplicator(),
         replays,
         profiles: Arc::new(accounts.clone()),
         clock: clock.clone(),
         telemetry: telemetry.clone(),
     };
-    let (consumers, processor) = consumers(&config.process, &config.events, &ports)?;
+    let (consumers, processor) = consumers(&config.process, &config.events, &config.session_rules(), &ports)?;
     let mut health: Vec<Arc<dyn HealthCheck>> = vec![log.clone(), store.clone(), enricher.clone()];
     for status in &processor.status {
         health.push(status.clone());

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use gosight_application::ingest::IngestRules;
+use gosight_application::sessions::SessionRules;
 use gosight_domain::insight::InsightThresholds;
 use gosight_enrich::EnrichConfig;
 use gosight_http::HttpConfig;
@@ -75,6 +76,11 @@ impl Default for Config {
 const LONGEST: Duration = Duration::from_hours(100 * 366 * 24);
 
 impl Config {
+    /// What sessions show.
+    pub fn session_rules(&self) -> SessionRules {
+        SessionRules::new(self.insights.clone())
+    }
+
     /// Checks everything that can be checked without touching anything.
     ///
     /// # Errors

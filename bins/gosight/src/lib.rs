@@ -18,6 +18,6 @@ mod maintenance;
 mod running;
 
 pub use config::Config;
+pub use gosight_application::keys::{BootstrapKeys, NewKeys};
 pub use gosight_runtime::RunError;
-pub use gosight_runtime::bootstrap::{BootstrapKeys, NewKeys};
 pub use running::{Gosight, GosightBuilder, StartError};

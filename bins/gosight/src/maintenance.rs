@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use gosight_application::ports::{BoxError, Clock};
+use gosight_application::sessions::SessionRules;
 use gosight_embedded::{EmbeddedLog, EmbeddedStore};
 use gosight_runtime::chores::Ticks;
 use tokio_util::sync::CancellationToken;
@@ -16,6 +17,7 @@ pub(crate) async fn delete_old(
     log: Arc<EmbeddedLog>,
     store: Arc<EmbeddedStore>,
     clock: Arc<dyn Clock>,
+    rules: SessionRules,
     shutdown: CancellationToken,
 ) {
     let mut ticks = Ticks::every(INTERVAL, shutdown);
@@ -27,7 +29,7 @@ pub(crate) async fn delete_old(
         {
             tracing::warn!(%error, "old log segments could not be deleted");
         }
-        if let Err(error) = store.maintain(clock.now()).await {
+        if let Err(error) = store.maintain(clock.now(), &rules).await {
             tracing::warn!(%error, "old rows could not be deleted");
         }
     }

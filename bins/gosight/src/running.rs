@@ -4,11 +4,12 @@ use std::sync::Arc;
 
 use gosight_application::access::Access;
 use gosight_application::ingest::Ingest;
+use gosight_application::keys::{BootstrapError, BootstrapKeys, NewKeys, bootstrap};
 use gosight_application::ports::{BoxError, Clock, EventSink, SystemClock};
 use gosight_application::query::Query;
+use gosight_application::sessions::SessionRules;
 use gosight_embedded::{DataDir, DataDirError, EmbeddedAccounts, EmbeddedLog, EmbeddedStore};
 use gosight_http::{BindError, BoundPort, HttpServer};
-use gosight_runtime::bootstrap::{BootstrapError, BootstrapKeys, NewKeys, bootstrap};
 use gosight_runtime::chores;
 use gosight_runtime::settings::ArchiveSettings;
 use gosight_runtime::{RunError, Tasks, fit_connections};
@@ -110,7 +111,7 @@ impl GosightBuilder {
         let server = port.map(|port| port.server(parts.http.clone()));
         // Last of all that can fail: the keys that it makes are shown once.
         let new_keys = bootstrap(&parts.accounts, &*parts.clock, &self.keys).await?;
-        Ok(Gosight::run(parts, server, new_keys, &self.config.archive))
+        Ok(Gosight::run(parts, server, new_keys, &self.config.archive, self.config.session_rules()))
     }
 }
 
@@ -146,13 +147,14 @@ impl Gosight {
         server: Option<HttpServer>,
         new_keys: Option<NewKeys>,
         archive: &ArchiveSettings,
+        rules: SessionRules,
     ) -> Self {
         let local_addr = server.as_ref().map(HttpServer::local_addr);
         let Parts { log, store, enricher, clock, .. } = &parts;
         let (log, store, enricher, clock) = (log.clone(), store.clone(), enricher.clone(), clock.clone());
         let mut tasks = Tasks::start(server, &parts.consumers, parts.keys, parts.metrics, parts.telemetry);
         tasks.chore(|stop| enricher.watch(stop));
-        tasks.chore(|stop| maintenance::delete_old(log, store, clock, stop));
+        tasks.chore(|stop| maintenance::delete_old(log, store, clock, rules, stop));
         if archive.enabled {
             tasks.chore(|stop| chores::archive_replays(parts.archiver, archive.interval, stop));
         }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use gosight_application::decorators::CachedKeys;
+use gosight_application::decorators::CountedKeys;
 use gosight_application::process::LogConsumer;
 use gosight_application::replay::{Archiver, PassReport};
 use gosight_application::telemetry::{Metric, Telemetry};
@@ -67,12 +67,12 @@ pub async fn measure_lag(consumers: Vec<LogConsumer>, telemetry: Telemetry, shut
 }
 
 /// Writes down how often keys were used; once more at the end.
-pub async fn record_key_usage(keys: Arc<CachedKeys>, shutdown: CancellationToken) {
+pub async fn record_key_usage(keys: Arc<CountedKeys>, shutdown: CancellationToken) {
     let mut ticks = Ticks::every(SHORT, shutdown);
     let mut goes_on = true;
     while goes_on {
         goes_on = ticks.next().await;
-        if let Err(error) = keys.flush_usage().await {
+        if let Err(error) = keys.flush().await {
             tracing::warn!(%error, "the use of keys could not be written down, trying again later");
         }
     }

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use clap::Args;
 use gosight_domain::key::PresentedKey;
 
-use crate::bootstrap::BootstrapKeys;
+use gosight_application::keys::BootstrapKeys;
 
 /// Variables of these flags, which start like settings and are none.
 pub const KEY_VARIABLES: [&str; 3] =

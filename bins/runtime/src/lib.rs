@@ -1,6 +1,5 @@
 //! What all binaries of gosight share: configuration, flags, logs, metrics, signals, and what runs.
 
-pub mod bootstrap;
 pub mod chores;
 pub mod config;
 mod errors;

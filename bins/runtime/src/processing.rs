@@ -7,6 +7,7 @@ use gosight_application::process::{
     EventHandler, EventHandlerPorts, LogConsumer, ProcessStatus, ProfileEnricher, ReplayHandler,
 };
 use gosight_application::replay::Replays;
+use gosight_application::sessions::SessionRules;
 use gosight_application::{Telemetry, logs};
 use gosight_http::ProcessorInfo;
 
@@ -38,6 +39,7 @@ pub struct ProcessingPorts {
 pub fn consumers(
     process: &ProcessSettings,
     events: &EventSettings,
+    rules: &SessionRules,
     ports: &ProcessingPorts,
 ) -> Result<(Vec<LogConsumer>, ProcessorInfo), InvalidSetting> {
     let ProcessingPorts { sources, store, deduplicator, replays, profiles, clock, telemetry } = ports;
@@ -52,7 +54,8 @@ pub fn consumers(
     let windows = aggregations.iter().map(|aggregation| (aggregation.name.clone(), aggregation.window_ms));
     let windows = Arc::new(windows.collect());
     let events = EventHandler::new(handler_ports, filters.clone(), aggregations)
-        .with_max_record_bytes(events.max_record_bytes());
+        .with_max_record_bytes(events.max_record_bytes())
+        .with_session_rules(rules.clone());
     let events = Arc::new(events);
     let replay = Arc::new(ReplayHandler::new(replays.clone(), clock.clone()));
     let consumer = |source: &Arc<dyn EventSource>| {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use gosight_application::Telemetry;
-use gosight_application::decorators::CachedKeys;
+use gosight_application::decorators::CountedKeys;
 use gosight_application::process::{LogConsumer, ProcessError};
 use gosight_http::HttpServer;
 use tokio::task::JoinSet;
@@ -42,7 +42,7 @@ impl Tasks {
     pub fn start(
         server: Option<HttpServer>,
         consumers: &[LogConsumer],
-        keys: Arc<CachedKeys>,
+        keys: Arc<CountedKeys>,
         metrics: Metrics,
         telemetry: Telemetry,
     ) -> Self {

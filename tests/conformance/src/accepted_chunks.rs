@@ -11,7 +11,7 @@ use crate::{
     suite,
 };
 
-suite! { $ accepted_chunks_suite, accepted_chunks:
+suite! { $ accepted_chunks_suite, accepted_chunks(AcceptedChunksFixture):
     what_was_remembered_first_stays
     projects_sessions_and_indexes_are_apart
     what_is_forgotten_can_be_another_s

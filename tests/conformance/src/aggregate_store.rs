@@ -1,31 +1,22 @@
 //! Suite of `AggregateStore`.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
-use gosight_application::ports::{AggregateStore, WindowQuery};
+use gosight_application::ports::{Fence, WindowQuery};
 use gosight_domain::Timestamp;
 use gosight_domain::aggregate::{AggregateKey, AggregateValue, DistinctSketch, NumberStats};
+use gosight_domain::ledger::{BatchSpan, LedgerRow};
 
-use crate::{
-    Keep,
-    factory::{NOON, aggregate_key, project, shared, span},
-    suite,
-};
+use crate::factory::{LOG, NOON, aggregate_key, project, shared, span};
+use crate::steps::{StepsFixture, assert_fenced_off};
+use crate::suite;
 
-suite! { $ aggregate_store_suite, aggregate_store:
+suite! { $ aggregate_store_suite, aggregate_store(StepsFixture):
     values_are_added_to_what_is_there
-    a_span_counts_once
+    forgetting_takes_back_what_came_from_there_on
+    an_older_fence_changes_nothing
     windows_come_in_order_and_the_latest_are_kept
     projects_do_not_share_values
-}
-
-/// An aggregate store.
-pub struct AggregateStoreFixture {
-    /// The port.
-    pub aggregates: Arc<dyn AggregateStore>,
-    /// Lives as long as the fixture.
-    pub keep: Keep,
 }
 
 fn value(count: u64, number: f64, text: &str) -> AggregateValue {
@@ -52,14 +43,34 @@ fn query(key: &str) -> WindowQuery {
     }
 }
 
-async fn windows(fixture: &AggregateStoreFixture, query: &WindowQuery) -> Vec<(Timestamp, AggregateValue)> {
+async fn windows(fixture: &StepsFixture, query: &WindowQuery) -> Vec<(Timestamp, AggregateValue)> {
     fixture.aggregates.windows(&project("p"), query).await.expect("read")
 }
 
-pub async fn values_are_added_to_what_is_there(fixture: AggregateStoreFixture) {
+/// Puts what a batch of one record gives.
+async fn put(
+    fixture: &StepsFixture,
+    fence: &Fence,
+    first: u64,
+    values: &BTreeMap<AggregateKey, AggregateValue>,
+) {
+    fixture.aggregates.put(fence, &span_of(fence, first), values).await.expect("put");
+}
+
+async fn commit_row(fixture: &StepsFixture, fence: &Fence, first: u64) {
+    fixture.ledger.append(fence, &LedgerRow::new(span_of(fence, first))).await.expect("appended");
+}
+
+fn span_of(fence: &Fence, first: u64) -> BatchSpan {
+    BatchSpan { partition: fence.partition(), ..span(first, 1) }
+}
+
+pub async fn values_are_added_to_what_is_there(fixture: StepsFixture) {
     let key = aggregate_key("clicks", "all");
-    fixture.aggregates.merge(&span(0, 1), &one(key.clone(), value(1, 5.0, "a"))).await.expect("merged");
-    fixture.aggregates.merge(&span(1, 2), &one(key, value(2, 3.0, "b"))).await.expect("merged");
+    let fence = fixture.fence().await;
+    put(&fixture, &fence, 0, &one(key.clone(), value(1, 5.0, "a"))).await;
+    put(&fixture, &fence, 1, &one(key.clone(), value(2, 3.0, "b"))).await;
+    let fixture = fixture.crashed().await;
     let found = windows(&fixture, &query("all")).await;
     let mut expected = value(1, 5.0, "a");
     expected.merge(&value(2, 3.0, "b"));
@@ -67,18 +78,42 @@ pub async fn values_are_added_to_what_is_there(fixture: AggregateStoreFixture) {
     assert_eq!(windows(&fixture, &query("other")).await, []);
 }
 
-pub async fn a_span_counts_once(fixture: AggregateStoreFixture) {
-    let values = one(aggregate_key("clicks", "all"), value(1, 5.0, "a"));
-    for _ in 0..3 {
-        fixture.aggregates.merge(&span(0, 1), &values).await.expect("merged");
-    }
-    assert_eq!(windows(&fixture, &query("all")).await[0].1.count, 1);
+pub async fn forgetting_takes_back_what_came_from_there_on(fixture: StepsFixture) {
+    let key = aggregate_key("clicks", "all");
+    let (fence, other) = (fixture.fence().await, fixture.fence_of(LOG, 1).await);
+    // Of the batches of a partition, the ledger covers the first.
+    put(&fixture, &fence, 0, &one(key.clone(), value(1, 5.0, "a"))).await;
+    commit_row(&fixture, &fence, 0).await;
+    put(&fixture, &fence, 1, &one(key.clone(), value(10, 1.0, "b"))).await;
+    put(&fixture, &other, 1, &one(key.clone(), value(100, 2.0, "c"))).await;
+    let fixture = fixture.crashed().await;
+    let fence = fixture.fence().await;
+    fixture.aggregates.forget(&fence, 1).await.expect("forgotten");
+    let mut expected = value(1, 5.0, "a");
+    expected.merge(&value(100, 2.0, "c"));
+    assert_eq!(windows(&fixture, &query("all")).await, [(NOON, expected.clone())]);
+    // The batch comes again, cut in another way.
+    put(&fixture, &fence, 1, &one(key, value(20, 7.0, "d"))).await;
+    expected.merge(&value(20, 7.0, "d"));
+    assert_eq!(windows(&fixture, &query("all")).await, [(NOON, expected)]);
 }
 
-pub async fn windows_come_in_order_and_the_latest_are_kept(fixture: AggregateStoreFixture) {
+pub async fn an_older_fence_changes_nothing(fixture: StepsFixture) {
+    let values = one(aggregate_key("clicks", "all"), value(1, 5.0, "a"));
+    let old = fixture.fence().await;
+    put(&fixture, &old, 0, &values).await;
+    let new = fixture.fence().await;
+    assert_fenced_off(&fixture.aggregates.put(&old, &span(1, 1), &values).await);
+    assert_fenced_off(&fixture.aggregates.forget(&old, 0).await);
+    assert_eq!(windows(&fixture, &query("all")).await, [(NOON, value(1, 5.0, "a"))]);
+    put(&fixture, &new, 1, &values).await;
+    assert_eq!(windows(&fixture, &query("all")).await[0].1.count, 2);
+}
+
+pub async fn windows_come_in_order_and_the_latest_are_kept(fixture: StepsFixture) {
     let at = |n: i64| AggregateKey { window_start: NOON.plus_millis(n), ..aggregate_key("clicks", "all") };
     let values = [3, 1, 2, 10].map(|n| (at(n), value(1, 1.0, "a"))).into();
-    fixture.aggregates.merge(&span(0, 1), &values).await.expect("merged");
+    put(&fixture, &fixture.fence().await, 0, &values).await;
     let starts = async |query: WindowQuery| -> Vec<i64> {
         windows(&fixture, &query).await.iter().map(|(start, _)| start.millis_since(NOON)).collect()
     };
@@ -88,8 +123,8 @@ pub async fn windows_come_in_order_and_the_latest_are_kept(fixture: AggregateSto
     assert_eq!(starts(part).await, [2, 3]);
 }
 
-pub async fn projects_do_not_share_values(fixture: AggregateStoreFixture) {
+pub async fn projects_do_not_share_values(fixture: StepsFixture) {
     let theirs = AggregateKey { project_id: project("q"), ..aggregate_key("clicks", "all") };
-    fixture.aggregates.merge(&span(0, 1), &one(theirs, value(1, 5.0, "a"))).await.expect("merged");
+    put(&fixture, &fixture.fence().await, 0, &one(theirs, value(1, 5.0, "a"))).await;
     assert_eq!(windows(&fixture, &query("all")).await, []);
 }

@@ -5,20 +5,22 @@ use std::sync::Arc;
 use gosight_application::ports::{
     AggregateStore, BatchStore, ChunkId, Claim, ClaimVerdict, Committed, DeadLetter, DeadLetters,
     Deduplicator, EventQuery, LedgerQuery, LogPosition, MetricsQuery, PortError, ProcessedBatch, ReplayStore,
-    SessionDetail, WindowQuery,
+    SessionDetail, SessionStore, WindowQuery,
 };
+use gosight_application::sessions::SessionRules;
 use gosight_domain::insight::InsightKind;
 use gosight_domain::ledger::{LedgerRow, Outcome};
 use gosight_domain::{Event, Hour};
 
 use crate::{
-    Keep,
-    factory::{LOG, NOON, batch, bytes, chunk, click, event, project, session_id, shared, span},
+    Keep, Reopen,
+    factory::{LOG, NOON, batch, bytes, chunk, click, event, fold, project, session_id, shared, span},
     suite,
 };
 
-suite! { $ batch_store_suite, batch_store:
+suite! { $ batch_store_suite, batch_store(StoreFixture):
     a_batch_becomes_visible_whole
+    a_batch_survives_a_crash_whole
     the_same_batch_again_changes_nothing
     a_span_that_does_not_join_is_refused
     the_first_span_may_start_anywhere
@@ -33,16 +35,21 @@ suite! { $ batch_store_suite, batch_store:
     many_partitions_at_once_lose_nothing
 }
 
+/// How often a commit that is `Transient` is tried.
+const ATTEMPTS: usize = 10;
 /// A store, seen through all of its ports.
 #[expect(missing_docs, reason = "the fields are named by their ports")]
 pub struct StoreFixture {
     pub store: Arc<dyn BatchStore>,
     pub deduplicator: Arc<dyn Deduplicator>,
     pub query: Arc<dyn EventQuery>,
+    pub sessions: Arc<dyn SessionStore>,
     pub ledger: Arc<dyn LedgerQuery>,
     pub aggregates: Arc<dyn AggregateStore>,
     pub replays: Arc<dyn ReplayStore>,
     pub dead_letters: Arc<dyn DeadLetters>,
+    /// Gives the same store as a new process finds it after a crash.
+    pub reopen: Reopen<Box<StoreFixture>>,
     /// Lives as long as the fixture.
     pub keep: Keep,
 }
@@ -50,7 +57,25 @@ pub struct StoreFixture {
 impl StoreFixture {
     /// Commits a batch that must be new.
     pub async fn commit(&self, batch: &ProcessedBatch) {
-        assert_eq!(self.store.commit(batch).await.expect("committed"), Committed::Now);
+        assert_eq!(self.commit_again(batch).await, Committed::Now);
+    }
+
+    /// Commits a batch, as often as it takes.
+    pub(crate) async fn commit_again(&self, batch: &ProcessedBatch) -> Committed {
+        for _ in 0..ATTEMPTS {
+            match self.store.commit(batch).await {
+                Ok(committed) => return committed,
+                Err(error) => assert!(error.is_transient(), "{error}"),
+            }
+        }
+        panic!("{} was not committed in {ATTEMPTS} attempts", batch.ledger.span)
+    }
+
+    /// The same store as a new process finds it after a crash.
+    pub(crate) async fn crashed(mut self) -> Self {
+        let again: Reopen<Box<Self>> = Box::new(|fixture| Box::pin(async { fixture }));
+        let reopen = std::mem::replace(&mut self.reopen, again);
+        *reopen(Box::new(self)).await
     }
 
     async fn events(&self, name: &str) -> Vec<Event> {
@@ -59,7 +84,12 @@ impl StoreFixture {
     }
 
     async fn session(&self, name: &str) -> SessionDetail {
-        self.query.session(&project(name), &session_id("s")).await.expect("read").expect("a session")
+        let rules = SessionRules::default();
+        let found = self.sessions.get(&rules, &project(name), &session_id("s")).await.expect("read");
+        let mut detail = found.expect("a session");
+        // Which a store may leave out.
+        detail.summary.has_replay = false;
+        detail
     }
 
     async fn total_count(&self, name: &str) -> u64 {
@@ -86,6 +116,23 @@ impl StoreFixture {
         windows.iter().map(|(_, value)| value.count).sum()
     }
 
+    /// Checks that exactly these events are stored, each counted once everywhere, with the chunk and the dead letter.
+    pub(crate) async fn assert_has(&self, events: &[Event], polled: u64) {
+        self.assert_stored(events, polled).await;
+        let data = self.replays.data(&[ChunkId::of(&chunk("s", 0, ""))]).await.expect("read");
+        assert_eq!(data, [Some(b"data".to_vec())]);
+        assert_eq!(self.dead_letters.list(None, 10).await.expect("listed"), [letter(polled - 1)]);
+    }
+
+    /// Checks that exactly these events are stored, each counted once everywhere.
+    pub(crate) async fn assert_stored(&self, events: &[Event], polled: u64) {
+        assert_eq!(self.events("p").await, events);
+        assert_eq!(self.session("p").await, SessionRules::default().row(fold(events)).into_detail());
+        let count = events.len() as u64;
+        assert_eq!((self.total_count("p").await, self.aggregated().await), (count, count));
+        self.assert_ledger(polled, polled).await;
+    }
+
     /// Checks that the ledger's rows of partition 0 join, up to `end`, and balance.
     async fn assert_ledger(&self, end: u64, polled: u64) {
         let coverage = self.ledger.coverage(LOG).await.expect("read");
@@ -98,6 +145,27 @@ impl StoreFixture {
         let balances = self.ledger.balances(None, from, to).await.expect("read");
         assert!(balances.iter().all(|balance| balance.counts.balances()), "{balances:?}");
         assert_eq!(balances.iter().map(|balance| balance.counts.polled).sum::<u64>(), polled);
+    }
+}
+
+/// Adds a chunk and a dead letter to a batch, with records at the offsets `at` and after it.
+pub(crate) fn with_chunk_and_letter(mut batch: ProcessedBatch, at: u64) -> ProcessedBatch {
+    batch.ledger.span.last = at + 1;
+    batch.ledger.record(Some(&project("p")), NOON.hour(), &Outcome::Stored);
+    batch.ledger.record(None, NOON.hour(), &Outcome::DeadLettered(shared("not_json")));
+    batch.replay_chunks.push(chunk("s", 0, "data"));
+    batch.dead_letters.push(letter(at + 1));
+    batch
+}
+
+fn letter(offset: u64) -> DeadLetter {
+    DeadLetter {
+        position: LogPosition { log: shared(LOG), partition: 0, offset },
+        project_id: None,
+        reason: shared("not_json"),
+        detail: "expected value".into(),
+        at: NOON,
+        record: bytes("nonsense"),
     }
 }
 
@@ -118,13 +186,23 @@ pub async fn a_batch_becomes_visible_whole(fixture: StoreFixture) {
     fixture.assert_ledger(3, 3).await;
 }
 
+pub async fn a_batch_survives_a_crash_whole(fixture: StoreFixture) {
+    let events = vec![event(1, "page_view", 0), click(2, 10)];
+    let whole = with_chunk_and_letter(batch(0, &events), 2);
+    fixture.commit(&whole).await;
+    let fixture = fixture.crashed().await;
+    fixture.assert_has(&events, 4).await;
+    assert_eq!(fixture.commit_again(&whole).await, Committed::Before);
+    fixture.assert_has(&events, 4).await;
+}
+
 pub async fn the_same_batch_again_changes_nothing(fixture: StoreFixture) {
     let first = batch(0, &[event(1, "page_view", 0), click(2, 10)]);
     let second = batch(2, &[click(3, 20)]);
     fixture.commit(&first).await;
     fixture.commit(&second).await;
     for again in [&first, &second, &first] {
-        assert_eq!(fixture.store.commit(again).await.expect("known"), Committed::Before);
+        assert_eq!(fixture.commit_again(again).await, Committed::Before);
     }
     assert_eq!(fixture.events("p").await.len(), 3);
     assert_eq!(fixture.session("p").await.summary.event_count, 3);
@@ -216,30 +294,19 @@ pub async fn stored_events_stay_known(fixture: StoreFixture) {
     };
     let verdict = async |claim| fixture.deduplicator.claim(&[claim]).await.expect("a verdict")[0];
     assert_eq!(verdict(claim(0, 0)).await, ClaimVerdict::Granted);
-    fixture.commit(&batch(0, &[event(1, "page_view", 0)])).await;
+    let batch = batch(0, &[event(1, "page_view", 0)]);
+    fixture.commit(&batch).await;
+    fixture.deduplicator.committed(&batch.ledger.span);
     assert_eq!(verdict(claim(1, 5)).await, ClaimVerdict::Duplicate);
     assert_eq!(verdict(claim(0, 1)).await, ClaimVerdict::Duplicate);
     assert_eq!(verdict(claim(0, 0)).await, ClaimVerdict::Granted, "its own position");
 }
 
 pub async fn chunks_and_dead_letters_come_with_the_batch(fixture: StoreFixture) {
-    let letter = DeadLetter {
-        position: LogPosition { log: shared(LOG), partition: 0, offset: 1 },
-        project_id: None,
-        reason: shared("not_json"),
-        detail: "expected value".into(),
-        at: NOON,
-        record: bytes("nonsense"),
-    };
-    let mut batch = ProcessedBatch::empty(LedgerRow::new(span(0, 2)));
-    batch.ledger.record(Some(&project("p")), NOON.hour(), &Outcome::Stored);
-    batch.ledger.record(None, NOON.hour(), &Outcome::DeadLettered(shared("not_json")));
-    batch.replay_chunks.push(chunk("s", 0, "data"));
-    batch.dead_letters.push(letter.clone());
-    fixture.commit(&batch).await;
-    let data = fixture.replays.data(&ChunkId::of(&chunk("s", 0, ""))).await.expect("read");
-    assert_eq!(data, Some(b"data".to_vec()));
-    assert_eq!(fixture.dead_letters.list(None, 10).await.expect("listed"), [letter]);
+    fixture.commit(&with_chunk_and_letter(ProcessedBatch::empty(LedgerRow::new(span(0, 2))), 0)).await;
+    let data = fixture.replays.data(&[ChunkId::of(&chunk("s", 0, ""))]).await.expect("read");
+    assert_eq!(data, [Some(b"data".to_vec())]);
+    assert_eq!(fixture.dead_letters.list(None, 10).await.expect("listed"), [letter(1)]);
     fixture.assert_ledger(2, 2).await;
 }
 

@@ -1,21 +1,23 @@
-//! Suite of `Deduplicator`. That stored events stay known is a case of the batch store's suite.
+//! Suite of `Deduplicator`.
 
 use std::sync::Arc;
 
-use gosight_application::ports::{Claim, ClaimVerdict, Deduplicator, LogPosition};
+use gosight_application::ports::{BatchStore, Claim, ClaimVerdict, Deduplicator, LogPosition};
+use gosight_domain::Event;
 
 use crate::{
-    Keep,
-    factory::{LOG, NOON, event_id, project, shared},
+    Keep, OpenAgain,
+    factory::{LOG, NOON, batch, click, event_id, project, shared},
     suite,
 };
 
-suite! { $ deduplicator_suite, deduplicator:
+suite! { $ deduplicator_suite, deduplicator(DeduplicatorFixture):
     the_first_to_claim_is_granted
     claims_of_one_call_count_in_order
     a_redelivered_record_is_not_its_own_duplicate
     projects_do_not_see_each_other
     many_claimants_are_one_winner
+    what_is_stored_is_a_duplicate_for_every_other_record_also_after_a_crash
     what_is_released_can_be_claimed_by_another
 }
 
@@ -23,6 +25,10 @@ suite! { $ deduplicator_suite, deduplicator:
 pub struct DeduplicatorFixture {
     /// The port.
     pub deduplicator: Arc<dyn Deduplicator>,
+    /// Stores what the deduplicator has to know.
+    pub store: Arc<dyn BatchStore>,
+    /// Gives the deduplicator as a new process has it after a crash.
+    pub open_again: OpenAgain<Arc<dyn Deduplicator>>,
     /// Lives as long as the fixture.
     pub keep: Keep,
 }
@@ -78,6 +84,26 @@ pub async fn many_claimants_are_one_winner(fixture: DeduplicatorFixture) {
         granted += usize::from(claimant.await.expect("joined") == [NEW]);
     }
     assert_eq!(granted, 1);
+}
+
+pub async fn what_is_stored_is_a_duplicate_for_every_other_record_also_after_a_crash(
+    fixture: DeduplicatorFixture,
+) {
+    let events = [click(1, 0), Event { session_id: None, ..click(2, 0) }];
+    let of = |event: usize, partition: u32, offset: u64| Claim {
+        session_id: events[event].session_id.clone(),
+        ..claim(event as u128 + 1, partition, offset)
+    };
+    assert_eq!(verdicts(&fixture, &[of(0, 0, 0), of(1, 0, 1)]).await, [NEW, NEW]);
+    let batch = batch(0, &events);
+    fixture.store.commit(&batch).await.expect("committed");
+    fixture.deduplicator.committed(&batch.ledger.span);
+    let again = [of(0, 0, 0), of(0, 1, 5), of(1, 0, 2), of(1, 0, 1)];
+    assert_eq!(verdicts(&fixture, &again).await, [NEW, DUPLICATE, DUPLICATE, NEW]);
+    let (deduplicator, _keep) = (fixture.open_again)().await;
+    assert_eq!(deduplicator.claim(&again).await.expect("verdicts"), [NEW, DUPLICATE, DUPLICATE, NEW]);
+    let others = [of(1, 1, 6), of(0, 0, 7), claim(3, 0, 8)];
+    assert_eq!(deduplicator.claim(&others).await.expect("verdicts"), [DUPLICATE, DUPLICATE, NEW]);
 }
 
 pub async fn what_is_released_can_be_claimed_by_another(fixture: DeduplicatorFixture) {

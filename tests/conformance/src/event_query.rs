@@ -1,25 +1,24 @@
 //! Suite of `EventQuery`, on what a batch store was given.
 
 use gosight_application::ports::{
-    ChunkId, EventCursor, GroupBy, GroupKey, Metrics, MetricsQuery, SessionCursor, SessionFlagFilter,
-    SessionQuery, SessionSummary,
+    ChunkId, EventCursor, GroupBy, GroupKey, Metrics, MetricsQuery, SessionFlagFilter, SessionQuery,
+    SessionSummary,
 };
+use gosight_application::sessions::SessionRules;
 use gosight_domain::rollup::Dimension;
 use gosight_domain::time::HOUR_MS;
 use gosight_domain::{Channel, Device, Event, EventName, Geo, Hour, Page, UserId};
 
 use crate::batch_store::StoreFixture;
-use crate::factory::{NOON, batch, chunk, click, event, project, replay_session, session_id};
+use crate::factory::{NOON, batch, chunk, event, project, replay_session, session_id, span};
 use crate::suite;
 
-suite! { $ event_query_suite, event_query:
+suite! { $ event_query_suite, event_query(StoreFixture):
     metrics_count_events_and_visitors
     metrics_are_bounded_by_hours
     metrics_group_by_everything
     groups_are_limited_to_the_largest
     visitors_are_users_else_anonymous_else_sessions
-    sessions_are_listed_latest_first_page_by_page
-    sessions_are_filtered
     a_session_knows_its_replay
     events_are_paged_by_time
     what_is_unknown_is_empty
@@ -166,77 +165,22 @@ fn sessions_query() -> SessionQuery {
 }
 
 async fn sessions(fixture: &StoreFixture, query: SessionQuery) -> Vec<SessionSummary> {
-    fixture.query.sessions(&project("p"), &query).await.expect("read")
+    fixture.sessions.list(&SessionRules::default(), &project("p"), &query).await.expect("read")
 }
 
 async fn names(fixture: &StoreFixture, query: SessionQuery) -> Vec<String> {
     sessions(fixture, query).await.iter().map(|session| session.session_id.to_string()).collect()
 }
 
-pub async fn sessions_are_listed_latest_first_page_by_page(fixture: StoreFixture) {
-    let starts = [("c", 0), ("a", 5_000), ("b", 5_000), ("e", 1_000), ("d", 9_000)];
-    let events: Vec<Event> =
-        (1..).zip(starts).map(|(n, (name, at))| visit(n, "click", at, None, name)).collect();
-    fixture.commit(&batch(0, &events)).await;
-    let mut found = Vec::new();
-    let mut after = None;
-    loop {
-        let page =
-            sessions(&fixture, SessionQuery { after: after.clone(), limit: 2, ..sessions_query() }).await;
-        let Some(last) = page.last() else { break };
-        after = Some(SessionCursor { started_at: last.started_at, session_id: last.session_id.clone() });
-        found.extend(page.iter().map(|session| session.session_id.to_string()));
-    }
-    assert_eq!(found, ["d", "a", "b", "e", "c"]);
-    let between = SessionQuery {
-        from: Some(NOON.plus_millis(1_000)),
-        to: Some(NOON.plus_millis(9_000)),
-        ..sessions_query()
-    };
-    assert_eq!(names(&fixture, between).await, ["a", "b", "e"]);
-}
-
-pub async fn sessions_are_filtered(fixture: StoreFixture) {
-    let rage = (100..106).map(|n| Event {
-        session_id: Some(session_id("rage")),
-        ..click(n, 1_000 + 10 * i64::try_from(n).expect("small"))
-    });
-    let dead = [
-        Event { session_id: Some(session_id("dead")), ..click(30, 0) },
-        visit(31, "page_view", 5_000, None, "dead"),
-        visit(32, "page_view", 6_000, None, "dead"),
-    ];
-    let events: Vec<Event> =
-        [visit(1, "page_view", 0, Some("u-7"), "bounce"), visit(2, "js_error", 0, Some("u-8"), "error")]
-            .into_iter()
-            .chain(rage)
-            .chain(dead)
-            .collect();
-    fixture.commit(&batch(0, &events)).await;
-    let by = |flags: SessionFlagFilter| SessionQuery { flags, ..sessions_query() };
-    let none = SessionFlagFilter::default();
-    for (flags, expected) in [
-        (SessionFlagFilter { has_error: Some(true), ..none }, vec!["error"]),
-        (SessionFlagFilter { has_rage_click: Some(true), ..none }, vec!["rage"]),
-        (SessionFlagFilter { has_dead_click: Some(true), ..none }, vec!["dead"]),
-        (SessionFlagFilter { is_bounce: Some(true), ..none }, vec!["bounce"]),
-        (SessionFlagFilter { is_bounce: Some(false), has_error: Some(false), ..none }, vec!["rage", "dead"]),
-        (SessionFlagFilter { has_replay: Some(true), ..none }, vec![]),
-    ] {
-        assert_eq!(names(&fixture, by(flags)).await, expected, "{flags:?}");
-    }
-    let of_user = SessionQuery { user_id: Some(UserId::new("u-8").expect("valid")), ..sessions_query() };
-    assert_eq!(names(&fixture, of_user).await, ["error"]);
-}
-
 pub async fn a_session_knows_its_replay(fixture: StoreFixture) {
     fixture.commit(&batch(0, &[event(1, "page_view", 0)])).await;
     let has_replay = async || sessions(&fixture, sessions_query()).await[0].has_replay;
     assert!(!has_replay().await);
-    fixture.replays.put(&[chunk("s", 0, "x")]).await.expect("put");
+    let mut recorded = batch(1, &[]);
+    recorded.ledger.span = span(1, 1);
+    recorded.replay_chunks.push(chunk("s", 0, "x"));
+    fixture.commit(&recorded).await;
     assert!(has_replay().await);
-    let detail = fixture.query.session(&project("p"), &session_id("s")).await.expect("read");
-    assert!(detail.expect("a session").summary.has_replay);
     let with = SessionFlagFilter { has_replay: Some(true), ..SessionFlagFilter::default() };
     let with = SessionQuery { flags: with, ..sessions_query() };
     assert_eq!(names(&fixture, with.clone()).await, ["s"]);
@@ -272,10 +216,22 @@ pub async fn events_are_paged_by_time(fixture: StoreFixture) {
 }
 
 pub async fn what_is_unknown_is_empty(fixture: StoreFixture) {
+    // Beside what another project has.
+    fixture.commit(&batch(0, &[event(1, "page_view", 0)])).await;
     let nobody = project("nobody");
     assert_eq!(fixture.query.metrics(&nobody, &all()).await.expect("read"), Metrics::default());
-    assert_eq!(fixture.query.sessions(&nobody, &sessions_query()).await.expect("read"), []);
-    assert_eq!(fixture.query.session(&nobody, &session_id("s")).await.expect("read"), None);
+    let long_ago = MetricsQuery {
+        from: Hour::from_index(1_000),
+        to: Hour::from_index(2_000),
+        group_by: Some(GroupBy::Day),
+        ..all()
+    };
+    assert_eq!(metrics(&fixture, long_ago).await, Metrics::default());
+    let grouped = MetricsQuery { group_by: Some(GroupBy::Channel), ..all() };
+    assert_eq!(fixture.query.metrics(&nobody, &grouped).await.expect("read"), Metrics::default());
+    let rules = SessionRules::default();
+    assert_eq!(fixture.sessions.list(&rules, &nobody, &sessions_query()).await.expect("read"), []);
+    assert_eq!(fixture.sessions.get(&rules, &nobody, &session_id("s")).await.expect("read"), None);
     let events = fixture.query.session_events(&nobody, &session_id("s"), None, 10).await;
     assert_eq!(events.expect("read"), []);
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use gosight_application::ports::EventSink;
+use gosight_application::ports::{EventSink, PortError, RefusedEvents};
 use gosight_domain::Event;
 
 use crate::{
@@ -12,8 +12,9 @@ use crate::{
     suite,
 };
 
-suite! { $ event_sink_suite, event_sink:
-    events_are_read_back_as_they_were
+suite! { $ event_sink_suite, event_sink(SinkFixture):
+    events_survive_a_crash_as_they_were
+    a_refused_event_is_named_and_the_others_are_accepted
     no_events_are_a_success
     appending_again_changes_nothing
     the_events_of_a_session_keep_their_order
@@ -23,7 +24,7 @@ suite! { $ event_sink_suite, event_sink:
 /// What a reader of the product finds behind a sink.
 #[async_trait]
 pub trait ReadBack: Send + Sync {
-    /// Every event, once, in the order of its session.
+    /// Every event that was counted, as often as it was, each session's in the order that it was taken in.
     async fn events(&self) -> Vec<Event>;
 }
 
@@ -31,8 +32,10 @@ pub trait ReadBack: Send + Sync {
 pub struct SinkFixture {
     /// The sink.
     pub sink: Arc<dyn EventSink>,
-    /// What a reader finds.
+    /// What a reader finds, after a crash: nothing of it may be in the memory of the sink.
     pub read_back: Box<dyn ReadBack>,
+    /// Makes an event that the sink refuses of one that it would take.
+    pub refused: fn(Event) -> Event,
     /// Lives as long as the fixture.
     pub keep: Keep,
 }
@@ -42,10 +45,24 @@ fn sorted(mut events: Vec<Event>) -> Vec<Event> {
     events
 }
 
-pub async fn events_are_read_back_as_they_were(fixture: SinkFixture) {
+pub async fn events_survive_a_crash_as_they_were(fixture: SinkFixture) {
     let events = vec![event(1, "page_view", 0), click(2, 10)];
     fixture.sink.append(&events).await.expect("appended");
     assert_eq!(sorted(fixture.read_back.events().await), events);
+}
+
+pub async fn a_refused_event_is_named_and_the_others_are_accepted(fixture: SinkFixture) {
+    let bad = (fixture.refused)(click(2, 10));
+    let events = [event(1, "page_view", 0), bad.clone(), click(3, 20)];
+    match fixture.sink.append(&events).await {
+        Err(PortError::Rejected { refused: RefusedEvents(refused), .. }) => {
+            let named: Vec<_> = refused.iter().map(|refused| (refused.index, refused.event_id)).collect();
+            assert_eq!(named, [(1, bad.event_id)]);
+            assert!(refused.iter().all(|refused| !refused.reason.is_empty()), "{refused:?}");
+        }
+        other => panic!("{other:?}"),
+    }
+    assert_eq!(sorted(fixture.read_back.events().await), [events[0].clone(), events[2].clone()]);
 }
 
 pub async fn no_events_are_a_success(fixture: SinkFixture) {

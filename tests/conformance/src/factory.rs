@@ -4,7 +4,11 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use gosight_application::codec::encode_event;
-use gosight_application::ports::{PolledBatch, PolledRecord, ProcessedBatch, StoredEvent};
+use gosight_application::logs;
+use gosight_application::ports::{
+    CommitError, Ledger, LogPartition, PolledBatch, PolledRecord, PortError, ProcessedBatch, PutVerdict,
+    ReplayStore, StoredEvent,
+};
 use gosight_domain::aggregate::{AggregateKey, AggregateValue};
 use gosight_domain::ledger::{BatchSpan, LedgerRow, Outcome};
 use gosight_domain::replay::{ContentHash, ReplayChunk, ReplaySession};
@@ -155,6 +159,19 @@ pub fn chunk(session: &str, chunk_index: u16, content: &str) -> ReplayChunk {
         stored_bytes: u32::try_from(content.len()).expect("short"),
         data: content.as_bytes().to_vec(),
     }
+}
+
+/// Puts chunks as the batch of one partition.
+///
+/// # Errors
+/// The store's.
+pub async fn put_chunks<S: Ledger + ReplayStore + ?Sized>(
+    store: &S,
+    chunks: &[ReplayChunk],
+) -> Result<Vec<PutVerdict>, CommitError> {
+    let place = LogPartition { log: logs::REPLAY.into(), partition: 0 };
+    let fence = store.acquire(&place).await.map_err(PortError::widen)?;
+    store.put(&fence, chunks).await
 }
 
 /// Events as a poll gives them.

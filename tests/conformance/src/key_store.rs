@@ -1,8 +1,8 @@
-//! Suite of `KeyStore`.
+//! Suite of `KeyLookup`, `KeyAdmin` and `KeyUsageStore`, which one store has.
 
 use std::sync::Arc;
 
-use gosight_application::ports::{KeyStore, KeyUsage};
+use gosight_application::ports::{KeyAdmin, KeyLookup, KeyUsage, KeyUsageStore};
 use gosight_domain::key::{ApiKey, PresentedKey, Scope};
 use gosight_domain::project::Project;
 use uuid::Uuid;
@@ -13,7 +13,7 @@ use crate::{
     suite,
 };
 
-suite! { $ key_store_suite, key_store:
+suite! { $ key_store_suite, key_store(KeyStoreFixture):
     a_key_is_found_by_its_whole_hash
     creating_twice_changes_nothing
     a_revoked_key_stays_and_is_not_active
@@ -21,9 +21,14 @@ suite! { $ key_store_suite, key_store:
     usage_adds_up_and_never_goes_back
 }
 
+/// All ports of a store of keys.
+pub trait KeyStore: KeyAdmin + KeyLookup + KeyUsageStore {}
+
+impl<T: KeyAdmin + KeyLookup + KeyUsageStore> KeyStore for T {}
+
 /// A key store with no projects.
 pub struct KeyStoreFixture {
-    /// The port.
+    /// The ports.
     pub keys: Arc<dyn KeyStore>,
     /// Lives as long as the fixture.
     pub keep: Keep,
@@ -52,7 +57,7 @@ pub fn key(n: u8) -> ApiKey {
 }
 
 /// Adds the project `name`.
-pub async fn add_project(keys: &dyn KeyStore, name: &str) -> bool {
+pub async fn add_project(keys: &dyn KeyAdmin, name: &str) -> bool {
     let project = Project { project_id: project(name), name: name.into(), created_at: NOON };
     keys.create_project(&project).await.expect("created")
 }

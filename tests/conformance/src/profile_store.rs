@@ -13,7 +13,7 @@ use crate::{
     suite,
 };
 
-suite! { $ profile_store_suite, profile_store:
+suite! { $ profile_store_suite, profile_store(ProfileStoreFixture):
     known_profiles_are_given_and_unknown_left_out
     putting_replaces_whole_profiles
     kinds_and_projects_are_apart

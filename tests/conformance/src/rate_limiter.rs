@@ -7,7 +7,7 @@ use gosight_application::ports::{RateDecision, RateLimiter};
 
 use crate::{Keep, factory::project, suite};
 
-suite! { $ rate_limiter_suite, rate_limiter:
+suite! { $ rate_limiter_suite, rate_limiter(RateLimiterFixture):
     a_full_bucket_allows_the_burst_and_no_more
     a_limited_call_takes_nothing
     more_than_the_burst_never_fits

@@ -9,7 +9,7 @@ use gosight_application::ports::{
 
 use crate::{Keep, factory::bytes, suite};
 
-suite! { $ record_log_suite, record_log:
+suite! { $ record_log_suite, record_log(LogFixture):
     records_are_read_back_in_order_of_their_key
     one_key_lands_in_one_partition
     a_record_too_large_is_named_and_its_neighbours_are_appended

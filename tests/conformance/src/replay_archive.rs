@@ -4,18 +4,21 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use futures::StreamExt;
-use gosight_application::ports::{ObjectEntry, ObjectStat, ReplayArchive};
+use futures::{FutureExt as _, StreamExt as _};
+use gosight_application::ports::{
+    ObjectEntry, ObjectStat, ObjectStream, PortError, ReplayArchive, read_object, whole_object,
+};
 use gosight_domain::replay::ContentHash;
 
 use crate::{Keep, factory::bytes, suite};
 
-suite! { $ replay_archive_suite, replay_archive:
+suite! { $ replay_archive_suite, replay_archive(ReplayArchiveFixture):
     an_object_is_read_back_as_it_was
     a_large_object_is_read_back_as_it_was
     putting_again_replaces_the_whole_object
     a_reader_sees_one_version_whole
-    a_wrong_hash_is_refused_and_nothing_changes
+    a_stream_that_fails_changes_nothing
+    however_an_object_is_cut_it_is_the_same
     a_range_is_cut_at_the_end_of_the_object
     an_empty_object_is_an_object
     what_is_not_there_is_none
@@ -41,17 +44,20 @@ const AT_ONCE: usize = 16;
 
 impl ReplayArchiveFixture {
     async fn put(&self, path: &str, object: impl Into<Bytes>) {
-        let object = object.into();
-        let content = ContentHash::of(&object);
-        self.archive.put(path, object, &content).await.expect("put");
+        self.archive.put(path, whole_object(object)).await.expect("put");
     }
 
     async fn get(&self, path: &str) -> Option<Bytes> {
-        self.archive.get(path, None).await.expect("read")
+        self.read(path, None).await
     }
 
     async fn range(&self, path: &str, range: Range<u64>) -> Option<Bytes> {
-        self.archive.get(path, Some(range)).await.expect("read")
+        self.read(path, Some(range)).await
+    }
+
+    async fn read(&self, path: &str, range: Option<Range<u64>>) -> Option<Bytes> {
+        let object = self.archive.get(path, range).await.expect("read")?;
+        Some(read_object(object).await.expect("read to its end"))
     }
 
     async fn stat(&self, path: &str) -> Option<ObjectStat> {
@@ -64,9 +70,25 @@ impl ReplayArchiveFixture {
     }
 }
 
-/// What a stat of `object` says.
-fn stat_of(object: &[u8]) -> ObjectStat {
-    ObjectStat { bytes: object.len() as u64, content: ContentHash::of(object) }
+/// Checks what a stat of `object` says: an archive that keeps the hash of its content must keep the right one.
+fn assert_stat(stat: Option<&ObjectStat>, object: &[u8]) {
+    assert!(stat.is_some_and(|stat| is_stat_of(stat, object)), "{stat:?}");
+}
+
+fn is_stat_of(stat: &ObjectStat, object: &[u8]) -> bool {
+    stat.bytes == object.len() as u64 && stat.content.is_none_or(|content| content == ContentHash::of(object))
+}
+
+/// An object that comes in parts of these lengths, and fails after them if `fails`.
+fn streamed(object: &Bytes, parts: &[usize], fails: bool) -> ObjectStream {
+    let mut rest = object.clone();
+    let mut parts: Vec<_> = parts.iter().map(|&length| Ok(rest.split_to(length.min(rest.len())))).collect();
+    if fails {
+        parts.push(Err(PortError::transient("the writer", "it died")));
+    } else {
+        parts.push(Ok(rest));
+    }
+    futures::stream::iter(parts).boxed()
 }
 
 /// Bytes of every value that never repeat for long.
@@ -79,14 +101,14 @@ pub async fn an_object_is_read_back_as_it_was(fixture: ReplayArchiveFixture) {
     for object in [patterned(1_000), bytes("\u{1f}\u{8b}\u{8}\0 no gzip")] {
         fixture.put("p/2026/11/s.gz", object.clone()).await;
         assert_eq!(fixture.get("p/2026/11/s.gz").await.as_ref(), Some(&object));
-        assert_eq!(fixture.stat("p/2026/11/s.gz").await, Some(stat_of(&object)));
+        assert_stat(fixture.stat("p/2026/11/s.gz").await.as_ref(), &object);
     }
 }
 
 pub async fn a_large_object_is_read_back_as_it_was(fixture: ReplayArchiveFixture) {
     let object = patterned(20 << 20);
     fixture.put("p/2026/11/large.gz", object.clone()).await;
-    assert_eq!(fixture.stat("p/2026/11/large.gz").await, Some(stat_of(&object)));
+    assert_stat(fixture.stat("p/2026/11/large.gz").await.as_ref(), &object);
     assert!(fixture.get("p/2026/11/large.gz").await.as_ref() == Some(&object), "the same bytes");
     let middle = 7_000_001..13_000_003;
     let part = fixture.range("p/2026/11/large.gz", middle).await.expect("there");
@@ -98,7 +120,7 @@ pub async fn putting_again_replaces_the_whole_object(fixture: ReplayArchiveFixtu
         fixture.put("p/s.gz", object.clone()).await;
         fixture.put("p/s.gz", object.clone()).await;
         assert_eq!(fixture.get("p/s.gz").await.as_ref(), Some(&object));
-        assert_eq!(fixture.stat("p/s.gz").await, Some(stat_of(&object)));
+        assert_stat(fixture.stat("p/s.gz").await.as_ref(), &object);
     }
     assert_eq!(fixture.list("", None, 10).await, ["p/s.gz"]);
 }
@@ -117,24 +139,35 @@ pub async fn a_reader_sees_one_version_whole(fixture: ReplayArchiveFixture) {
             let seen = fixture.get("p/s.gz").await.expect("always there");
             assert!(versions.contains(&seen), "{} bytes of {:?}", seen.len(), seen.first());
             let stat = fixture.stat("p/s.gz").await.expect("always there");
-            assert!(versions.iter().any(|version| stat_of(version) == stat), "{stat:?}");
+            assert!(versions.iter().any(|version| is_stat_of(&stat, version)), "{stat:?}");
         }
     };
     tokio::join!(write, read);
 }
 
-pub async fn a_wrong_hash_is_refused_and_nothing_changes(fixture: ReplayArchiveFixture) {
-    let wrong = ContentHash::of(b"something else");
-    let refused = fixture.archive.put("p/new.gz", patterned(100), &wrong).await;
-    refused.expect_err("a wrong hash");
-    assert_eq!(fixture.get("p/new.gz").await, None);
-    assert_eq!(fixture.list("", None, 10).await, [] as [&str; 0]);
-
+pub async fn a_stream_that_fails_changes_nothing(fixture: ReplayArchiveFixture) {
+    let long = patterned(30 << 20);
     let old = patterned(50);
     fixture.put("p/old.gz", old.clone()).await;
-    fixture.archive.put("p/old.gz", patterned(100), &wrong).await.expect_err("a wrong hash");
-    assert_eq!(fixture.get("p/old.gz").await.as_ref(), Some(&old));
-    assert_eq!(fixture.stat("p/old.gz").await, Some(stat_of(&old)));
+    for parts in [&[][..], &[10], &[100, 0, 200], &[1 << 20, 8 << 20, 20 << 20]] {
+        for path in ["p/new.gz", "p/old.gz"] {
+            let failed = fixture.archive.put(path, streamed(&long, parts, true)).await;
+            assert!(failed.expect_err("the stream failed").to_string().contains("it died"));
+        }
+        assert_eq!(fixture.get("p/new.gz").await, None);
+        assert_eq!(fixture.list("", None, 10).await, ["p/old.gz"]);
+        assert_eq!(fixture.get("p/old.gz").await.as_ref(), Some(&old));
+        assert_stat(fixture.stat("p/old.gz").await.as_ref(), &old);
+    }
+}
+
+pub async fn however_an_object_is_cut_it_is_the_same(fixture: ReplayArchiveFixture) {
+    let object = patterned(18 << 20);
+    for parts in [&[][..], &[0, 1, 0, 5_000], &[8 << 20, 8 << 20], &[(8 << 20) + 1, 1 << 20]] {
+        fixture.archive.put("p/s.gz", streamed(&object, parts, false)).await.expect("put");
+        assert!(fixture.get("p/s.gz").await.as_ref() == Some(&object), "the same bytes, in {parts:?}");
+        assert_stat(fixture.stat("p/s.gz").await.as_ref(), &object);
+    }
 }
 
 pub async fn a_range_is_cut_at_the_end_of_the_object(fixture: ReplayArchiveFixture) {
@@ -162,7 +195,7 @@ pub async fn an_empty_object_is_an_object(fixture: ReplayArchiveFixture) {
     fixture.put("p/empty", Bytes::new()).await;
     assert_eq!(fixture.get("p/empty").await, Some(Bytes::new()));
     assert_eq!(fixture.range("p/empty", 0..10).await, Some(Bytes::new()));
-    assert_eq!(fixture.stat("p/empty").await, Some(stat_of(b"")));
+    assert_stat(fixture.stat("p/empty").await.as_ref(), b"");
     let entries = fixture.archive.list("p/", None, 10).await.expect("listed");
     assert_eq!(entries, [ObjectEntry { path: "p/empty".into(), bytes: 0 }]);
 }
@@ -201,7 +234,7 @@ pub async fn paths_have_all_their_characters_and_long_names(fixture: ReplayArchi
     }
     for path in paths {
         assert_eq!(fixture.get(path).await, Some(bytes(path)));
-        assert_eq!(fixture.stat(path).await, Some(stat_of(path.as_bytes())), "{path}");
+        assert_stat(fixture.stat(path).await.as_ref(), path.as_bytes());
         assert_eq!(fixture.list(path, None, 1).await, [path]);
     }
     assert_eq!(fixture.list("", None, 100).await, paths);
@@ -251,7 +284,7 @@ pub async fn a_listing_starts_after_a_path_and_ends_at_the_limit(fixture: Replay
 
 pub async fn more_objects_than_any_page_are_listed(fixture: ReplayArchiveFixture) {
     let paths: Vec<String> = (0..MANY).map(|n| format!("p/2026/11/s-{n:05}.gz")).collect();
-    let puts = paths.iter().map(|path| fixture.put(path, bytes("x")));
+    let puts: Vec<_> = paths.iter().map(|path| fixture.put(path, bytes("x")).boxed()).collect();
     futures::stream::iter(puts).buffer_unordered(AT_ONCE).collect::<Vec<()>>().await;
     assert_eq!(fixture.list("p/", None, usize::MAX).await, paths);
     assert_eq!(fixture.list("p/", None, MANY - 1).await, paths[..MANY - 1]);

@@ -15,7 +15,7 @@ use crate::{
     suite,
 };
 
-suite! { $ replay_catalogue_suite, replay_catalogue:
+suite! { $ replay_catalogue_suite, replay_catalogue(ReplayCatalogueFixture):
     an_entry_is_read_back_as_it_was
     of_two_writers_one_fails
     entries_are_listed_in_order

@@ -1,62 +1,55 @@
 //! Suite of `ReplayStore`.
 
-use std::sync::Arc;
-
-use gosight_application::ports::{ChunkId, PutVerdict, ReplayStore};
+use gosight_application::ports::{ChunkId, PutVerdict};
 use gosight_domain::replay::{ContentHash, ReplayChunk, ReplaySession};
 
-use crate::{
-    Keep,
-    factory::{NOON, chunk, project, replay_session, session_id},
-    suite,
-};
+use crate::factory::{LOG, NOON, chunk, project, replay_session, session_id};
+use crate::steps::{StepsFixture, assert_fenced_off};
+use crate::suite;
 
-suite! { $ replay_store_suite, replay_store:
+suite! { $ replay_store_suite, replay_store(StepsFixture):
     a_chunk_is_read_back_as_it_was
     the_same_chunk_again_changes_nothing
     other_content_is_a_conflict_and_changes_nothing
+    an_older_fence_changes_nothing
     headers_come_in_order_without_data
+    data_comes_in_the_order_asked
     contents_are_told_in_the_order_asked
     deleting_takes_these_chunks_and_no_others
+    sessions_are_recorded_by_their_chunks_or_by_a_mark
     sessions_of_a_project_are_listed_in_order
     idle_sessions_are_those_whose_last_chunk_is_old
 }
 
-/// A replay store.
-pub struct ReplayStoreFixture {
-    /// The port.
-    pub replays: Arc<dyn ReplayStore>,
-    /// Lives as long as the fixture.
-    pub keep: Keep,
+async fn put(fixture: &StepsFixture, chunks: &[ReplayChunk]) -> Vec<PutVerdict> {
+    fixture.replays.put(&fixture.fence().await, chunks).await.expect("put")
 }
 
-async fn put(fixture: &ReplayStoreFixture, chunks: &[ReplayChunk]) -> Vec<PutVerdict> {
-    fixture.replays.put(chunks).await.expect("put")
-}
-
-async fn headers(fixture: &ReplayStoreFixture, session: &str) -> Vec<ReplayChunk> {
+async fn headers(fixture: &StepsFixture, session: &str) -> Vec<ReplayChunk> {
     fixture.replays.headers(&replay_session("p", session)).await.expect("read")
 }
 
-async fn data(fixture: &ReplayStoreFixture, chunk: &ReplayChunk) -> Option<Vec<u8>> {
-    fixture.replays.data(&ChunkId::of(chunk)).await.expect("read")
+async fn data(fixture: &StepsFixture, chunk: &ReplayChunk) -> Option<Vec<u8>> {
+    fixture.replays.data(&[ChunkId::of(chunk)]).await.expect("read").pop().expect("one answer")
 }
 
-pub async fn a_chunk_is_read_back_as_it_was(fixture: ReplayStoreFixture) {
+pub async fn a_chunk_is_read_back_as_it_was(fixture: StepsFixture) {
     let chunk = ReplayChunk { stored_bytes: 256, data: (0..=255).collect(), ..chunk("s", 0, "") };
     assert_eq!(put(&fixture, std::slice::from_ref(&chunk)).await, [PutVerdict::Stored]);
+    assert_eq!(data(&fixture, &chunk).await.as_ref(), Some(&chunk.data));
+    let fixture = fixture.crashed().await;
     assert_eq!(data(&fixture, &chunk).await.as_ref(), Some(&chunk.data));
     assert_eq!(headers(&fixture, "s").await, [ReplayChunk { data: Vec::new(), ..chunk }]);
 }
 
-pub async fn the_same_chunk_again_changes_nothing(fixture: ReplayStoreFixture) {
+pub async fn the_same_chunk_again_changes_nothing(fixture: StepsFixture) {
     let chunks = [chunk("s", 0, "a"), chunk("s", 0, "a"), chunk("s", 1, "b")];
     assert_eq!(put(&fixture, &chunks).await, [PutVerdict::Stored, PutVerdict::Same, PutVerdict::Stored]);
     assert_eq!(put(&fixture, &chunks[1..]).await, [PutVerdict::Same, PutVerdict::Same]);
     assert_eq!(headers(&fixture, "s").await.len(), 2);
 }
 
-pub async fn other_content_is_a_conflict_and_changes_nothing(fixture: ReplayStoreFixture) {
+pub async fn other_content_is_a_conflict_and_changes_nothing(fixture: StepsFixture) {
     let first = chunk("s", 0, "first");
     put(&fixture, std::slice::from_ref(&first)).await;
     let verdicts = put(&fixture, &[chunk("s", 0, "second"), chunk("s", 1, "next")]).await;
@@ -65,21 +58,57 @@ pub async fn other_content_is_a_conflict_and_changes_nothing(fixture: ReplayStor
     assert_eq!(headers(&fixture, "s").await[0].content, ContentHash::of(b"first"));
 }
 
-pub async fn headers_come_in_order_without_data(fixture: ReplayStoreFixture) {
+pub async fn an_older_fence_changes_nothing(fixture: StepsFixture) {
+    let old = fixture.fence_of(LOG, 0).await;
+    let new = fixture.fence_of(LOG, 0).await;
+    assert_fenced_off(&fixture.replays.put(&old, &[chunk("s", 0, "late")]).await);
+    assert_eq!(headers(&fixture, "s").await, []);
+    let verdicts = fixture.replays.put(&new, &[chunk("s", 0, "right")]).await;
+    assert_eq!(verdicts.expect("put"), [PutVerdict::Stored]);
+}
+
+pub async fn data_comes_in_the_order_asked(fixture: StepsFixture) {
+    let chunks: Vec<ReplayChunk> = (0..500).map(|n| chunk("s", n, &format!("data of {n}"))).collect();
+    put(&fixture, &chunks).await;
+    put(&fixture, &[chunk("t", 3, "another")]).await;
+    let ids: Vec<ChunkId> =
+        [chunk("t", 3, ""), chunk("s", 777, "")].iter().chain(chunks.iter().rev()).map(ChunkId::of).collect();
+    let found = fixture.replays.data(&ids).await.expect("read");
+    let wanted = chunks.iter().rev().map(|chunk| Some(chunk.data.clone()));
+    let wanted: Vec<_> = [Some(b"another".to_vec()), None].into_iter().chain(wanted).collect();
+    assert_eq!(found, wanted);
+    assert_eq!(fixture.replays.data(&[]).await.expect("read"), [] as [Option<Vec<u8>>; 0]);
+}
+
+pub async fn sessions_are_recorded_by_their_chunks_or_by_a_mark(fixture: StepsFixture) {
+    put(&fixture, &[chunk("s", 0, "a"), chunk("t", 0, "b")]).await;
+    let sessions = ["t", "never", "s", "archived"].map(|name| replay_session("p", name));
+    let sessions = [sessions.to_vec(), vec![replay_session("q", "s")]].concat();
+    let are_recorded = async || fixture.replays.are_recorded(&sessions).await.expect("read");
+    assert_eq!(are_recorded().await, [true, false, true, false, false]);
+    let marked = [replay_session("p", "s"), replay_session("p", "archived")];
+    fixture.replays.mark_archived(&marked, true).await.expect("marked");
+    fixture.replays.delete(&["s", "t"].map(|name| ChunkId::of(&chunk(name, 0, "")))).await.expect("deleted");
+    assert_eq!(are_recorded().await, [false, false, true, true, false]);
+    fixture.replays.mark_archived(&marked[..1], false).await.expect("marked");
+    assert_eq!(are_recorded().await, [false, false, false, true, false]);
+}
+
+pub async fn headers_come_in_order_without_data(fixture: StepsFixture) {
     put(&fixture, &[chunk("s", 300, "x"), chunk("s", 2, "x"), chunk("s", 0, "x"), chunk("t", 1, "x")]).await;
     let indexes: Vec<u16> = headers(&fixture, "s").await.iter().map(|chunk| chunk.chunk_index).collect();
     assert_eq!(indexes, [0, 2, 300]);
     assert_eq!(headers(&fixture, "unknown").await, []);
 }
 
-pub async fn contents_are_told_in_the_order_asked(fixture: ReplayStoreFixture) {
+pub async fn contents_are_told_in_the_order_asked(fixture: StepsFixture) {
     put(&fixture, &[chunk("s", 0, "a"), chunk("s", 1, "b")]).await;
     let ids = [chunk("s", 1, ""), chunk("s", 7, ""), chunk("s", 0, "")].map(|chunk| ChunkId::of(&chunk));
     let contents = fixture.replays.contents(&ids).await.expect("read");
     assert_eq!(contents, [Some(ContentHash::of(b"b")), None, Some(ContentHash::of(b"a"))]);
 }
 
-pub async fn deleting_takes_these_chunks_and_no_others(fixture: ReplayStoreFixture) {
+pub async fn deleting_takes_these_chunks_and_no_others(fixture: StepsFixture) {
     let theirs = ReplayChunk { project_id: project("q"), ..chunk("s", 0, "x") };
     let mine =
         [chunk("s", 0, "x"), chunk("s", 1, "x"), chunk("s", 2, "x"), chunk("t", 0, "x"), chunk("t", 1, "x")];
@@ -103,7 +132,7 @@ pub async fn deleting_takes_these_chunks_and_no_others(fixture: ReplayStoreFixtu
     assert_eq!(data(&fixture, &mine[0]).await, Some(b"new".to_vec()));
 }
 
-pub async fn sessions_of_a_project_are_listed_in_order(fixture: ReplayStoreFixture) {
+pub async fn sessions_of_a_project_are_listed_in_order(fixture: StepsFixture) {
     let of = |project_name: &str, name: &str, index: u16| ReplayChunk {
         project_id: project(project_name),
         ..chunk(name, index, "x")
@@ -122,7 +151,7 @@ pub async fn sessions_of_a_project_are_listed_in_order(fixture: ReplayStoreFixtu
     assert_eq!(sessions("nobody", None, 10).await, [""; 0]);
 }
 
-pub async fn idle_sessions_are_those_whose_last_chunk_is_old(fixture: ReplayStoreFixture) {
+pub async fn idle_sessions_are_those_whose_last_chunk_is_old(fixture: StepsFixture) {
     let at = |project_name: &str, name: &str, index: u16, received_ms: i64| ReplayChunk {
         project_id: project(project_name),
         received_at: NOON.plus_millis(received_ms),

@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use gosight_application::ports::{LogPosition, SessionCache};
 use gosight_domain::ledger::BatchSpan;
-use gosight_domain::{Event, ProjectId, Session, SessionId};
+use gosight_domain::session::SessionKey;
+use gosight_domain::{Event, Session};
 
 use crate::{
     Keep,
@@ -12,7 +13,7 @@ use crate::{
     suite,
 };
 
-suite! { $ session_cache_suite, session_cache:
+suite! { $ session_cache_suite, session_cache(SessionCacheFixture):
     nothing_is_known_at_first
     folds_are_there_at_the_end_of_their_span
     at_any_other_offset_there_is_nothing
@@ -49,8 +50,9 @@ fn session_of(project_name: &str, name: &str, clicks: u32) -> Session {
     fold(&events)
 }
 
-fn names(names: &[&str]) -> Vec<(ProjectId, SessionId)> {
-    names.iter().map(|name| (project("p"), session_id(name))).collect()
+fn names(names: &[&str]) -> Vec<SessionKey> {
+    let key = |name: &&str| SessionKey { project_id: project("p"), session_id: session_id(name) };
+    names.iter().map(key).collect()
 }
 
 fn at(offset: u64) -> LogPosition {
@@ -59,7 +61,8 @@ fn at(offset: u64) -> LogPosition {
 
 impl SessionCacheFixture {
     async fn save(&self, span: &BatchSpan, folds: &[Session]) {
-        self.cache.save(span, folds).await.expect("saved");
+        let folds: Vec<&Session> = folds.iter().collect();
+        self.cache.save(span, &folds).await.expect("saved");
     }
 
     async fn load(&self, at: &LogPosition, sessions: &[&str]) -> Vec<Option<Session>> {
@@ -131,7 +134,7 @@ pub async fn partitions_logs_and_projects_are_apart(fixture: SessionCacheFixture
     fixture.save(&span(0, 10), &[of("p", 1), of("q", 2)]).await;
     fixture.save(&BatchSpan { partition: 1, ..span(0, 10) }, &[of("p", 3)]).await;
     fixture.save(&BatchSpan { log: shared("other"), ..span(0, 10) }, &[of("p", 4)]).await;
-    let wanted = [(project("q"), session_id("a")), (project("p"), session_id("a"))];
+    let wanted = ["q", "p"].map(|name| SessionKey { project_id: project(name), session_id: session_id("a") });
     let load = async |at| fixture.cache.load(&at, &wanted).await.expect("loaded");
     assert_eq!(load(at(10)).await, [Some(of("q", 2)), Some(of("p", 1))]);
     assert_eq!(load(LogPosition { partition: 1, ..at(10) }).await, [None, Some(of("p", 3))]);

@@ -23,7 +23,7 @@ pub async fn of_partitions(
     records: u64,
 ) -> Result<Vec<Arc<Vec<ProcessedBatch>>>, BoxError> {
     let ports = EventHandlerPorts {
-        deduplicator: Arc::new(MemoryStore::default()),
+        deduplicator: Arc::new(MemoryStore::default()).deduplicator(),
         profiles: None,
         clock: Arc::new(SystemClock),
     };

@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
+use gosight_application::decorators::CachedSessions;
 use gosight_application::ports::{BoxError, PortError};
-use gosight_clickhouse::{ClickHouseConfig, ClickHouseStore, ClickHouseWriter};
-use gosight_domain::insight::InsightThresholds;
+use gosight_application::process::{Stepped, SteppedPorts};
+use gosight_clickhouse::{ClickHouseConfig, ClickHouseStore};
 use gosight_memory::{MemoryDeadLetters, MemorySessionCache};
 use uuid::Uuid;
 
@@ -27,10 +28,16 @@ impl Database {
     }
 
     /// A writer to it, which makes the tables. Live sessions are cached, as Redis does it for the event-processor.
-    pub async fn writer(&self) -> Result<ClickHouseWriter, PortError> {
-        let store = Arc::new(ClickHouseStore::connect(&self.config, InsightThresholds::default()).await?);
-        let cache = Arc::new(MemorySessionCache::default());
-        Ok(ClickHouseWriter::new(store, Some(cache), Arc::new(MemoryDeadLetters::default())))
+    pub async fn writer(&self) -> Result<Stepped, PortError> {
+        let store = Arc::new(ClickHouseStore::connect(&self.config).await?);
+        Ok(Stepped::new(SteppedPorts {
+            ledger: store.clone(),
+            events: store.clone(),
+            sessions: Arc::new(CachedSessions::new(Arc::new(MemorySessionCache::default()), store.clone())),
+            aggregates: store.clone(),
+            replays: store,
+            dead_letters: Arc::new(MemoryDeadLetters::default()),
+        }))
     }
 
     pub async fn drop_it(&self) -> Result<(), BoxError> {

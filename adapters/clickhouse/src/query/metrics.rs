@@ -1,12 +1,12 @@
-use clickhouse::Row;
 use clickhouse::query::Query;
+use clickhouse::{Row, RowOwned, RowRead};
 use gosight_application::ports::{GroupBy, GroupKey, Metrics, MetricsGroup, MetricsQuery, QueryError};
 use gosight_domain::rollup::Dimension;
 use gosight_domain::{Channel, Hour, ProjectId};
 use serde::Deserialize;
 
 use crate::client::Connection;
-use crate::error::read_error;
+use crate::error::{is_no_projection, read_error};
 
 #[derive(Row, Deserialize)]
 struct Total {
@@ -36,13 +36,14 @@ pub(super) async fn read(
     let sql = format!(
         "SELECT count() AS total_count, uniqExact(visitor) AS unique_users FROM events WHERE {COUNTED}"
     );
-    let total = bind(connection.query(&sql), project_id, query).fetch_one::<Total>();
-    let total = connection.within(total).await.map_err(read_error)?;
+    let total: Vec<Total> = ask(connection, bind(connection.query(&sql), project_id, query)).await?;
+    let (total_count, unique_users) =
+        total.first().map_or((0, 0), |total| (total.total_count, total.unique_users));
     let groups = match query.group_by {
         Some(group_by) => groups(connection, project_id, query, group_by).await?,
         None => Vec::new(),
     };
-    Ok(Metrics { total_count: total.total_count, unique_users: total.unique_users, groups })
+    Ok(Metrics { total_count, unique_users, groups })
 }
 
 async fn groups(
@@ -58,7 +59,7 @@ async fn groups(
          FROM events WHERE {COUNTED} GROUP BY {key} ORDER BY {order} LIMIT {{limit:UInt64}}"
     );
     let groups = bind(connection.query(&sql), project_id, query).param("limit", query.limit as u64);
-    let groups = connection.within(groups.fetch_all::<Group>()).await.map_err(read_error)?;
+    let groups: Vec<Group> = ask(connection, groups).await?;
     let group = |Group { key, total_count, unique_users }| {
         let key = match key.parse::<i64>() {
             Ok(seconds) if group_by.is_time() => GroupKey::Time(Hour::from_index(seconds / 3_600)),
@@ -90,8 +91,26 @@ fn bind(sql: Query, project_id: &ProjectId, query: &MetricsQuery) -> Query {
         .param("to", seconds(query.to))
         .param("event_type", query.event_name.as_ref().map_or("", |name| name.as_str()))
         .param("channel", query.channel.map_or("", Channel::as_str))
-        // Fails, instead of reading every event, should no projection answer.
-        .with_setting("force_optimize_projection", "1")
+}
+
+/// Rows that are read at most where no projection answers.
+const FEW_ROWS: u64 = 100_000;
+
+/// Asks the projections. Where the index leaves nothing to be read, as for a project without events or a month without
+/// any, the server uses no projection: then, and only then, the rows are asked, and never many of them.
+async fn ask<T>(connection: &Connection, query: Query) -> Result<Vec<T>, QueryError>
+where
+    T: RowOwned + RowRead,
+{
+    // Fails, instead of reading every event, should no projection answer.
+    let projected = query.clone().with_setting("force_optimize_projection", "1").fetch_all::<T>();
+    match connection.within(projected).await {
+        Err(error) if is_no_projection(&error) => {
+            let rows = query.with_setting("max_rows_to_read", FEW_ROWS.to_string()).fetch_all::<T>();
+            connection.within(rows).await.map_err(read_error)
+        }
+        answer => answer.map_err(read_error),
+    }
 }
 
 /// Hours before 1970 and after 2106 have no events.

@@ -2,7 +2,9 @@ use std::collections::BTreeMap;
 
 use async_trait::async_trait;
 use clickhouse::Row;
-use gosight_application::ports::{AggregateStore, AggregateStoreError, CommitError, PortError, WindowQuery};
+use gosight_application::ports::{
+    AggregateStore, AggregateStoreError, CommitError, Fence, PortError, WindowQuery,
+};
 use gosight_domain::aggregate::{AggregateKey, AggregateValue};
 use gosight_domain::ledger::BatchSpan;
 use gosight_domain::{ProjectId, Timestamp};
@@ -11,9 +13,8 @@ use serde::Deserialize;
 use super::ClickHouseStore;
 use crate::ADAPTER;
 use crate::block::Block;
-use crate::client::Connection;
 use crate::error::read_error;
-use crate::writer::Held;
+use crate::fence;
 
 #[derive(Row, Deserialize)]
 struct ValueRow {
@@ -22,44 +23,35 @@ struct ValueRow {
     value: Vec<u8>,
 }
 
-/// Inserts what the batch `span` adds.
-pub(crate) async fn insert(
-    connection: &Connection,
-    held: &mut Held,
-    span: &BatchSpan,
-    values: &BTreeMap<AggregateKey, AggregateValue>,
-) -> Result<(), CommitError> {
-    if values.is_empty() {
-        return Ok(());
-    }
-    let packed: Result<Vec<Vec<u8>>, _> = values.values().map(rmp_serde::to_vec_named).collect();
-    let packed = packed.map_err(|error| PortError::fatal(ADAPTER, error))?;
-    let mut block = Block::new(values.len());
-    block.texts("project_id", values.keys().map(|key| key.project_id.as_str()));
-    block.texts("aggregation", values.keys().map(|key| &*key.aggregation));
-    block.texts("key", values.keys().map(|key| &key.key));
-    block.times("window_start", values.keys().map(|key| key.window_start.as_millis()));
-    block.texts("log", values.keys().map(|_| &*span.log));
-    block.u32s("log_partition", values.keys().map(|_| span.partition));
-    block.u64s("first_offset", values.keys().map(|_| span.first));
-    block.texts("value", packed.iter());
-    held.insert(connection, "aggregates", block).await
+#[derive(Row, Deserialize)]
+struct Number {
+    number: u64,
 }
 
 #[async_trait]
 impl AggregateStore for ClickHouseStore {
-    async fn merge(
+    async fn put(
         &self,
+        fence: &Fence,
         span: &BatchSpan,
         values: &BTreeMap<AggregateKey, AggregateValue>,
-    ) -> Result<(), AggregateStoreError> {
-        // Beside the values that come with batches, which are forgotten where the ledger does not reach them.
-        let span = BatchSpan { log: format!("merged/{}", span.log).into(), ..span.clone() };
-        let mut held = Held::take_over(&self.connection, &span.log, span.partition).await?;
-        if is_merged(&self.connection, &span).await? {
+    ) -> Result<(), CommitError> {
+        if values.is_empty() {
             return Ok(());
         }
-        insert(&self.connection, &mut held, &span, values).await.map_err(narrow)
+        fence::insert(&self.connection, fence, "aggregates", encode(span, values)?).await
+    }
+
+    async fn forget(&self, fence: &Fence, from: u64) -> Result<(), AggregateStoreError> {
+        let sql = "SELECT count() AS number FROM aggregates
+            WHERE log = {log:String} AND log_partition = {partition:UInt32} AND first_offset >= {from:UInt64}";
+        let left = fence::query_of(&self.connection, fence.place(), sql).param("from", from);
+        // A mutation costs more than a look.
+        if self.connection.within(left.fetch_one::<Number>()).await.map_err(read_error)?.number == 0 {
+            return Ok(());
+        }
+        let rows = ("aggregates", "first_offset >= {from:UInt64}");
+        fence::delete(&self.connection, fence, rows, |delete| delete.param("from", from)).await
     }
 
     async fn windows(
@@ -98,31 +90,17 @@ impl AggregateStore for ClickHouseStore {
     }
 }
 
-/// Whether values of the batch are there.
-async fn is_merged(connection: &Connection, span: &BatchSpan) -> Result<bool, PortError> {
-    #[derive(Row, Deserialize)]
-    struct Number {
-        number: u64,
-    }
-    let number = connection
-        .query(
-            "SELECT count() AS number FROM aggregates WHERE log = {log:String}
-             AND log_partition = {partition:UInt32} AND first_offset = {first:UInt64}",
-        )
-        .param("log", &*span.log)
-        .param("partition", span.partition)
-        .param("first", span.first)
-        .fetch_one::<Number>();
-    Ok(connection.within(number).await.map_err(read_error)?.number > 0)
-}
-
-/// Aggregates are never refused; a server that does so needs a person.
-fn narrow(error: CommitError) -> PortError {
-    match error {
-        PortError::Transient { adapter, effect, retry_after, source } => {
-            PortError::Transient { adapter, effect, retry_after, source }
-        }
-        PortError::Rejected { adapter, refused } => PortError::fatal(adapter, refused.to_string()),
-        PortError::Fatal { adapter, source } => PortError::Fatal { adapter, source },
-    }
+fn encode(span: &BatchSpan, values: &BTreeMap<AggregateKey, AggregateValue>) -> Result<Block, CommitError> {
+    let packed: Result<Vec<Vec<u8>>, _> = values.values().map(rmp_serde::to_vec_named).collect();
+    let packed = packed.map_err(|error| PortError::fatal(ADAPTER, error))?;
+    let mut block = Block::new(values.len());
+    block.texts("project_id", values.keys().map(|key| key.project_id.as_str()));
+    block.texts("aggregation", values.keys().map(|key| &*key.aggregation));
+    block.texts("key", values.keys().map(|key| &key.key));
+    block.times("window_start", values.keys().map(|key| key.window_start.as_millis()));
+    block.texts("log", values.keys().map(|_| &*span.log));
+    block.u32s("log_partition", values.keys().map(|_| span.partition));
+    block.u64s("first_offset", values.keys().map(|_| span.first));
+    block.texts("value", packed.iter());
+    Ok(block)
 }

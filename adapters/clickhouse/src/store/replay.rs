@@ -1,10 +1,10 @@
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use async_trait::async_trait;
 use clickhouse::Row;
 use clickhouse::query::Query;
 use gosight_application::ports::{
-    ChunkId, CommitError, PortError, PutVerdict, ReplayStore, ReplayStoreError,
+    ChunkId, CommitError, Fence, PortError, PutVerdict, ReplayStore, ReplayStoreError,
 };
 use gosight_domain::replay::{ContentHash, ReplayChunk, ReplaySession};
 use gosight_domain::{ProjectId, SessionId, Timestamp, Violation};
@@ -13,10 +13,9 @@ use serde::Deserialize;
 use super::ClickHouseStore;
 use crate::ADAPTER;
 use crate::block::Block;
-use crate::client::{Connection, GuardedInsert};
 use crate::error::read_error;
-use crate::lists::parts;
-use crate::writer::Held;
+use crate::fence;
+use crate::query_params::parts;
 
 /// The chunks that a statement is about; their names are its parameters.
 const NAMED: &str = "(project_id, session_id, chunk_index) IN
@@ -25,19 +24,8 @@ const NAMED: &str = "(project_id, session_id, chunk_index) IN
 /// Largest insert, so that neither side holds more than this at once.
 const INSERT_BYTES: usize = 32 * 1024 * 1024;
 
-/// Inserts `chunks`. The same chunk again changes nothing: readers take one of each index.
-pub(crate) async fn insert(
-    connection: &Connection,
-    held: &mut Held,
-    chunks: &[ReplayChunk],
-) -> Result<(), CommitError> {
-    for chunks in by_size(chunks) {
-        held.insert(connection, "replay_chunks", encode(chunks)).await?;
-    }
-    Ok(())
-}
-
-fn by_size(mut chunks: &[ReplayChunk]) -> Vec<&[ReplayChunk]> {
+/// `chunks` in parts of bounded size.
+fn by_size<'c>(mut chunks: &'c [&ReplayChunk]) -> Vec<&'c [&'c ReplayChunk]> {
     let mut parts = Vec::new();
     while !chunks.is_empty() {
         let mut bytes = 0;
@@ -52,7 +40,7 @@ fn by_size(mut chunks: &[ReplayChunk]) -> Vec<&[ReplayChunk]> {
     parts
 }
 
-fn encode(chunks: &[ReplayChunk]) -> Block {
+fn encode(chunks: &[&ReplayChunk]) -> Block {
     let mut block = Block::new(chunks.len());
     block.texts("project_id", chunks.iter().map(|chunk| chunk.project_id.as_str()));
     block.texts("session_id", chunks.iter().map(|chunk| chunk.session_id.as_str()));
@@ -106,7 +94,10 @@ impl SessionRow {
 }
 
 #[derive(Row, Deserialize)]
-struct Data {
+struct StoredData {
+    project_id: String,
+    session_id: String,
+    chunk_index: u16,
     #[serde(with = "serde_bytes")]
     data: Vec<u8>,
 }
@@ -167,9 +158,9 @@ fn nameable(chunks: &[ChunkId]) -> Vec<&[ChunkId]> {
 
 #[async_trait]
 impl ReplayStore for ClickHouseStore {
-    async fn put(&self, chunks: &[ReplayChunk]) -> Result<Vec<PutVerdict>, ReplayStoreError> {
+    async fn put(&self, fence: &Fence, chunks: &[ReplayChunk]) -> Result<Vec<PutVerdict>, CommitError> {
         let names: Vec<ChunkId> = chunks.iter().map(ChunkId::of).collect();
-        let stored = self.contents(&names).await?;
+        let stored = self.contents(&names).await.map_err(PortError::widen)?;
         let mut known: HashMap<&ChunkId, ContentHash> = HashMap::new();
         let mut verdicts = Vec::with_capacity(chunks.len());
         let mut new = Vec::new();
@@ -179,17 +170,13 @@ impl ReplayStore for ClickHouseStore {
                 Some(_) => PutVerdict::Conflict,
                 None => {
                     known.insert(name, chunk.content);
-                    new.push(chunk.clone());
+                    new.push(chunk);
                     PutVerdict::Stored
                 }
             });
         }
         for chunks in by_size(&new) {
-            let query_id = format!("gosight-chunks/{}", uuid::Uuid::from_u128(rand::random()));
-            let insert =
-                GuardedInsert { table: "replay_chunks", guard: "0", params: &[], query_id: &query_id };
-            let inserted = self.connection.insert(&insert, encode(chunks)).await;
-            inserted.map_err(|error| PortError::unknown(ADAPTER, error))?;
+            fence::insert(&self.connection, fence, "replay_chunks", encode(chunks)).await?;
         }
         Ok(verdicts)
     }
@@ -234,18 +221,23 @@ impl ReplayStore for ClickHouseStore {
         Ok(headers.into_iter().map(chunk).collect())
     }
 
-    async fn data(&self, chunk: &ChunkId) -> Result<Option<Vec<u8>>, ReplayStoreError> {
-        let data = self
-            .connection
-            .query(
-                "SELECT data FROM replay_chunks WHERE project_id = {project:String}
-                 AND session_id = {session:String} AND chunk_index = {index:UInt16} LIMIT 1",
-            )
-            .param("project", chunk.project_id.as_str())
-            .param("session", chunk.session_id.as_str())
-            .param("index", chunk.chunk_index)
-            .fetch_optional::<Data>();
-        Ok(self.connection.within(data).await.map_err(read_error)?.map(|row| row.data))
+    async fn data(&self, chunks: &[ChunkId]) -> Result<Vec<Option<Vec<u8>>>, ReplayStoreError> {
+        let mut found = HashMap::with_capacity(chunks.len());
+        for part in nameable(chunks) {
+            let sql = format!(
+                "SELECT project_id, session_id, chunk_index, data FROM replay_chunks WHERE {NAMED}
+                 LIMIT 1 BY project_id, session_id, chunk_index"
+            );
+            let rows = self.naming(&sql, part).fetch_all::<StoredData>();
+            for row in self.connection.within(rows).await.map_err(read_error)? {
+                found.insert((row.project_id, row.session_id, row.chunk_index), row.data);
+            }
+        }
+        let data = |chunk: &ChunkId| {
+            let name = (chunk.project_id.to_string(), chunk.session_id.to_string(), chunk.chunk_index);
+            found.remove(&name)
+        };
+        Ok(chunks.iter().map(data).collect())
     }
 
     async fn delete(&self, chunks: &[ChunkId]) -> Result<u64, ReplayStoreError> {
@@ -277,6 +269,33 @@ impl ReplayStore for ClickHouseStore {
             self.connection.execute(insert).await.map_err(read_error)?;
         }
         Ok(())
+    }
+
+    async fn are_recorded(&self, sessions: &[ReplaySession]) -> Result<Vec<bool>, ReplayStoreError> {
+        let mut recorded = HashSet::new();
+        for part in parts(sessions, |session| [session.project_id.as_str(), session.session_id.as_str()]) {
+            let projects: Vec<&str> = part.iter().map(|session| session.project_id.as_str()).collect();
+            let names: Vec<&str> = part.iter().map(|session| session.session_id.as_str()).collect();
+            let found = self
+                .connection
+                .query(
+                    "WITH arrayZip({projects:Array(String)}, {sessions:Array(String)}) AS asked
+                     SELECT DISTINCT project_id, session_id FROM replay_chunks
+                     WHERE (project_id, session_id) IN asked
+                     UNION DISTINCT
+                     SELECT project_id, session_id FROM archived_replays FINAL
+                     WHERE (project_id, session_id) IN asked AND is_archived",
+                )
+                .param("projects", projects)
+                .param("sessions", names)
+                .fetch_all::<SessionRow>();
+            let found = self.connection.within(found).await.map_err(read_error)?;
+            recorded.extend(found.into_iter().map(|row| (row.project_id, row.session_id)));
+        }
+        let is_recorded = |session: &ReplaySession| {
+            recorded.contains(&(session.project_id.to_string(), session.session_id.to_string()))
+        };
+        Ok(sessions.iter().map(is_recorded).collect())
     }
 
     async fn recorded(

@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use super::ClickHouseStore;
 use crate::error::read_error;
-use crate::lists::parts;
+use crate::query_params::parts;
 
 #[derive(Row, Deserialize)]
 struct Position {

@@ -5,12 +5,13 @@ use std::time::Duration;
 
 use clickhouse::Row;
 use gosight_application::ports::{
-    AggregateStore, BatchStore, ChunkId, Claim, EventQuery, GroupBy, LedgerQuery, LogPosition, MetricsQuery,
-    ReplayStore, SessionFlagFilter, SessionQuery, StoredEvents, WindowQuery,
+    AggregateStore, ChunkId, Claim, EventQuery, GroupBy, LedgerQuery, LogPosition, MetricsQuery, ReplayStore,
+    SessionFlagFilter, SessionQuery, SessionStore, StoredEvents, WindowQuery,
 };
+use gosight_application::sessions::SessionRules;
 use gosight_clickhouse::ClickHouseStore;
 use gosight_conformance::factory::{
-    LOG, NOON, batch, chunk, click, event_id, project, replay_session, session_id,
+    LOG, NOON, batch, chunk, click, event_id, project, put_chunks, replay_session, session_id,
 };
 use gosight_domain::rollup::Dimension;
 use gosight_domain::time::DAY_MS;
@@ -140,7 +141,7 @@ async fn fill(database: &Database, store: &ClickHouseStore) {
     database.writer().await.commit(&batch(0, &events)).await.unwrap();
     let chunks: Vec<_> =
         (0..SESSIONS).flat_map(|n| (0..CHUNKS).map(move |i| chunk(&format!("s{n}"), i, "data"))).collect();
-    store.put(&chunks).await.unwrap();
+    put_chunks(store, &chunks).await.unwrap();
     let id = "session_id || '-' || toString(n) AS session_id, ['p', 'q'][n % 2 + 1] AS project_id";
     let copies = [
         ("events", format!("{id}, generateUUIDv4() AS event_id, timestamp - toIntervalHour(n % 360) AS timestamp, log_offset + 2000 * n AS log_offset")),
@@ -202,18 +203,18 @@ async fn ask_for_metrics(store: &ClickHouseStore, costs: &mut Costs) {
 async fn ask_for_sessions(store: &ClickHouseStore, costs: &mut Costs) {
     let p = project("p");
     let id = session_id("s7-42");
-    assert!(store.session(&p, &id).await.unwrap().is_some());
-    costs.note("one session", 2, "sessions", 10_000).await;
+    assert!(store.get(&SessionRules::default(), &p, &id).await.unwrap().is_some());
+    costs.note("one session", 1, "sessions", 10_000).await;
     assert_eq!(store.session_events(&p, &id, None, 100).await.unwrap().len(), 20);
     costs.note("events of a session", 1, "events", 60_000).await;
     let page = SessionQuery { limit: 50, ..SessionQuery::default() };
-    store.sessions(&p, &page).await.unwrap();
+    store.list(&SessionRules::default(), &p, &page).await.unwrap();
     costs.note("the latest 50 sessions", 2, "sessions", ALL_SESSIONS).await;
     let day = SessionQuery { from: Some(NOON.plus_millis(-DAY_MS)), to: Some(NOON), ..page.clone() };
-    store.sessions(&p, &day).await.unwrap();
+    store.list(&SessionRules::default(), &p, &day).await.unwrap();
     costs.note("50 sessions of a day", 2, "sessions", ALL_SESSIONS).await;
     let flags = SessionFlagFilter { has_replay: Some(true), ..SessionFlagFilter::default() };
-    store.sessions(&p, &SessionQuery { flags, ..page }).await.unwrap();
+    store.list(&SessionRules::default(), &p, &SessionQuery { flags, ..page }).await.unwrap();
     costs.note("50 sessions with a replay", 2, "sessions", ALL_SESSIONS + ALL_CHUNKS).await;
 }
 
@@ -223,7 +224,7 @@ async fn ask_for_the_rest(store: &ClickHouseStore, costs: &mut Costs) {
     assert_eq!(store.headers(&replay_session("p", "s7-42")).await.unwrap().len(), 3);
     costs.note("the chunks of a replay", 1, "replay_chunks", 2_000).await;
     let chunk = ChunkId { project_id: p.clone(), session_id: id, chunk_index: 1 };
-    assert!(store.data(&chunk).await.unwrap().is_some());
+    assert!(store.data(&[chunk]).await.unwrap()[0].is_some());
     costs.note("a chunk's data", 1, "replay_chunks", 2_000).await;
     let windows = WindowQuery {
         aggregation: "clicks".into(),

@@ -7,16 +7,17 @@ use std::time::Duration;
 use async_trait::async_trait;
 use gosight_application::ports::{
     AggregateStore, BatchStore, CommitError, Committed, DeadLetter, DeadLetters, DeadLettersError,
-    EventQuery, LedgerQuery, LogPosition, MetricsQuery, PortError, ProcessedBatch, SessionCache, WindowQuery,
+    EventQuery, Fence, LedgerQuery, LogPosition, MetricsQuery, PortError, ProcessedBatch, SessionCache,
+    SessionStore, WindowQuery,
 };
-use gosight_clickhouse::ClickHouseWriter;
+use gosight_application::sessions::SessionRules;
 use gosight_conformance::factory::{LOG, NOON, batch, click, project, session_id};
 use gosight_domain::time::DAY_MS;
 use gosight_domain::{Event, Hour};
 use gosight_memory::MemorySessionCache;
 use gosight_services::{Instance, Service};
 
-use crate::database::Database;
+use crate::database::{Database, Way};
 
 /// Events that stand at the offsets from `first` on of `partition`, in sessions that only this partition has. Some lie
 /// in the month before: a batch is then more than one insert.
@@ -40,7 +41,7 @@ fn batch_of(partition: u32, first: u64, count: u64) -> ProcessedBatch {
 }
 
 /// Tries until it is stored, as a worker does.
-async fn persist(store: &ClickHouseWriter, batch: &ProcessedBatch) {
+async fn persist(store: &dyn BatchStore, batch: &ProcessedBatch) {
     let deadline = tokio::time::Instant::now() + Duration::from_mins(2);
     loop {
         match store.commit(batch).await {
@@ -74,7 +75,8 @@ async fn assert_exact(database: &Database, partitions: u32, per_partition: u64) 
     for session in 0..5 {
         for partition in 0..partitions {
             let id = session_id(&format!("{partition}-{session}"));
-            in_sessions += store.session(&project("p"), &id).await.unwrap().unwrap().summary.event_count;
+            let found = store.get(&SessionRules::default(), &project("p"), &id).await.unwrap();
+            in_sessions += found.unwrap().summary.event_count;
         }
     }
     assert_eq!(in_sessions, all, "sessions");
@@ -108,7 +110,7 @@ struct Breaking(AtomicBool);
 
 #[async_trait]
 impl DeadLetters for Breaking {
-    async fn put(&self, _: &[DeadLetter]) -> Result<(), DeadLettersError> {
+    async fn put(&self, _: &Fence, _: &[DeadLetter]) -> Result<(), DeadLettersError> {
         if self.0.load(Ordering::SeqCst) { Err(PortError::transient("test", "away")) } else { Ok(()) }
     }
 
@@ -138,21 +140,20 @@ fn with_letter(mut batch: ProcessedBatch) -> ProcessedBatch {
 }
 
 /// Leaves all rows of the batch but the one in the ledger.
-async fn half_commit(database: &Database, batch: ProcessedBatch) {
+async fn half_commit(way: Way, database: &Database, batch: ProcessedBatch) {
     let breaking = Arc::new(Breaking(AtomicBool::new(true)));
-    let store = ClickHouseWriter::new(database.open().await, None, breaking);
+    let store = way.to(&database.open().await, None, breaking);
     let error = store.commit(&with_letter(batch)).await.unwrap_err();
     assert!(error.is_transient(), "{error}");
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn what_a_crash_left_is_completed_however_the_batches_are_cut() {
+async fn what_a_crash_left_is_completed_however_the_batches_are_cut(way: Way) {
     for cuts in [vec![20], vec![3, 17], vec![10, 10], vec![7, 7, 6], vec![1; 20]] {
         let database = Database::shared();
-        let before = database.writer().await;
-        persist(&before, &batch_of(0, 0, 10)).await;
-        half_commit(&database, batch_of(0, 10, 15)).await;
-        let store = database.writer().await;
+        let before = database.writer_with(way, None).await;
+        persist(&*before, &batch_of(0, 0, 10)).await;
+        half_commit(way, &database, batch_of(0, 10, 15)).await;
+        let store = database.writer_with(way, None).await;
         let mut first = 10;
         for count in &cuts {
             assert_eq!(store.commit(&batch_of(0, first, *count)).await.unwrap(), Committed::Now);
@@ -162,30 +163,28 @@ async fn what_a_crash_left_is_completed_however_the_batches_are_cut() {
     }
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn the_cache_is_not_believed_after_a_crash() {
+async fn the_cache_is_not_believed_after_a_crash(way: Way) {
     let database = Database::shared();
     let cache: Arc<dyn SessionCache> = Arc::new(MemorySessionCache::default());
-    let open = async || database.writer_with(Some(cache.clone())).await;
+    let open = async || database.writer_with(way, Some(cache.clone())).await;
     let store = open().await;
-    persist(&store, &batch_of(0, 0, 10)).await;
-    persist(&store, &batch_of(0, 10, 10)).await;
-    half_commit(&database, batch_of(0, 20, 10)).await;
+    persist(&*store, &batch_of(0, 0, 10)).await;
+    persist(&*store, &batch_of(0, 10, 10)).await;
+    half_commit(way, &database, batch_of(0, 20, 10)).await;
     let store = open().await;
     for first in [20, 25, 30, 35] {
-        persist(&store, &batch_of(0, first, 5)).await;
+        persist(&*store, &batch_of(0, first, 5)).await;
     }
     assert_exact(&database, 1, 40).await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn rows_that_are_not_the_batchs_any_more_go() {
+async fn rows_that_are_not_the_batchs_any_more_go(way: Way) {
     let database = Database::shared();
-    half_commit(&database, batch_of(0, 0, 20)).await;
+    half_commit(way, &database, batch_of(0, 0, 20)).await;
     // A filter rule was added meanwhile: only the first ten are stored, and the ledger covers all.
     let mut shorter = batch_of(0, 0, 10);
     shorter.ledger.span.last = 19;
-    let store = database.writer().await;
+    let store = database.writer_with(way, None).await;
     assert_eq!(store.commit(&shorter).await.unwrap(), Committed::Now);
     assert_eq!(database.number("SELECT count() FROM events").await, 10);
     assert_eq!(database.number("SELECT sum(total_count) FROM events_hourly").await, 10);
@@ -195,22 +194,11 @@ async fn rows_that_are_not_the_batchs_any_more_go() {
     assert_eq!(aggregated(&database).await, 10);
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn values_merged_without_a_batch_stay_when_a_partition_is_taken_over() {
+async fn a_writer_that_was_taken_over_stores_nothing_more(way: Way) {
     let database = Database::shared();
-    let alone = batch_of(0, 0, 10);
-    database.open().await.merge(&alone.ledger.span, &alone.aggregates).await.unwrap();
-    half_commit(&database, batch_of(0, 0, 10)).await;
-    persist(&database.writer().await, &batch_of(0, 0, 10)).await;
-    assert_eq!(aggregated(&database).await, 20);
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_writer_that_was_taken_over_stores_nothing_more() {
-    let database = Database::shared();
-    let (old, new) = (database.writer().await, database.writer().await);
-    persist(&old, &batch_of(0, 0, 5)).await;
-    persist(&new, &batch_of(0, 5, 5)).await;
+    let (old, new) = (database.writer_with(way, None).await, database.writer_with(way, None).await);
+    persist(&*old, &batch_of(0, 0, 5)).await;
+    persist(&*new, &batch_of(0, 5, 5)).await;
     let error = old.commit(&batch_of(0, 5, 5)).await.unwrap_err();
     assert!(matches!(error, CommitError::Transient { .. }), "{error}");
     assert!(error.to_string().contains("taken this partition over"), "{error}");
@@ -220,14 +208,13 @@ async fn a_writer_that_was_taken_over_stores_nothing_more() {
     assert_exact(&database, 1, 10).await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn answers_that_do_not_arrive_change_nothing() {
+async fn answers_that_do_not_arrive_change_nothing(way: Way) {
     let server = Instance::start(Service::ClickHouse);
     let proxy = server.proxy();
     let direct = Database::new(server.url());
     let mut through = Database::new(format!("http://{}", proxy.address()));
     through.config.database.clone_from(&direct.config.database);
-    let store = through.writer().await;
+    let store = through.writer_with(way, None).await;
     for round in 0..20 {
         let batch = batch_of(0, round * 10, 10);
         proxy.cut_answers(true);
@@ -236,19 +223,18 @@ async fn answers_that_do_not_arrive_change_nothing() {
             assert!(error.is_transient(), "{error}");
         }
         proxy.cut_answers(false);
-        persist(&store, &batch).await;
+        persist(&*store, &batch).await;
     }
     assert_exact(&direct, 1, 200).await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn connections_cut_at_any_moment_change_nothing() {
+async fn connections_cut_at_any_moment_change_nothing(way: Way) {
     let server = Instance::start(Service::ClickHouse);
     let proxy = Arc::new(server.proxy());
     let direct = Database::new(server.url());
     let mut through = Database::new(format!("http://{}", proxy.address()));
     through.config.database.clone_from(&direct.config.database);
-    let store = through.writer().await;
+    let store = through.writer_with(way, None).await;
     let done = Arc::new(AtomicBool::new(false));
     let cutter = tokio::spawn({
         let (proxy, done) = (proxy.clone(), done.clone());
@@ -263,7 +249,7 @@ async fn connections_cut_at_any_moment_change_nothing() {
         }
     });
     for round in 0..60 {
-        persist(&store, &batch_of(0, round * 10, 10)).await;
+        persist(&*store, &batch_of(0, round * 10, 10)).await;
     }
     done.store(true, Ordering::SeqCst);
     assert!(cutter.await.unwrap() > 5);
@@ -274,12 +260,11 @@ async fn connections_cut_at_any_moment_change_nothing() {
 const KILLS: u64 = 50;
 const WRITERS: u32 = 4;
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_server_killed_in_the_middle_of_inserts_loses_and_doubles_nothing() {
+async fn a_server_killed_in_the_middle_of_inserts_loses_and_doubles_nothing(way: Way) {
     let server = Arc::new(Instance::start(Service::ClickHouse));
     let database = Arc::new(Database::new(server.url()));
     let cache: Arc<dyn SessionCache> = Arc::new(MemorySessionCache::default());
-    let store = Arc::new(database.writer_with(Some(cache)).await);
+    let store = database.writer_with(way, Some(cache)).await;
     let killed = Arc::new(AtomicU64::new(0));
     let writers: Vec<_> = (0..WRITERS)
         .map(|partition| {
@@ -288,7 +273,7 @@ async fn a_server_killed_in_the_middle_of_inserts_loses_and_doubles_nothing() {
                 let mut next = 0;
                 while killed.load(Ordering::SeqCst) < KILLS {
                     let count = rand::random_range(1..200);
-                    persist(&store, &batch_of(partition, next, count)).await;
+                    persist(&*store, &batch_of(partition, next, count)).await;
                     next += count;
                 }
                 next
@@ -314,15 +299,14 @@ async fn a_server_killed_in_the_middle_of_inserts_loses_and_doubles_nothing() {
     // The partitions got as far as they did: fill up to the longest, so that all can be counted alike.
     let longest = ends.iter().copied().max().unwrap() + 1;
     for (partition, end) in (0..WRITERS).zip(ends) {
-        persist(&store, &batch_of(partition, end, longest - end)).await;
+        persist(&*store, &batch_of(partition, end, longest - end)).await;
     }
     assert_exact(&database, WRITERS, longest).await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn refused_rows_leave_nothing_behind() {
+async fn refused_rows_leave_nothing_behind(way: Way) {
     let database = Database::shared();
-    let store = database.writer().await;
+    let store = database.writer_with(way, None).await;
     let constraint = "ALTER TABLE events ADD CONSTRAINT no_poison CHECK event_type != 'poison'";
     database.client().query_raw(constraint).execute().await.unwrap();
     let mut poisoned = batch_of(0, 0, 20);
@@ -330,7 +314,35 @@ async fn refused_rows_leave_nothing_behind() {
     let error = store.commit(&poisoned).await.unwrap_err();
     assert!(matches!(error, CommitError::Rejected { .. }), "{error}");
     // The worker finds the bad row and leaves it out; here it is sound again.
-    persist(&store, &batch_of(0, 0, 8)).await;
-    persist(&store, &batch_of(0, 8, 12)).await;
+    persist(&*store, &batch_of(0, 0, 8)).await;
+    persist(&*store, &batch_of(0, 8, 12)).await;
     assert_exact(&database, 1, 20).await;
+}
+
+macro_rules! both_ways {
+    ($($name:ident)+) => {
+        mod writer {
+            $(#[tokio::test(flavor = "multi_thread")]
+            async fn $name() {
+                super::$name(super::Way::Writer).await;
+            })+
+        }
+        mod stepped {
+            $(#[tokio::test(flavor = "multi_thread")]
+            async fn $name() {
+                super::$name(super::Way::Stepped).await;
+            })+
+        }
+    };
+}
+
+both_ways! {
+    what_a_crash_left_is_completed_however_the_batches_are_cut
+    the_cache_is_not_believed_after_a_crash
+    rows_that_are_not_the_batchs_any_more_go
+    a_writer_that_was_taken_over_stores_nothing_more
+    answers_that_do_not_arrive_change_nothing
+    connections_cut_at_any_moment_change_nothing
+    a_server_killed_in_the_middle_of_inserts_loses_and_doubles_nothing
+    refused_rows_leave_nothing_behind
 }

@@ -2,14 +2,44 @@
 
 use std::sync::Arc;
 
-use async_trait::async_trait;
-use gosight_application::ports::{
-    Claim, ClaimVerdict, Deduplicator, DeduplicatorError, SessionCache, StoredEvents,
-};
+use gosight_application::decorators::CachedSessions;
+use gosight_application::ports::{BatchStore, DeadLetters, SessionCache, SessionStore};
+use gosight_application::process::{Stepped, SteppedPorts};
 use gosight_clickhouse::{ClickHouseConfig, ClickHouseStore, ClickHouseWriter};
-use gosight_domain::insight::InsightThresholds;
-use gosight_memory::{MemoryDeadLetters, MemoryStore};
+use gosight_memory::MemoryDeadLetters;
 use uuid::Uuid;
+
+/// How batches are committed to a store.
+#[derive(Debug, Clone, Copy)]
+pub enum Way {
+    Writer,
+    Stepped,
+}
+
+impl Way {
+    pub fn to(
+        self,
+        store: &Arc<ClickHouseStore>,
+        cache: Option<Arc<dyn SessionCache>>,
+        dead_letters: Arc<dyn DeadLetters>,
+    ) -> Arc<dyn BatchStore> {
+        if let Self::Writer = self {
+            return Arc::new(ClickHouseWriter::new(store.clone(), cache, dead_letters));
+        }
+        let sessions: Arc<dyn SessionStore> = match cache {
+            Some(cache) => Arc::new(CachedSessions::new(cache, store.clone())),
+            None => store.clone(),
+        };
+        Arc::new(Stepped::new(SteppedPorts {
+            ledger: store.clone(),
+            events: store.clone(),
+            sessions,
+            aggregates: store.clone(),
+            replays: store.clone(),
+            dead_letters,
+        }))
+    }
+}
 
 /// A database of its own on the shared server.
 #[derive(Debug)]
@@ -28,16 +58,15 @@ impl Database {
     }
 
     pub async fn open(&self) -> Arc<ClickHouseStore> {
-        let thresholds = InsightThresholds::default();
-        Arc::new(ClickHouseStore::connect(&self.config, thresholds).await.expect("a store"))
+        Arc::new(ClickHouseStore::connect(&self.config).await.expect("a store"))
     }
 
-    pub async fn writer(&self) -> ClickHouseWriter {
-        self.writer_with(None).await
+    pub async fn writer(&self) -> Arc<dyn BatchStore> {
+        self.writer_with(Way::Stepped, None).await
     }
 
-    pub async fn writer_with(&self, cache: Option<Arc<dyn SessionCache>>) -> ClickHouseWriter {
-        ClickHouseWriter::new(self.open().await, cache, Arc::new(MemoryDeadLetters::default()))
+    pub async fn writer_with(&self, way: Way, cache: Option<Arc<dyn SessionCache>>) -> Arc<dyn BatchStore> {
+        way.to(&self.open().await, cache, Arc::new(MemoryDeadLetters::default()))
     }
 
     /// A connection to ask the server by hand.
@@ -61,30 +90,5 @@ impl Drop for Database {
         });
         // A server that a test has killed keeps its database.
         dropped.join().ok();
-    }
-}
-
-/// Marks in memory that have forgotten everything, before the store.
-#[derive(Debug)]
-pub struct Forgetful {
-    pub marks: MemoryStore,
-    pub stored: Arc<ClickHouseStore>,
-}
-
-#[async_trait]
-impl Deduplicator for Forgetful {
-    async fn claim(&self, claims: &[Claim]) -> Result<Vec<ClaimVerdict>, DeduplicatorError> {
-        let marked = self.marks.claim(claims).await?;
-        let stored = self.stored.positions(claims).await?;
-        let verdict = |((claim, marked), stored): ((&Claim, ClaimVerdict), Option<_>)| match stored {
-            Some(position) if position == claim.position => ClaimVerdict::Granted,
-            Some(_) => ClaimVerdict::Duplicate,
-            None => marked,
-        };
-        Ok(claims.iter().zip(marked).zip(stored).map(verdict).collect())
-    }
-
-    async fn release(&self, claims: &[Claim]) -> Result<(), DeduplicatorError> {
-        self.marks.release(claims).await
     }
 }

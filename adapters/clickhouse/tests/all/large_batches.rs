@@ -1,9 +1,10 @@
 //! Batches as large as settings and ids allow.
 
 use gosight_application::ports::{
-    BatchStore, ChunkId, Claim, EventQuery, LogPosition, ReplayStore, SessionQuery, StoredEvents,
+    ChunkId, Claim, LogPosition, ReplayStore, SessionQuery, SessionStore, StoredEvents,
 };
 use gosight_application::query::MAX_LIMIT;
+use gosight_application::sessions::SessionRules;
 use gosight_conformance::factory::{LOG, NOON, batch, click, event_id, project, session_id};
 use gosight_domain::Event;
 
@@ -40,5 +41,8 @@ async fn ten_thousand_events_of_as_many_sessions_with_long_ids_are_stored_and_kn
         .collect();
     assert!(store.contents(&known).await.unwrap().iter().all(Option::is_none));
     let page = SessionQuery { limit: MAX_LIMIT, ..SessionQuery::default() };
-    assert_eq!(store.sessions(&project("p"), &page).await.unwrap().len() as u64, EVENTS);
+    assert_eq!(
+        store.list(&SessionRules::default(), &project("p"), &page).await.unwrap().len() as u64,
+        EVENTS
+    );
 }

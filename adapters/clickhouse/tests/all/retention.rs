@@ -3,9 +3,10 @@
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use gosight_application::ports::{
-    AggregateStore, BatchStore, Committed, EventQuery, GroupBy, LedgerQuery, MetricsQuery, ProcessedBatch,
-    ReplayStore, SessionQuery, WindowQuery,
+    AggregateStore, Committed, EventQuery, GroupBy, LedgerQuery, MetricsQuery, ProcessedBatch, ReplayStore,
+    SessionQuery, SessionStore, WindowQuery,
 };
+use gosight_application::sessions::SessionRules;
 use gosight_clickhouse::ClickHouseStore;
 use gosight_conformance::factory::{LOG, batch, chunk, click, project, replay_session, session_id};
 use gosight_domain::aggregate::{AggregateKey, AggregateValue};
@@ -130,7 +131,7 @@ async fn assert_sessions(store: &ClickHouseStore) {
     let p = project("p");
     let page = SessionQuery { limit: 10, ..SessionQuery::default() };
     let mut listed: Vec<(String, u64)> = store
-        .sessions(&p, &page)
+        .list(&SessionRules::default(), &p, &page)
         .await
         .unwrap()
         .into_iter()
@@ -138,7 +139,7 @@ async fn assert_sessions(store: &ClickHouseStore) {
         .collect();
     listed.sort();
     assert_eq!(listed, [("new".to_owned(), EACH), ("over".to_owned(), 2 * EACH)]);
-    assert!(store.session(&p, &session_id("old")).await.unwrap().is_none());
+    assert!(store.get(&SessionRules::default(), &p, &session_id("old")).await.unwrap().is_none());
     for (session, count) in [("old", 0), ("over", EACH), ("new", EACH)] {
         let events = store.session_events(&p, &session_id(session), None, 100).await.unwrap();
         assert_eq!(events.len() as u64, count, "{session}");

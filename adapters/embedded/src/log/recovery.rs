@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, RwLock};
 
 use fjall::{Database, Keyspace, KeyspaceCreateOptions};
 use gosight_application::local_log::LocalGroups;
-use gosight_application::ports::{Clock, SystemClock};
+use gosight_application::ports::Clock;
 use gosight_domain::Timestamp;
 use tokio::sync::{Notify, Semaphore, mpsc};
 
@@ -32,9 +32,10 @@ impl EmbeddedLog {
     pub(crate) fn open(
         database: Database,
         config: LogConfig,
+        clock: Arc<dyn Clock>,
         processed: &[Processed],
     ) -> Result<Self, fjall::Error> {
-        let shared = Arc::new(open_shared(database, config, processed)?);
+        let shared = Arc::new(open_shared(database, config, clock, processed)?);
         let (appends, queue) = mpsc::unbounded_channel();
         let for_writer = shared.clone();
         std::thread::Builder::new()
@@ -45,7 +46,12 @@ impl EmbeddedLog {
     }
 }
 
-fn open_shared(database: Database, config: LogConfig, processed: &[Processed]) -> fjall::Result<Shared> {
+fn open_shared(
+    database: Database,
+    config: LogConfig,
+    clock: Arc<dyn Clock>,
+    processed: &[Processed],
+) -> fjall::Result<Shared> {
     let meta = Meta::new(database.keyspace("meta", KeyspaceCreateOptions::default)?);
     let partitions = meta.partitions(config.partitions)?;
     if partitions != config.partitions {
@@ -55,7 +61,7 @@ fn open_shared(database: Database, config: LogConfig, processed: &[Processed]) -
             "the directory was made with another number of partitions, which stays"
         );
     }
-    let index = rebuild_index(&database, &meta, processed)?;
+    let index = rebuild_index(&database, &meta, clock.now(), processed)?;
     Ok(Shared {
         bytes: AtomicU64::new(index.bytes()),
         deleting: Mutex::new(()),
@@ -65,6 +71,7 @@ fn open_shared(database: Database, config: LogConfig, processed: &[Processed]) -
         partitions,
         database,
         meta,
+        clock,
         config,
     })
 }
@@ -74,7 +81,12 @@ pub(super) fn segment_keyspace(database: &Database, number: u64) -> fjall::Resul
     database.keyspace(&format!("{SEGMENT_NAME}{number:012}"), options)
 }
 
-fn rebuild_index(database: &Database, meta: &Meta, processed: &[Processed]) -> fjall::Result<Index> {
+fn rebuild_index(
+    database: &Database,
+    meta: &Meta,
+    now: Timestamp,
+    processed: &[Processed],
+) -> fjall::Result<Index> {
     let mut index = Index {
         log_ids: meta.logs()?.into_iter().map(|(name, id)| (name.into(), id)).collect(),
         next: meta.next_offsets()?.into_iter().collect(),
@@ -90,7 +102,7 @@ fn rebuild_index(database: &Database, meta: &Meta, processed: &[Processed]) -> f
         numbers.push(0);
     }
     for number in numbers {
-        let segment = open_segment(database, meta, number)?;
+        let segment = open_segment(database, meta, number, now)?;
         for (id, range) in &segment.ranges {
             let next = index.next.entry(*id).or_default();
             *next = (*next).max(range.end);
@@ -101,12 +113,12 @@ fn rebuild_index(database: &Database, meta: &Meta, processed: &[Processed]) -> f
     Ok(index)
 }
 
-fn open_segment(database: &Database, meta: &Meta, number: u64) -> fjall::Result<Segment> {
+fn open_segment(database: &Database, meta: &Meta, number: u64, now: Timestamp) -> fjall::Result<Segment> {
     let keyspace = segment_keyspace(database, number)?;
     let ranges = find_ranges(&keyspace)?;
     let (bytes, last_append) = match meta.segment(number)? {
         Some((bytes, millis)) => (bytes, Timestamp::from_millis(millis)),
-        None => (0, SystemClock.now()),
+        None => (0, now),
     };
     Ok(Segment { number, keyspace, bytes, last_append, ranges })
 }

@@ -3,8 +3,6 @@
 use std::sync::PoisonError;
 use std::sync::atomic::Ordering;
 
-use gosight_application::ports::{Clock, SystemClock};
-
 use super::index::{Index, Segment};
 use super::{EmbeddedLog, Shared, writer};
 
@@ -20,7 +18,7 @@ impl EmbeddedLog {
 }
 
 pub(super) fn delete_old_segments(shared: &Shared) -> fjall::Result<()> {
-    let now = SystemClock.now();
+    let now = shared.clock.now();
     let keep_ms = i64::try_from(shared.config.retain_for.as_millis()).unwrap_or(i64::MAX);
     // Room for new records is worth more than records that are processed, however little of them is kept.
     let keep_bytes = shared.config.retain_bytes.min(shared.config.max_bytes / 10 * 8);

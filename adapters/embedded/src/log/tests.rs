@@ -1,7 +1,7 @@
 use std::collections::BTreeSet;
 
 use gosight_application::ports::PartitionSource;
-use gosight_application::ports::{AssignmentChange, EventSource};
+use gosight_application::ports::{AssignmentChange, EventSource, SystemClock};
 
 use super::*;
 use crate::{DataDir, engine};
@@ -9,7 +9,11 @@ use crate::{DataDir, engine};
 const LOG: &str = "events";
 
 fn open(dir: &DataDir, config: LogConfig) -> Arc<EmbeddedLog> {
-    Arc::new(EmbeddedLog::open(engine::open(dir).unwrap(), config, &[]).unwrap())
+    Arc::new(EmbeddedLog::open(engine::open(dir).unwrap(), config, clock(), &[]).unwrap())
+}
+
+fn clock() -> Arc<dyn Clock> {
+    Arc::new(SystemClock)
 }
 
 fn one_partition() -> LogConfig {
@@ -146,7 +150,9 @@ async fn new_records_come_after_what_the_store_has_processed() {
     append(&log, 0, 10).await;
     close(log);
     let processed = [(LOG.into(), 0, 25), ("fresh".into(), 0, 7)];
-    let log = Arc::new(EmbeddedLog::open(engine::open(&dir).unwrap(), one_partition(), &processed).unwrap());
+    let log = Arc::new(
+        EmbeddedLog::open(engine::open(&dir).unwrap(), one_partition(), clock(), &processed).unwrap(),
+    );
     append(&log, 25, 26).await;
     log.append("fresh", records(["x".to_owned()])).await.unwrap();
     assert_eq!(read_from(&log, 10).await, [(25, "25".to_owned())]);
@@ -279,7 +285,7 @@ async fn a_new_log_beside_an_older_database_is_one_warning() {
     let database = engine::open(&dir).unwrap();
     let said = Said::default();
     let log = tracing::subscriber::with_default(said.clone(), || {
-        EmbeddedLog::open(database, LogConfig::default(), &processed).unwrap()
+        EmbeddedLog::open(database, LogConfig::default(), clock(), &processed).unwrap()
     });
     assert_eq!(*said.0.lock().unwrap(), [tracing::Level::WARN]);
     assert_eq!(log.bounds(LOG, 0).await.unwrap(), 5..5);

@@ -8,7 +8,7 @@ use std::sync::atomic::Ordering;
 use bytes::Bytes;
 use fjall::PersistMode;
 use gosight_application::local_log::partition_of;
-use gosight_application::ports::{Clock, LogError, Record, SystemClock};
+use gosight_application::ports::{LogError, Record};
 use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
 
 use super::Shared;
@@ -106,7 +106,7 @@ fn write(shared: &Shared, appends: &[Append]) -> fjall::Result<()> {
     rotate_when_full(shared)?;
     let mut batch = shared.database.batch().durability(Some(PersistMode::SyncData));
     let mut changes = Changes { log_ids: Vec::new(), ranges: BTreeMap::new(), bytes: 0 };
-    let now = SystemClock.now().as_millis();
+    let now = shared.clock.now().as_millis();
     let segment = {
         let index = shared.index();
         let Some(segment) = index.segments.back().cloned() else { return Err(fjall::Error::Unrecoverable) };
@@ -152,7 +152,7 @@ fn show(shared: &Shared, changes: Changes) {
     index.next.extend(changes.ranges.iter().map(|(id, range)| (*id, range.end)));
     if let Some(segment) = index.segments.back_mut() {
         segment.bytes += changes.bytes;
-        segment.last_append = SystemClock.now();
+        segment.last_append = shared.clock.now();
         for (id, range) in changes.ranges {
             segment.extend(id, range);
         }
@@ -173,6 +173,6 @@ fn rotate_when_full(shared: &Shared) -> fjall::Result<()> {
 /// Begins the segment that is written to from now on.
 pub(super) fn begin_segment(shared: &Shared, number: u64) -> fjall::Result<()> {
     let keyspace = segment_keyspace(&shared.database, number)?;
-    shared.index_mut().segments.push_back(Segment::new(number, keyspace, SystemClock.now()));
+    shared.index_mut().segments.push_back(Segment::new(number, keyspace, shared.clock.now()));
     Ok(())
 }

@@ -1,20 +1,26 @@
+mod catalogue;
 mod keys;
 mod profiles;
 
 use std::path::Path;
 use std::sync::Arc;
 
+use gosight_application::ports::Clock;
+
 use super::Database;
 use crate::{DataDirError, data_dir};
 
-/// Projects, keys and profiles. They may be changed beside a process that uses the directory.
+/// Connections that read accounts at the same time, where nothing else of the database is in use.
+const READERS: u32 = 2;
+
+/// Projects, keys, profiles and the catalogue of archived replays. They may be changed beside a process that uses the directory.
 #[derive(Debug, Clone)]
 pub struct EmbeddedAccounts {
     database: Arc<Database>,
 }
 
 impl EmbeddedAccounts {
-    pub(super) fn new(database: Arc<Database>) -> Self {
+    pub(crate) fn new(database: Arc<Database>) -> Self {
         Self { database }
     }
 
@@ -22,9 +28,9 @@ impl EmbeddedAccounts {
     ///
     /// # Errors
     /// [`DataDirError`] when they cannot be opened.
-    pub async fn open(dir: &Path) -> Result<Self, DataDirError> {
+    pub async fn open(dir: &Path, clock: Arc<dyn Clock>) -> Result<Self, DataDirError> {
         data_dir::create(dir)?;
-        Ok(Self::new(Database::open(&data_dir::database_path(dir), 1).await?))
+        Ok(Self::new(Database::open(&data_dir::database_path(dir), READERS, clock).await?))
     }
 
     /// Closes all connections.

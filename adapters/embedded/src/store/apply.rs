@@ -1,23 +1,28 @@
-//! Writes a processed batch, table by table, in one transaction.
+//! Writes what a batch became, table by table, in a transaction.
 
 mod aggregates;
 mod dead_letters;
 mod events;
 mod ledger;
 mod replay;
-pub(super) mod rollup;
+mod rollup;
 mod sessions;
 
-use gosight_application::kill_point;
-use gosight_application::ports::ProcessedBatch;
-use gosight_domain::insight::InsightThresholds;
-use gosight_domain::rollup::HourlyRollup;
+use std::collections::HashMap;
 
-pub(super) use aggregates::merge_aggregates;
+use gosight_application::kill_point;
+use gosight_application::ports::{LogPartition, ProcessedBatch};
+use gosight_domain::Session;
+use gosight_domain::rollup::HourlyRollup;
+use gosight_domain::session::SessionKey;
+
+pub(super) use aggregates::{merge_aggregates, put_uncommitted, take_in_committed};
 pub(super) use dead_letters::put_dead_letters;
-pub(super) use ledger::{Entry, insert_entries as insert_ledger_entries};
+pub(super) use events::insert_events;
+pub(super) use ledger::{Entry, insert as insert_ledger_row, insert_entries as insert_ledger_entries};
 pub(super) use replay::put_chunks;
-pub(super) use sessions::{SessionRow, merge_sessions, store_sessions, whole_session};
+pub(super) use rollup::{add as add_rollup, count_again};
+pub(super) use sessions::{forget_sessions, load_sessions, number_sessions, put_sessions, whole_session};
 
 use super::writer::Transaction;
 
@@ -27,15 +32,29 @@ pub(super) async fn batch(
     batch: &ProcessedBatch,
     rollup: &HourlyRollup,
     first_row: i64,
-    thresholds: &InsightThresholds,
 ) -> sqlx::Result<()> {
-    let sessions = merge_sessions(transaction, &batch.sessions, thresholds).await?;
-    events::insert(transaction, batch, first_row, &sessions).await?;
-    rollup::add(transaction, rollup).await?;
+    let sessions = merge_sessions(transaction, batch).await?;
+    let place = LogPartition::of(&batch.ledger.span);
+    insert_events(transaction, &place, batch.events.iter(), first_row, &sessions).await?;
+    add_rollup(transaction, rollup).await?;
     merge_aggregates(transaction, &batch.aggregates).await?;
     put_chunks(transaction, &batch.replay_chunks).await?;
     put_dead_letters(transaction, &batch.dead_letters).await?;
-    ledger::insert(transaction, &batch.ledger).await?;
+    insert_ledger_row(transaction, &batch.ledger).await?;
     kill_point("batch-in-transaction");
     Ok(())
+}
+
+/// Joins the batch's folds with what is stored of their sessions; gives these sessions' numbers.
+async fn merge_sessions(
+    transaction: &mut Transaction<'_>,
+    batch: &ProcessedBatch,
+) -> sqlx::Result<HashMap<SessionKey, i64>> {
+    if batch.sessions.is_empty() {
+        return Ok(HashMap::new());
+    }
+    let keys: Vec<SessionKey> = batch.sessions.iter().map(Session::key).collect();
+    let stored = load_sessions(transaction, &keys).await?;
+    let numbers = put_sessions(transaction, batch.rules.merge(stored, &batch.sessions)).await?;
+    Ok(keys.into_iter().zip(numbers).collect())
 }

@@ -3,7 +3,8 @@ use std::collections::BTreeMap;
 use async_trait::async_trait;
 use gosight_application::kill_point;
 use gosight_application::ports::{
-    BatchStore, BoxError, Clock, CommitError, Committed, Nothing, PortError, ProcessedBatch, SystemClock,
+    BatchStore, BoxError, CommitError, Committed, Ledger, LogPartition, Nothing, PortError, ProcessedBatch,
+    StoredEvent,
 };
 use gosight_domain::EventId;
 use gosight_domain::rollup::HourlyRollup;
@@ -20,63 +21,61 @@ use crate::STORE_ADAPTER;
 #[async_trait]
 impl BatchStore for EmbeddedStore {
     async fn next_offsets(&self, log: &str) -> Result<BTreeMap<u32, u64>, PortError<Nothing>> {
-        let mut writer = self.database.writer.lock().await;
-        writer.ready().await?;
-        let of_log = writer.ledger_ends.iter().filter(|((name, _), _)| **name == *log);
-        Ok(of_log.map(|((_, partition), end)| (*partition, *end)).collect())
+        Ledger::next_offsets(self, log).await
     }
 
     async fn commit(&self, batch: &ProcessedBatch) -> Result<Committed, CommitError> {
-        let span = &batch.ledger.span;
-        let partition = (span.log.clone(), span.partition);
+        let place = LogPartition::of(&batch.ledger.span);
         // Counted before the lock is taken, in which all partitions write one after the other.
         let rollup: HourlyRollup = batch.events.iter().map(|stored| &stored.event).collect();
         let mut writer = self.ready_writer().await?;
-        match writer.ledger_ends.get(&partition) {
-            Some(&end) if span.next() <= end => {
-                self.claims.release(span);
-                return Ok(Committed::Before);
-            }
-            Some(&end) if span.first != end => {
-                let text = format!("{span} does not join the ledger, which ends at {end}");
-                return Err(CommitError::fatal(STORE_ADAPTER, text));
-            }
-            _ => {}
+        if let Some(before) = batch.admit(STORE_ADAPTER, writer.ledger_ends.get(&place).copied())? {
+            return Ok(before);
         }
-        let thresholds = &self.config.thresholds;
+        if writer.unfinished.contains(&place) {
+            return Err(CommitError::fatal(STORE_ADAPTER, Unfinished(place)));
+        }
         let first_row = writer.last_row + 1;
         writer
-            .transact(async |transaction| {
-                apply::batch(transaction, batch, &rollup, first_row, thresholds).await
-            })
+            .transact(async |transaction| apply::batch(transaction, batch, &rollup, first_row).await)
             .await?;
         kill_point("batch-committed");
-        writer.ledger_ends.insert(partition, span.next());
+        writer.ledger_ends.insert(place.clone(), batch.ledger.span.next());
         writer.last_row += i64::try_from(batch.events.len()).unwrap_or(0);
         // Still inside the lock: marks are written in the order of their rows.
-        self.mark(batch, writer.last_row)?;
+        self.mark(&place, batch.events.iter(), writer.last_row)?;
         drop(writer);
         kill_point("batch-marked");
-        self.claims.release(span);
         Ok(Committed::Now)
     }
 }
 
+/// A batch that was begun in steps cannot be committed as one.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "a batch of {0} was committed in steps and did not come to its end; start once more, to commit it in steps"
+)]
+struct Unfinished(LogPartition);
+
 impl EmbeddedStore {
-    /// Marks the batch's events as stored. The rows are committed, so a failure must end this process: the next one
-    /// marks them again.
-    fn mark(&self, batch: &ProcessedBatch, last_row: i64) -> Result<(), CommitError> {
-        if batch.events.is_empty() {
+    /// Marks events as stored. Their rows are committed, so a failure must end this process: the next one marks them
+    /// again.
+    pub(super) fn mark<'e>(
+        &self,
+        place: &LogPartition,
+        events: impl ExactSizeIterator<Item = &'e StoredEvent>,
+        last_row: i64,
+    ) -> Result<(), CommitError> {
+        if events.len() == 0 {
             return Ok(());
         }
-        let span = &batch.ledger.span;
-        let log = self.database.numbers.log(&span.log).unwrap_or(-1);
-        let marks = batch.events.iter().filter_map(|stored| {
+        let log = self.database.numbers.log(&place.log).unwrap_or(-1);
+        let marks = events.filter_map(|stored| {
             let project = self.database.numbers.project(&stored.event.project_id)?;
-            let mark = Mark { log, partition: span.partition, offset: stored.offset };
+            let mark = Mark { log, partition: place.partition, offset: stored.offset };
             Some((MarkedEvent { event_id: stored.event.event_id, project }, mark))
         });
-        let marked = self.marks.add(marks, last_row, SystemClock.now());
+        let marked = self.marks.add(marks, last_row, self.clock.now());
         marked.map_err(|error| CommitError::fatal(STORE_ADAPTER, error))
     }
 
@@ -105,7 +104,7 @@ impl EmbeddedStore {
             self.marks.forget_all()?;
             after = 0;
         }
-        let now = SystemClock.now();
+        let now = self.clock.now();
         loop {
             let rows = sqlx::query(
                 "SELECT id, event_id, project, log, log_partition, log_offset FROM events

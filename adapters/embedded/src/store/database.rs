@@ -4,15 +4,15 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use gosight_application::ports::PortError;
+use gosight_application::ports::Clock;
 use sqlx::sqlite::{
     SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
 };
 use tokio::sync::Mutex;
 
-use super::names::Numbers;
+use super::dictionary::Numbers;
 use super::writer::Writer;
-use crate::{DataDirError, STORE_ADAPTER, data_dir};
+use crate::{DataDirError, data_dir};
 
 #[derive(Debug)]
 pub(crate) struct Database {
@@ -36,7 +36,11 @@ const READER_CACHE: &str = "-8192";
 
 impl Database {
     /// Opens or makes the database, and brings it to the current schema.
-    pub(crate) async fn open(path: &Path, readers: u32) -> Result<Arc<Self>, DataDirError> {
+    pub(crate) async fn open(
+        path: &Path,
+        readers: u32,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Arc<Self>, DataDirError> {
         // Made here, because `SQLite` would let everybody read it. Its other files get the same mode.
         data_dir::open_private(path).map_err(|source| DataDirError::Io { path: path.to_owned(), source })?;
         let options = SqliteConnectOptions::new()
@@ -50,7 +54,7 @@ impl Database {
             .pragma("wal_autocheckpoint", CHECKPOINT_PAGES)
             .pragma("journal_size_limit", WAL_BYTES)
             .pragma("temp_store", "memory");
-        let writer = Writer::open(options.clone().pragma("cache_size", WRITER_CACHE)).await;
+        let writer = Writer::open(options.clone().pragma("cache_size", WRITER_CACHE), clock).await;
         let writer = writer
             .map_err(|source| DataDirError::Database { path: path.to_owned(), source: source.into() })?;
         let readers = SqlitePoolOptions::new()
@@ -64,36 +68,5 @@ impl Database {
     pub(crate) async fn close(&self) {
         self.readers.close().await;
         self.writer.lock().await.close().await;
-    }
-}
-
-/// What a failed statement means. A locked or full disk may pass; a database that is damaged, or has something in it
-/// that cannot be read or written, does not.
-pub(super) fn store_error<R: std::fmt::Debug + std::fmt::Display>(error: sqlx::Error) -> PortError<R> {
-    if lasts(&error) {
-        return PortError::fatal(STORE_ADAPTER, error);
-    }
-    PortError::transient(STORE_ADAPTER, error)
-}
-
-fn lasts(error: &sqlx::Error) -> bool {
-    use sqlx::Error as E;
-
-    /// `SQLITE_CORRUPT` and `SQLITE_NOTADB` (<https://www.sqlite.org/rescode.html>).
-    const DAMAGED: [u32; 2] = [11, 26];
-    match error {
-        E::Database(error) => {
-            // Extended codes have the primary one in their low byte.
-            let code = error.code().and_then(|code| code.parse::<u32>().ok()).map(|code| code & 0xff);
-            code.is_some_and(|code| DAMAGED.contains(&code))
-        }
-        E::Decode(_)
-        | E::Encode(_)
-        | E::ColumnDecode { .. }
-        | E::ColumnNotFound(_)
-        | E::ColumnIndexOutOfBounds { .. }
-        | E::TypeNotFound { .. }
-        | E::RowNotFound => true,
-        _ => false,
     }
 }

@@ -2,13 +2,15 @@ use std::path::Path;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use gosight_application::ports::{DeadLetter, DeadLetters, DeadLettersError, LogPosition};
+use gosight_application::ports::{
+    Clock, DeadLetter, DeadLetters, DeadLettersError, Fence, LogPosition, PortError,
+};
 use gosight_domain::{ProjectId, Timestamp};
 use sqlx::Row;
 use sqlx::sqlite::SqliteRow;
 
 use super::codec::{signed, unsigned};
-use super::database::store_error;
+use super::error::store_error;
 use super::{Database, EmbeddedStore, apply};
 use crate::{DataDirError, data_dir};
 
@@ -27,8 +29,8 @@ impl EmbeddedDeadLetters {
     ///
     /// # Errors
     /// [`DataDirError`] when they cannot be opened.
-    pub async fn open(dir: &Path) -> Result<Self, DataDirError> {
-        Ok(Self::new(Database::open(&data_dir::database_path(dir), 1).await?))
+    pub async fn open(dir: &Path, clock: Arc<dyn Clock>) -> Result<Self, DataDirError> {
+        Ok(Self::new(Database::open(&data_dir::database_path(dir), 1, clock).await?))
     }
 
     /// Closes all connections.
@@ -90,7 +92,7 @@ impl EmbeddedDeadLetters {
 
 #[async_trait]
 impl DeadLetters for EmbeddedDeadLetters {
-    async fn put(&self, letters: &[DeadLetter]) -> Result<(), DeadLettersError> {
+    async fn put(&self, _fence: &Fence, letters: &[DeadLetter]) -> Result<(), DeadLettersError> {
         let mut writer = self.database.writer.lock().await;
         writer.transact(async |transaction| apply::put_dead_letters(transaction, letters).await).await
     }
@@ -127,8 +129,9 @@ impl DeadLetters for EmbeddedDeadLetters {
 
 #[async_trait]
 impl DeadLetters for EmbeddedStore {
-    async fn put(&self, letters: &[DeadLetter]) -> Result<(), DeadLettersError> {
-        self.dead_letters().put(letters).await
+    async fn put(&self, fence: &Fence, letters: &[DeadLetter]) -> Result<(), DeadLettersError> {
+        let mut writer = self.writer_behind(fence).await.map_err(PortError::narrow)?;
+        writer.transact(async |transaction| apply::put_dead_letters(transaction, letters).await).await
     }
 
     async fn list(

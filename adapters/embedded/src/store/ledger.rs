@@ -10,7 +10,7 @@ use sqlx::{QueryBuilder, Row};
 
 use super::EmbeddedStore;
 use super::codec::{from_json, unsigned};
-use super::database::store_error;
+use super::error::store_error;
 
 /// The counts of a row of `ledger_entries`, from column `first` on.
 pub(super) fn outcome_counts(row: &SqliteRow, first: usize) -> sqlx::Result<OutcomeCounts> {

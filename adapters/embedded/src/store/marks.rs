@@ -116,6 +116,18 @@ impl Marks {
         batch.commit()
     }
 
+    /// Forgets the marks of events whose rows are gone.
+    pub(super) fn remove(&self, events: impl IntoIterator<Item = MarkedEvent>) -> fjall::Result<()> {
+        let mut batch = self.database.batch();
+        let weeks = self.weeks.read().unwrap_or_else(PoisonError::into_inner);
+        for event in events {
+            for (_, week) in weeks.iter() {
+                batch.remove(week, event.key());
+            }
+        }
+        batch.commit()
+    }
+
     /// The last row that the marks cover.
     pub(super) fn last_row(&self) -> fjall::Result<i64> {
         let value = self.meta.get(LAST_ROW)?;

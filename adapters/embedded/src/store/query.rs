@@ -1,32 +1,14 @@
 use async_trait::async_trait;
-use gosight_application::ports::{
-    EventCursor, EventQuery, Metrics, MetricsQuery, QueryError, SessionDetail, SessionQuery, SessionSummary,
-};
+use gosight_application::ports::{EventCursor, EventQuery, Metrics, MetricsQuery, QueryError};
 use gosight_domain::{Event, ProjectId, SessionId};
 
-use super::database::store_error;
-use super::{EmbeddedStore, events, metrics, sessions};
+use super::error::store_error;
+use super::{EmbeddedStore, events, metrics};
 
 #[async_trait]
 impl EventQuery for EmbeddedStore {
     async fn metrics(&self, project_id: &ProjectId, query: &MetricsQuery) -> Result<Metrics, QueryError> {
         metrics::read(&self.database.readers, project_id, query).await.map_err(store_error)
-    }
-
-    async fn sessions(
-        &self,
-        project_id: &ProjectId,
-        query: &SessionQuery,
-    ) -> Result<Vec<SessionSummary>, QueryError> {
-        sessions::list(&self.database.readers, project_id, query).await.map_err(store_error)
-    }
-
-    async fn session(
-        &self,
-        project_id: &ProjectId,
-        session_id: &SessionId,
-    ) -> Result<Option<SessionDetail>, QueryError> {
-        sessions::read(&self.database.readers, project_id, session_id).await.map_err(store_error)
     }
 
     async fn session_events(

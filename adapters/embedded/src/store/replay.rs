@@ -1,15 +1,26 @@
+use std::collections::HashMap;
+
 use async_trait::async_trait;
-use gosight_application::ports::{ChunkId, PutVerdict, ReplayStore, ReplayStoreError};
+use gosight_application::ports::{ChunkId, CommitError, Fence, PutVerdict, ReplayStore, ReplayStoreError};
 use gosight_domain::replay::{ContentHash, ReplayChunk, ReplaySession};
 use gosight_domain::{ProjectId, SessionId, Timestamp, Violation};
 use sqlx::sqlite::SqliteRow;
 use sqlx::{Row, SqliteConnection};
 
-use super::database::store_error;
+use super::bulk_statement::BulkStatement;
+use super::error::store_error;
 use super::{EmbeddedStore, apply};
 
 /// Chunks or sessions that are changed before others get their turn to write.
 const AT_ONCE: usize = 500;
+
+const FIND_DATA: BulkStatement = BulkStatement {
+    head: "SELECT projects.project_id, session_id, chunk_index, data FROM replay_chunks
+        JOIN projects ON projects.id = replay_chunks.project
+        WHERE (projects.project_id, session_id, chunk_index) IN (VALUES ",
+    columns: 3,
+    tail: ")",
+};
 
 fn content(row: &SqliteRow, column: &str) -> sqlx::Result<ContentHash> {
     let bytes: &[u8] = row.try_get(column)?;
@@ -128,24 +139,46 @@ impl EmbeddedStore {
             .collect()
     }
 
-    async fn read_data(&self, chunk: &ChunkId) -> sqlx::Result<Option<Vec<u8>>> {
-        let row = sqlx::query(
-            "SELECT data FROM replay_chunks
-             WHERE project = (SELECT id FROM projects WHERE project_id = ?) AND session_id = ? AND chunk_index = ?",
-        )
-        .bind(chunk.project_id.as_str())
-        .bind(chunk.session_id.as_str())
-        .bind(chunk.chunk_index)
-        .fetch_optional(&self.database.readers)
-        .await?;
-        row.map(|row| row.try_get(0)).transpose()
+    async fn read_data(&self, chunks: &[ChunkId]) -> sqlx::Result<Vec<Option<Vec<u8>>>> {
+        let mut connection = self.database.readers.acquire().await?;
+        let rows = FIND_DATA
+            .fetch(&mut connection, chunks, |query, chunk| {
+                query
+                    .bind(chunk.project_id.to_string())
+                    .bind(chunk.session_id.to_string())
+                    .bind(chunk.chunk_index)
+            })
+            .await?;
+        let mut found: HashMap<(String, String, u16), Vec<u8>> = HashMap::with_capacity(rows.len());
+        for row in rows {
+            found.insert((row.try_get(0)?, row.try_get(1)?, row.try_get(2)?), row.try_get(3)?);
+        }
+        let name =
+            |chunk: &ChunkId| (chunk.project_id.to_string(), chunk.session_id.to_string(), chunk.chunk_index);
+        Ok(chunks.iter().map(|chunk| found.remove(&name(chunk))).collect())
+    }
+
+    async fn read_recordings(&self, sessions: &[ReplaySession]) -> sqlx::Result<Vec<bool>> {
+        let mut connection = self.database.readers.acquire().await?;
+        let mut recorded = Vec::with_capacity(sessions.len());
+        for ReplaySession { project_id, session_id } in sessions {
+            let found = sqlx::query_scalar(
+                "SELECT EXISTS (SELECT 1 FROM replay_chunks
+                    WHERE project = (SELECT id FROM projects WHERE project_id = ?1) AND session_id = ?2)
+                 OR EXISTS (SELECT 1 FROM archived_replays
+                    WHERE project = (SELECT id FROM projects WHERE project_id = ?1) AND session_id = ?2)",
+            );
+            let found = found.bind(project_id.as_str()).bind(session_id.as_str());
+            recorded.push(found.fetch_one(&mut *connection).await?);
+        }
+        Ok(recorded)
     }
 }
 
 #[async_trait]
 impl ReplayStore for EmbeddedStore {
-    async fn put(&self, chunks: &[ReplayChunk]) -> Result<Vec<PutVerdict>, ReplayStoreError> {
-        let mut writer = self.database.writer.lock().await;
+    async fn put(&self, fence: &Fence, chunks: &[ReplayChunk]) -> Result<Vec<PutVerdict>, CommitError> {
+        let mut writer = self.writer_behind(fence).await?;
         writer
             .transact(async |transaction| {
                 let mut verdicts = Vec::with_capacity(chunks.len());
@@ -173,8 +206,8 @@ impl ReplayStore for EmbeddedStore {
         self.read_headers(session).await.map_err(store_error)
     }
 
-    async fn data(&self, chunk: &ChunkId) -> Result<Option<Vec<u8>>, ReplayStoreError> {
-        self.read_data(chunk).await.map_err(store_error)
+    async fn data(&self, chunks: &[ChunkId]) -> Result<Vec<Option<Vec<u8>>>, ReplayStoreError> {
+        self.read_data(chunks).await.map_err(store_error)
     }
 
     async fn delete(&self, chunks: &[ChunkId]) -> Result<u64, ReplayStoreError> {
@@ -228,6 +261,10 @@ impl ReplayStore for EmbeddedStore {
                 .await?;
         }
         Ok(())
+    }
+
+    async fn are_recorded(&self, sessions: &[ReplaySession]) -> Result<Vec<bool>, ReplayStoreError> {
+        self.read_recordings(sessions).await.map_err(store_error)
     }
 
     async fn recorded(

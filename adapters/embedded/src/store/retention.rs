@@ -7,6 +7,7 @@ mod ledger;
 mod sessions;
 
 use gosight_application::ports::{Nothing, PortError};
+use gosight_application::sessions::SessionRules;
 use gosight_domain::Timestamp;
 use gosight_domain::time::DAY_MS;
 
@@ -26,7 +27,7 @@ const OLD_SESSIONS: Deletion = &[
         WHERE id IN (SELECT id FROM sessions WHERE ended_at < ?1 ORDER BY ended_at, id LIMIT ?2)",
 ];
 
-const OTHER_OLD_ROWS: [Deletion; 4] = [
+const OTHER_OLD_ROWS: [Deletion; 5] = [
     &["DELETE FROM events WHERE id IN (SELECT id FROM events WHERE timestamp < ?1 ORDER BY timestamp LIMIT ?2)"],
     &[
         "DELETE FROM hourly_visitors
@@ -36,6 +37,10 @@ const OTHER_OLD_ROWS: [Deletion; 4] = [
     ],
     &["DELETE FROM aggregates WHERE (project, aggregation, key, window_start) IN (
             SELECT project, aggregation, key, window_start FROM aggregates WHERE window_start < ?1 LIMIT ?2)"],
+    &["DELETE FROM uncommitted_aggregates
+        WHERE (log, log_partition, first_offset, project, aggregation, key, window_start) IN (
+            SELECT log, log_partition, first_offset, project, aggregation, key, window_start
+            FROM uncommitted_aggregates WHERE window_start < ?1 LIMIT ?2)"],
     &["DELETE FROM dead_letters WHERE (log, log_partition, log_offset) IN (
             SELECT log, log_partition, log_offset FROM dead_letters WHERE at < ?1 LIMIT ?2)"],
 ];
@@ -46,22 +51,26 @@ impl EmbeddedStore {
     ///
     /// # Errors
     /// The store's.
-    pub async fn maintain(&self, now: Timestamp) -> Result<(), PortError<Nothing>> {
+    pub async fn maintain(&self, now: Timestamp, rules: &SessionRules) -> Result<(), PortError<Nothing>> {
         let detail_ms = i64::try_from(self.config.ledger_detail.as_millis()).unwrap_or(i64::MAX);
         self.merge_ledger_rows(now.plus_millis(detail_ms.saturating_neg())).await?;
         let known_from = now.plus_millis(-i64::from(self.config.known_days) * DAY_MS);
         self.marks.forget(known_from).map_err(|error| PortError::transient(STORE_ADAPTER, error))?;
         if self.config.retention_days > 0 {
             let before = now.plus_millis(-i64::from(self.config.retention_days) * DAY_MS);
-            self.delete_older_than(before.hour().start()).await?;
+            self.delete_older_than(before.hour().start(), rules).await?;
         }
         Ok(())
     }
 
     /// Sessions go before their events do: nobody sees a session with fewer events than it counts.
-    async fn delete_older_than(&self, before: Timestamp) -> Result<(), PortError<Nothing>> {
+    async fn delete_older_than(
+        &self,
+        before: Timestamp,
+        rules: &SessionRules,
+    ) -> Result<(), PortError<Nothing>> {
         self.delete_all(OLD_SESSIONS, before).await?;
-        self.cut_sessions(before).await?;
+        self.cut_sessions(before, rules).await?;
         for deletion in OTHER_OLD_ROWS {
             self.delete_all(deletion, before).await?;
         }

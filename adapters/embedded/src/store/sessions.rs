@@ -1,18 +1,18 @@
 use async_trait::async_trait;
 use gosight_application::ports::{
-    SessionCursor, SessionDetail, SessionFlagFilter, SessionQuery, SessionStore, SessionStoreError,
-    SessionSummary,
+    CommitError, Fence, PortError, SessionCursor, SessionDetail, SessionFlagFilter, SessionQuery,
+    SessionStore, SessionStoreError, SessionSummary,
 };
+use gosight_application::sessions::{SessionRow, SessionRules};
 use gosight_domain::insight::{Insight, InsightKind};
-use gosight_domain::ledger::BatchSpan;
+use gosight_domain::session::SessionKey;
 use gosight_domain::{EventId, ProjectId, Session, SessionId, Timestamp};
 use sqlx::sqlite::{Sqlite, SqliteRow};
 use sqlx::{QueryBuilder, Row, SqliteConnection, SqlitePool};
 use uuid::Uuid;
 
 use super::codec::unpack;
-use super::database::store_error;
-use super::writer::Transaction;
+use super::error::store_error;
 use super::{EmbeddedStore, apply};
 
 /// What is read of a session: its number, its state without the trail, and its flags.
@@ -24,7 +24,8 @@ const COLUMNS: &str =
         SELECT 1 FROM archived_replays
         WHERE archived_replays.project = sessions.project AND archived_replays.session_id = sessions.session_id
     ) AS has_replay
-    FROM sessions JOIN projects ON projects.id = sessions.project WHERE projects.project_id = ";
+    FROM sessions JOIN projects ON projects.id = sessions.project
+    WHERE length(sessions.state) > 0 AND projects.project_id = ";
 
 /// The summary of a session. Flags of insights stand in columns, so that a list needs neither trails nor insights.
 fn summary(row: &SqliteRow) -> sqlx::Result<SessionSummary> {
@@ -37,7 +38,7 @@ fn summary(row: &SqliteRow) -> sqlx::Result<SessionSummary> {
 }
 
 /// A page of sessions, latest start first.
-pub(super) async fn list(
+async fn list(
     readers: &SqlitePool,
     project_id: &ProjectId,
     query: &SessionQuery,
@@ -81,8 +82,8 @@ fn add_conditions(sql: &mut QueryBuilder<Sqlite>, query: &SessionQuery) {
     }
 }
 
-/// One session with what it shows.
-pub(super) async fn read(
+/// A session with its insights, in one snapshot, so that they agree. Its trail is not needed.
+async fn read(
     readers: &SqlitePool,
     project_id: &ProjectId,
     session_id: &SessionId,
@@ -90,11 +91,34 @@ pub(super) async fn read(
     let mut sql = QueryBuilder::<Sqlite>::new(COLUMNS);
     sql.push_bind(project_id.to_string());
     sql.push(" AND sessions.session_id = ").push_bind(session_id.to_string());
-    // One snapshot, so that flags and insights agree.
     let mut snapshot = readers.begin().await?;
-    let Some(row) = sql.build().fetch_optional(&mut *snapshot).await? else { return Ok(None) };
+    let row = sql.build().fetch_optional(&mut *snapshot).await?;
+    let Some(row) = row else { return Ok(None) };
     let insights = insights_of(&mut snapshot, row.try_get(0)?).await?;
     Ok(Some(SessionDetail { summary: summary(&row)?, insights }))
+}
+
+/// A session with its insights, from the columns `id`, `state` and `trail`.
+async fn whole_row(connection: &mut SqliteConnection, row: &SqliteRow) -> sqlx::Result<SessionRow> {
+    let session = apply::whole_session(row, 1)?;
+    Ok(SessionRow { session, insights: insights_of(connection, row.try_get(0)?).await? })
+}
+
+async fn read_idle(readers: &SqlitePool, before: Timestamp, limit: usize) -> sqlx::Result<Vec<SessionRow>> {
+    let mut snapshot = readers.begin().await?;
+    let found = sqlx::query(
+        "SELECT sessions.id, state, trail FROM sessions JOIN projects ON projects.id = sessions.project
+         WHERE ended_at < ? AND length(state) > 0 ORDER BY ended_at, projects.project_id, session_id LIMIT ?",
+    )
+    .bind(before.as_millis())
+    .bind(i64::try_from(limit).unwrap_or(i64::MAX))
+    .fetch_all(&mut *snapshot)
+    .await?;
+    let mut rows = Vec::with_capacity(found.len());
+    for row in &found {
+        rows.push(whole_row(&mut snapshot, row).await?);
+    }
+    Ok(rows)
 }
 
 /// The insights of the session with this number, by kind and time.
@@ -125,74 +149,54 @@ fn insight(row: &SqliteRow) -> sqlx::Result<Insight> {
     })
 }
 
-/// Notes that the batch `span` was merged into `what`; `false` when it was before.
-pub(super) async fn note_merged(
-    transaction: &mut Transaction<'_>,
-    what: &'static str,
-    span: &BatchSpan,
-) -> sqlx::Result<bool> {
-    let noted = sqlx::query("INSERT OR IGNORE INTO merged_spans (what, span) VALUES (?, ?)")
-        .bind(what)
-        .bind(span.to_string())
-        .execute(&mut *transaction.connection)
-        .await?;
-    Ok(noted.rows_affected() > 0)
-}
-
 #[async_trait]
 impl SessionStore for EmbeddedStore {
-    async fn merge(&self, span: &BatchSpan, folds: &[Session]) -> Result<Vec<Session>, SessionStoreError> {
-        let thresholds = &self.config.thresholds;
-        let mut writer = self.database.writer.lock().await;
-        let merged = writer
-            .transact(async |transaction| {
-                if !note_merged(transaction, "sessions", span).await? {
-                    return Ok(None);
-                }
-                apply::merge_sessions(transaction, folds, thresholds).await.map(Some)
-            })
-            .await?;
-        drop(writer);
-        if let Some(merged) = merged {
-            return Ok(merged.into_iter().map(|merged| merged.session).collect());
-        }
-        let mut known = Vec::with_capacity(folds.len());
-        for fold in folds {
-            known.extend(self.get(&fold.project_id, &fold.session_id).await?);
-        }
-        Ok(known)
+    async fn load(
+        &self,
+        fence: &Fence,
+        _at: u64,
+        sessions: &[SessionKey],
+    ) -> Result<Vec<Option<Session>>, SessionStoreError> {
+        let mut writer = self.writer_behind(fence).await.map_err(PortError::narrow)?;
+        writer.transact(async |transaction| apply::load_sessions(transaction, sessions).await).await
+    }
+
+    async fn put(&self, fence: &Fence, rows: &[SessionRow]) -> Result<(), CommitError> {
+        let mut writer = self.writer_behind(fence).await?;
+        writer
+            .transact(async |transaction| apply::put_sessions(transaction, rows.to_vec()).await.map(drop))
+            .await
+    }
+
+    async fn remove(&self, fence: &Fence, sessions: &[SessionKey]) -> Result<(), SessionStoreError> {
+        let mut writer = self.writer_behind(fence).await.map_err(PortError::narrow)?;
+        writer.transact(async |transaction| apply::forget_sessions(transaction, sessions).await).await
     }
 
     async fn get(
         &self,
+        _rules: &SessionRules,
         project_id: &ProjectId,
         session_id: &SessionId,
-    ) -> Result<Option<Session>, SessionStoreError> {
-        let read = async || -> sqlx::Result<Option<Session>> {
-            let row = sqlx::query(
-                "SELECT state, trail FROM sessions JOIN projects ON projects.id = sessions.project
-                 WHERE projects.project_id = ? AND session_id = ?",
-            )
-            .bind(project_id.as_str())
-            .bind(session_id.as_str())
-            .fetch_optional(&self.database.readers)
-            .await?;
-            row.map(|row| apply::whole_session(&row, 0)).transpose()
-        };
-        read().await.map_err(store_error)
+    ) -> Result<Option<SessionDetail>, SessionStoreError> {
+        read(&self.database.readers, project_id, session_id).await.map_err(store_error)
     }
 
-    async fn list_idle(&self, before: Timestamp, limit: usize) -> Result<Vec<Session>, SessionStoreError> {
-        let read = async || -> sqlx::Result<Vec<Session>> {
-            let rows = sqlx::query(
-                "SELECT state, trail FROM sessions WHERE ended_at < ? ORDER BY ended_at, project, session_id LIMIT ?",
-            )
-            .bind(before.as_millis())
-            .bind(i64::try_from(limit).unwrap_or(i64::MAX))
-            .fetch_all(&self.database.readers)
-            .await?;
-            rows.iter().map(|row| apply::whole_session(row, 0)).collect()
-        };
-        read().await.map_err(store_error)
+    async fn list(
+        &self,
+        _rules: &SessionRules,
+        project_id: &ProjectId,
+        query: &SessionQuery,
+    ) -> Result<Vec<SessionSummary>, SessionStoreError> {
+        list(&self.database.readers, project_id, query).await.map_err(store_error)
+    }
+
+    async fn list_idle(
+        &self,
+        _rules: &SessionRules,
+        before: Timestamp,
+        limit: usize,
+    ) -> Result<Vec<SessionRow>, SessionStoreError> {
+        read_idle(&self.database.readers, before, limit).await.map_err(store_error)
     }
 }

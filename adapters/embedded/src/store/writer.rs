@@ -1,15 +1,16 @@
 //! The one connection that writes, and what it knows.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
-use gosight_application::ports::PortError;
-use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
+use gosight_application::ports::{Clock, LogPartition, PortError};
+use gosight_domain::Timestamp;
+use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqlitePoolOptions, SqliteRow};
 use sqlx::{ConnectOptions, Connection, Row};
 
-use super::apply::rollup::RollupIds;
-use super::database::store_error;
-use super::names::{Names, Numbers};
+use super::dictionary::{Names, Numbers};
+use super::error::store_error;
+use super::rollup_ids::RollupIds;
 use crate::STORE_ADAPTER;
 
 /// The writing connection with what it remembers of the database. What a transaction changes is taken over once it is
@@ -25,11 +26,14 @@ pub(super) struct Writer {
     /// `None` after closing, while a transaction runs, and after one that did not end cleanly.
     connection: Option<SqliteConnection>,
     is_closed: bool,
+    clock: Arc<dyn Clock>,
     names: Names,
     pub numbers: Arc<Numbers>,
     rollup_ids: RollupIds,
     /// Where the ledger of each partition ends.
-    pub ledger_ends: HashMap<(Arc<str>, u32), u64>,
+    pub ledger_ends: HashMap<LogPartition, u64>,
+    /// Partitions with a batch that is committed in steps and is not at its end.
+    pub unfinished: HashSet<LogPartition>,
     /// The last row of `events` that was ever written.
     pub last_row: i64,
     /// Whether there may be rows of `events` without marks.
@@ -43,18 +47,23 @@ struct Failed {
 }
 
 impl Writer {
-    pub async fn open(options: SqliteConnectOptions) -> sqlx::Result<Self> {
+    pub async fn open(options: SqliteConnectOptions, clock: Arc<dyn Clock>) -> sqlx::Result<Self> {
+        // Of a pool, not of the connection: with that, nothing that opens a store could be spawned as a task.
+        let pool = SqlitePoolOptions::new().max_connections(1).connect_with(options.clone()).await?;
+        sqlx::migrate!("./migrations").run(&pool).await?;
+        pool.close().await;
         let mut connection = options.connect().await?;
-        sqlx::migrate!("./migrations").run(&mut connection).await?;
         let numbers = Arc::new(Numbers::default());
         let mut writer = Self {
             options,
             connection: None,
             is_closed: false,
+            clock,
             names: Names::new(numbers.clone()),
             numbers,
             rollup_ids: RollupIds::default(),
             ledger_ends: HashMap::new(),
+            unfinished: HashSet::new(),
             last_row: 0,
             has_unmarked_rows: true,
         };
@@ -66,11 +75,18 @@ impl Writer {
     /// Asks the database for what is remembered of it.
     async fn load(&mut self, connection: &mut SqliteConnection) -> sqlx::Result<()> {
         self.ledger_ends = ledger_ends(connection).await?;
+        self.unfinished = unfinished(connection).await?;
         self.rollup_ids = RollupIds::load(connection).await?;
         self.numbers.load(connection).await?;
         self.last_row = self.last_row.max(last_row(connection).await?);
         self.has_unmarked_rows = true;
         Ok(())
+    }
+
+    /// Where the ledger of `log` ends: for each partition with rows, the next offset to process.
+    pub fn next_offsets(&self, log: &str) -> BTreeMap<u32, u64> {
+        let of_log = self.ledger_ends.iter().filter(|(place, _)| *place.log == *log);
+        of_log.map(|(place, end)| (place.partition, *end)).collect()
     }
 
     pub async fn close(&mut self) {
@@ -142,8 +158,12 @@ impl Writer {
         // What the database itself says, such as that it is locked, leaves the connection as it was.
         let mut begun =
             begun.map_err(|error| Failed { left_cleanly: error.as_database_error().is_some(), error })?;
-        let mut transaction =
-            Transaction { connection: &mut begun, names: &mut self.names, rollup_ids: &mut self.rollup_ids };
+        let mut transaction = Transaction {
+            connection: &mut begun,
+            names: &mut self.names,
+            rollup_ids: &mut self.rollup_ids,
+            now: self.clock.now(),
+        };
         match work(&mut transaction).await {
             Ok(done) => match begun.commit().await {
                 Ok(()) => Ok(done),
@@ -159,6 +179,8 @@ pub(super) struct Transaction<'a> {
     pub connection: &'a mut SqliteConnection,
     pub names: &'a mut Names,
     pub rollup_ids: &'a mut RollupIds,
+    /// When it began.
+    pub now: Timestamp,
 }
 
 impl Transaction<'_> {
@@ -179,7 +201,7 @@ async fn last_row(connection: &mut SqliteConnection) -> sqlx::Result<i64> {
     row.fetch_one(connection).await?.try_get(0)
 }
 
-async fn ledger_ends(connection: &mut SqliteConnection) -> sqlx::Result<HashMap<(Arc<str>, u32), u64>> {
+async fn ledger_ends(connection: &mut SqliteConnection) -> sqlx::Result<HashMap<LogPartition, u64>> {
     let rows = sqlx::query(
         "SELECT logs.name, log_partition, max(last_offset) + 1 FROM ledger JOIN logs ON logs.id = ledger.log
          GROUP BY logs.name, log_partition",
@@ -188,11 +210,23 @@ async fn ledger_ends(connection: &mut SqliteConnection) -> sqlx::Result<HashMap<
     .await?;
     rows.iter()
         .map(|row| {
-            let name: String = row.try_get(0)?;
             let end: i64 = row.try_get(2)?;
-            Ok(((name.into(), row.try_get(1)?), super::codec::unsigned(end)))
+            Ok((partition(row)?, super::codec::unsigned(end)))
         })
         .collect()
+}
+
+async fn unfinished(connection: &mut SqliteConnection) -> sqlx::Result<HashSet<LogPartition>> {
+    let rows = sqlx::query(
+        "SELECT logs.name, log_partition FROM unfinished_batches JOIN logs ON logs.id = unfinished_batches.log",
+    );
+    rows.fetch_all(connection).await?.iter().map(partition).collect()
+}
+
+/// The partition that the first two columns name.
+fn partition(row: &SqliteRow) -> sqlx::Result<LogPartition> {
+    let log: String = row.try_get(0)?;
+    Ok(LogPartition { log: log.into(), partition: row.try_get(1)? })
 }
 
 #[cfg(test)]

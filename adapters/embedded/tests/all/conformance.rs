@@ -1,34 +1,35 @@
 //! The conformance suites against embedded storage.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use gosight_application::codec::decode_event;
-use gosight_application::decorators::{CachedKeys, KeyCacheConfig};
-use gosight_application::local_log::LocalLog;
-use gosight_application::ports::{Clock, PollLimits};
-use gosight_application::{LogSink, Telemetry};
-use gosight_conformance::aggregate_store::AggregateStoreFixture;
+use futures::future::BoxFuture;
+use gosight_application::decorators::{CachedKeys, CountedKeys, KeyCacheConfig};
+use gosight_application::ports::{BatchStore, DeadLetters, Deduplicator};
+use gosight_application::{Telemetry, logs};
+use gosight_conformance::Keep;
 use gosight_conformance::batch_store::StoreFixture;
 use gosight_conformance::dead_letters::DeadLettersFixture;
 use gosight_conformance::deduplicator::DeduplicatorFixture;
 use gosight_conformance::event_sink::{ReadBack, SinkFixture};
-use gosight_conformance::factory::NOON;
+use gosight_conformance::factory::object;
 use gosight_conformance::key_store::KeyStoreFixture;
 use gosight_conformance::key_validator::KeyValidatorFixture;
+use gosight_conformance::processed::{AtNoon, process_all};
 use gosight_conformance::profile_store::ProfileStoreFixture;
 use gosight_conformance::record_log::LogFixture;
 use gosight_conformance::replay_archive::ReplayArchiveFixture;
 use gosight_conformance::replay_catalogue::ReplayCatalogueFixture;
-use gosight_conformance::replay_store::ReplayStoreFixture;
-use gosight_conformance::session_store::SessionStoreFixture;
-use gosight_domain::{Event, Timestamp};
+use gosight_conformance::steps::StepsFixture;
+use gosight_domain::Event;
 use gosight_embedded::{
     DataDir, DirectoryArchive, Embedded, EmbeddedLog, EmbeddedStore, LogConfig, StoreConfig,
 };
+use gosight_memory::MemoryStore;
 use tempfile::TempDir;
+
+use crate::crash_image;
 
 mod record_log {
     gosight_conformance::record_log_suite!(super::log);
@@ -39,6 +40,24 @@ mod event_sink {
 mod batch_store {
     gosight_conformance::batch_store_suite!(super::store);
 }
+mod stepped_batch_store {
+    gosight_conformance::batch_store_suite!(super::stepped);
+}
+mod ledger {
+    gosight_conformance::ledger_suite!(super::steps);
+}
+mod event_rows {
+    gosight_conformance::event_rows_suite!(super::steps);
+}
+mod stored_events {
+    gosight_conformance::stored_events_suite!(super::steps);
+}
+mod interrupted_batches {
+    gosight_conformance::interrupted_batches_suite!(super::store);
+}
+mod stepped_interrupted_batches {
+    gosight_conformance::interrupted_batches_suite!(super::stepped);
+}
 mod event_query {
     gosight_conformance::event_query_suite!(super::store);
 }
@@ -46,7 +65,7 @@ mod deduplicator {
     gosight_conformance::deduplicator_suite!(super::deduplicator);
 }
 mod session_store {
-    gosight_conformance::session_store_suite!(super::sessions);
+    gosight_conformance::session_store_suite!(super::steps);
 }
 mod replay_archive {
     gosight_conformance::replay_archive_suite!(super::archive);
@@ -55,10 +74,10 @@ mod replay_catalogue {
     gosight_conformance::replay_catalogue_suite!(super::catalogue);
 }
 mod replay_store {
-    gosight_conformance::replay_store_suite!(super::replays);
+    gosight_conformance::replay_store_suite!(super::steps);
 }
 mod aggregate_store {
-    gosight_conformance::aggregate_store_suite!(super::aggregates);
+    gosight_conformance::aggregate_store_suite!(super::steps);
 }
 mod dead_letters {
     gosight_conformance::dead_letters_suite!(super::dead_letters);
@@ -75,20 +94,26 @@ mod key_validator {
 
 type Held = (TempDir, DataDir);
 
-fn data_dir() -> Held {
-    let temporary = tempfile::tempdir().expect("a temporary directory");
+fn hold(temporary: TempDir) -> Held {
     let dir = DataDir::open(temporary.path()).expect("a data directory");
     (temporary, dir)
 }
 
-async fn open_log() -> (Arc<EmbeddedLog>, Held) {
-    let held = data_dir();
-    (open_embedded(&held.1).await.log, held)
+async fn open_in(temporary: TempDir) -> (Embedded, Held) {
+    let held = hold(temporary);
+    let config = LogConfig { partitions: 3, max_record_bytes: 10_000, ..LogConfig::default() };
+    let embedded = Embedded::open(&held.1, Arc::new(AtNoon), config, StoreConfig::default(), &[]).await;
+    (embedded.expect("a log and a store"), held)
 }
 
-async fn open_embedded(dir: &DataDir) -> Embedded {
-    let config = LogConfig { partitions: 3, max_record_bytes: 10_000, ..LogConfig::default() };
-    Embedded::open(dir, config, StoreConfig::default(), &[]).await.expect("a log and a store")
+async fn open_log() -> (Arc<EmbeddedLog>, Held) {
+    let (Embedded { log, .. }, held) = open_in(tempfile::tempdir().unwrap()).await;
+    (log, held)
+}
+
+async fn open_store() -> (Arc<EmbeddedStore>, Held) {
+    let (Embedded { store, .. }, held) = open_in(tempfile::tempdir().unwrap()).await;
+    (store, held)
 }
 
 async fn log() -> LogFixture {
@@ -103,64 +128,93 @@ async fn log() -> LogFixture {
     }
 }
 
-struct LogReader(Arc<EmbeddedLog>);
+/// What a process finds that is started after a crash, processed.
+struct Processed(TempDir);
 
 #[async_trait]
-impl ReadBack for LogReader {
+impl ReadBack for Processed {
     async fn events(&self) -> Vec<Event> {
-        let limits = PollLimits { max_records: 10_000, max_bytes: 1 << 30, linger: Duration::ZERO };
-        let mut seen = BTreeSet::new();
-        let mut events = Vec::new();
-        for partition in 0..3 {
-            for record in self.0.read("events", partition, 0, &limits).await.expect("read") {
-                let event = decode_event(&record.value).expect("an event");
-                if seen.insert((event.project_id.clone(), event.event_id)) {
-                    events.push(event);
-                }
-            }
-        }
-        events
+        let (Embedded { log, .. }, _held) = open_in(crash_image(self.0.path())).await;
+        let store = Arc::new(MemoryStore::default());
+        let source = Arc::new(log.source("conformance", logs::EVENTS));
+        process_all(source, store.clone(), store.deduplicator()).await;
+        store.events()
     }
 }
 
-async fn sink() -> SinkFixture {
-    let (log, held) = open_log().await;
-    let sink = Arc::new(LogSink::new(log.clone(), "events"));
-    SinkFixture { sink, read_back: Box::new(LogReader(log)), keep: Box::new(held) }
+fn too_large(event: Event) -> Event {
+    let text = "x".repeat(20_000);
+    Event { custom: object(&format!(r#"{{"text": "{text}"}}"#)), ..event }
 }
 
-async fn open_store() -> (Arc<EmbeddedStore>, Held) {
-    let held = data_dir();
-    (open_embedded(&held.1).await.store, held)
+async fn sink() -> SinkFixture {
+    let (log, (temporary, dir)) = open_log().await;
+    let sink = Arc::new(log.events());
+    SinkFixture { sink, read_back: Box::new(Processed(temporary)), refused: too_large, keep: Box::new(dir) }
+}
+
+fn steps_of(store: &Arc<EmbeddedStore>, held: Held) -> StepsFixture {
+    let path = held.0.path().to_owned();
+    let fixture = StepsFixture::over(store, store.clone(), Box::new(held));
+    let reopen = Box::new(move |before: Box<StepsFixture>| -> BoxFuture<'static, _> {
+        Box::pin(async move {
+            let (Embedded { store, .. }, held) = open_in(crash_image(&path)).await;
+            drop(before);
+            Box::new(steps_of(&store, held))
+        })
+    });
+    StepsFixture { reopen, ..fixture }
+}
+
+async fn steps() -> StepsFixture {
+    let (store, held) = open_store().await;
+    steps_of(&store, held)
+}
+
+/// A store by its narrow ports, to which batches are committed in a way of its own.
+fn store_of(
+    store: &Arc<EmbeddedStore>,
+    held: Held,
+    commit: fn(&Arc<EmbeddedStore>, &StepsFixture) -> Arc<dyn BatchStore>,
+) -> StoreFixture {
+    let path = held.0.path().to_owned();
+    let steps = steps_of(store, held);
+    let batches = commit(store, &steps);
+    let fixture = steps.into_store(batches, store.deduplicator());
+    let reopen = Box::new(move |before: Box<StoreFixture>| -> BoxFuture<'static, _> {
+        Box::pin(async move {
+            let (Embedded { store, .. }, held) = open_in(crash_image(&path)).await;
+            drop(before);
+            Box::new(store_of(&store, held, commit))
+        })
+    });
+    StoreFixture { reopen, ..fixture }
 }
 
 async fn store() -> StoreFixture {
     let (store, held) = open_store().await;
-    StoreFixture {
-        store: store.clone(),
-        deduplicator: store.clone(),
-        query: store.clone(),
-        ledger: store.clone(),
-        aggregates: store.clone(),
-        replays: store.clone(),
-        dead_letters: store,
-        keep: Box::new(held),
-    }
+    store_of(&store, held, |store, _| store.clone())
+}
+
+async fn stepped() -> StoreFixture {
+    let (store, held) = open_store().await;
+    store_of(&store, held, |_, steps| steps.stepped())
 }
 
 async fn deduplicator() -> DeduplicatorFixture {
     let (store, held) = open_store().await;
-    DeduplicatorFixture { deduplicator: store, keep: Box::new(held) }
-}
-
-async fn sessions() -> SessionStoreFixture {
-    let (store, held) = open_store().await;
-    SessionStoreFixture { sessions: store, keep: Box::new(held) }
-}
-
-async fn replays() -> ReplayStoreFixture {
-    let (store, held) = open_store().await;
-    ReplayStoreFixture { replays: store, keep: Box::new(held) }
+    let path = held.0.path().to_owned();
+    DeduplicatorFixture {
+        deduplicator: store.deduplicator(),
+        store: store.clone(),
+        open_again: Box::new(move || {
+            Box::pin(async move {
+                let (Embedded { store, .. }, held) = open_in(crash_image(&path)).await;
+                (store.deduplicator() as Arc<dyn Deduplicator>, Box::new(held) as Keep)
+            })
+        }),
+        keep: Box::new(held),
+    }
 }
 
 async fn archive() -> ReplayArchiveFixture {
@@ -171,17 +225,23 @@ async fn archive() -> ReplayArchiveFixture {
 
 async fn catalogue() -> ReplayCatalogueFixture {
     let (store, held) = open_store().await;
-    ReplayCatalogueFixture { catalogue: store, keep: Box::new(held) }
-}
-
-async fn aggregates() -> AggregateStoreFixture {
-    let (store, held) = open_store().await;
-    AggregateStoreFixture { aggregates: store, keep: Box::new(held) }
+    ReplayCatalogueFixture { catalogue: Arc::new(store.accounts()), keep: Box::new(held) }
 }
 
 async fn dead_letters() -> DeadLettersFixture {
     let (store, held) = open_store().await;
-    DeadLettersFixture { letters: store, keep: Box::new(held) }
+    let path = held.0.path().to_owned();
+    DeadLettersFixture {
+        letters: store.clone(),
+        ledger: store,
+        open_again: Box::new(move || {
+            Box::pin(async move {
+                let (Embedded { store, .. }, held) = open_in(crash_image(&path)).await;
+                (store as Arc<dyn DeadLetters>, Box::new(held) as Keep)
+            })
+        }),
+        keep: Box::new(held),
+    }
 }
 
 async fn profiles() -> ProfileStoreFixture {
@@ -194,19 +254,12 @@ async fn keys() -> KeyStoreFixture {
     KeyStoreFixture { keys: Arc::new(store.accounts()), keep: Box::new(held) }
 }
 
-#[derive(Debug)]
-struct Noon;
-
-impl Clock for Noon {
-    fn now(&self) -> Timestamp {
-        NOON
-    }
-}
-
 async fn validator() -> KeyValidatorFixture {
     let (store, held) = open_store().await;
-    let config = KeyCacheConfig { life: Duration::from_millis(200), capacity: 100 };
     let keys = Arc::new(store.accounts());
-    let validator = Arc::new(CachedKeys::new(keys.clone(), Arc::new(Noon), config, Telemetry::default()));
-    KeyValidatorFixture { validator, keys, keep: Box::new(held) }
+    KeyValidatorFixture::over(keys.clone(), Box::new(held), |stored, clock| {
+        let config = KeyCacheConfig { life: Duration::from_millis(200), capacity: 100 };
+        let cached = Arc::new(CachedKeys::new(stored, clock.clone(), config, Telemetry::default()));
+        Arc::new(CountedKeys::new(cached, keys, clock))
+    })
 }

@@ -9,6 +9,11 @@ mod store_restart;
 use std::path::Path;
 use std::sync::Arc;
 
+use gosight_application::ports::{SessionDetail, SessionStore, SystemClock};
+use gosight_application::sessions::SessionRules;
+use gosight_domain::{ProjectId, SessionId};
+use tempfile::TempDir;
+
 use gosight_embedded::{DataDir, Embedded, EmbeddedStore, LogConfig, StoreConfig};
 
 /// A store that is open, with what it stands in.
@@ -23,8 +28,37 @@ async fn open(path: &Path) -> Opened {
 
 async fn open_with(path: &Path, config: StoreConfig) -> Opened {
     let dir = DataDir::open(path).unwrap();
-    let embedded = Embedded::open(&dir, LogConfig::default(), config, &[]).await.unwrap();
+    let embedded =
+        Embedded::open(&dir, Arc::new(SystemClock), LogConfig::default(), config, &[]).await.unwrap();
     Opened { store: embedded.store, _dir: dir }
+}
+
+/// What is in `dir` at this moment, as after a crash.
+fn crash_image(dir: &Path) -> TempDir {
+    let image = tempfile::tempdir().unwrap();
+    copy(dir, image.path());
+    image
+}
+
+fn copy(from: &Path, to: &Path) {
+    for entry in std::fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        let target = to.join(entry.file_name());
+        if entry.file_type().unwrap().is_dir() {
+            std::fs::create_dir(&target).unwrap();
+            copy(&entry.path(), &target);
+        } else {
+            std::fs::copy(entry.path(), target).unwrap();
+        }
+    }
+}
+
+async fn session(
+    store: &EmbeddedStore,
+    project_id: &ProjectId,
+    session_id: &SessionId,
+) -> Option<SessionDetail> {
+    store.get(&SessionRules::default(), project_id, session_id).await.unwrap()
 }
 
 impl Opened {

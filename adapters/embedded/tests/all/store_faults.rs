@@ -1,16 +1,18 @@
 //! What a store says when its database cannot be used.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use gosight_application::ports::{
-    BatchStore, Committed, EventQuery, Health, HealthCheck, PortError, SessionQuery,
+    BatchStore, Committed, Health, HealthCheck, PortError, SessionQuery, SessionStore, SystemClock,
 };
+use gosight_application::sessions::SessionRules;
 use gosight_conformance::factory::{batch, click, project, session_id};
 use gosight_embedded::{DataDir, DataDirError, Embedded, LogConfig, StoreConfig};
 use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{ConnectOptions, Connection};
 
-use super::open;
+use super::{open, session};
 
 #[tokio::test]
 async fn a_locked_database_is_waited_out() {
@@ -54,10 +56,10 @@ async fn what_is_shown_of_a_session_does_not_need_its_trail() {
     change(dir.path(), "UPDATE sessions SET trail = x'c1'").await;
     let p = project("p");
     let query = SessionQuery { limit: 10, ..SessionQuery::default() };
-    let listed = store.sessions(&p, &query).await.unwrap();
+    let listed = store.list(&SessionRules::default(), &p, &query).await.unwrap();
     assert_eq!(listed.len(), 1);
     assert!(listed[0].has_rage_click && !listed[0].has_dead_click);
-    let shown = store.session(&p, &session_id("s")).await.unwrap().unwrap();
+    let shown = session(store, &p, &session_id("s")).await.unwrap();
     assert_eq!(shown.summary, listed[0]);
     assert_eq!(shown.insights.len(), 1);
 }
@@ -80,7 +82,10 @@ async fn a_damaged_database_is_named_and_left_alone() {
     let damaged = b"this was a database once".repeat(1_000);
     std::fs::write(&path, &damaged).unwrap();
     let held = DataDir::open(dir.path()).unwrap();
-    let refused = Embedded::open(&held, LogConfig::default(), StoreConfig::default(), &[]).await.unwrap_err();
+    let refused =
+        Embedded::open(&held, Arc::new(SystemClock), LogConfig::default(), StoreConfig::default(), &[])
+            .await
+            .unwrap_err();
     let DataDirError::Database { path: named, .. } = &refused else { panic!("{refused}") };
     assert_eq!(*named, path);
     assert_eq!(std::fs::read(&path).unwrap(), damaged);

@@ -4,8 +4,9 @@ use std::path::Path;
 
 use gosight_application::ports::{
     AggregateStore, BatchStore, Clock, DeadLetter, DeadLetters, EventQuery, LedgerQuery, LogPosition,
-    MetricsQuery, ProcessedBatch, SessionDetail, SystemClock, WindowQuery,
+    MetricsQuery, ProcessedBatch, SystemClock, WindowQuery,
 };
+use gosight_application::sessions::SessionRules;
 use gosight_conformance::factory::{
     LOG, NOON, batch, bytes, click, event, project, session_id, shared, span,
 };
@@ -17,7 +18,7 @@ use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{ConnectOptions, Row};
 
 use super::store_restart::noon;
-use super::{Opened, open_with};
+use super::{Opened, open_with, session};
 
 async fn keeping(path: &Path, retention_days: u32) -> Opened {
     open_with(path, StoreConfig { retention_days, ..StoreConfig::default() }).await
@@ -58,17 +59,17 @@ async fn what_is_past_its_retention_goes_and_nothing_else() {
         limit: 10,
     };
 
-    store.maintain(NOON.plus_millis(2 * DAY_MS - HOUR_MS)).await.unwrap();
+    store.maintain(NOON.plus_millis(2 * DAY_MS - HOUR_MS), &SessionRules::default()).await.unwrap();
     assert_eq!(store.metrics(&p, &noon()).await.unwrap().total_count, 3);
     assert_eq!(store.session_events(&p, &s, None, 10).await.unwrap().len(), 3);
-    assert!(store.session(&p, &s).await.unwrap().is_some());
+    assert!(session(store, &p, &s).await.is_some());
     assert_eq!(store.windows(&p, &query).await.unwrap().len(), 1);
     assert_eq!(store.list(None, 10).await.unwrap().len(), 1);
 
-    store.maintain(NOON.plus_millis(2 * DAY_MS + HOUR_MS)).await.unwrap();
+    store.maintain(NOON.plus_millis(2 * DAY_MS + HOUR_MS), &SessionRules::default()).await.unwrap();
     assert_eq!(store.metrics(&p, &noon()).await.unwrap().total_count, 0);
     assert_eq!(store.session_events(&p, &s, None, 10).await.unwrap().len(), 0);
-    assert!(store.session(&p, &s).await.unwrap().is_none());
+    assert!(session(store, &p, &s).await.is_none());
     assert_eq!(store.windows(&p, &query).await.unwrap().len(), 0);
     assert_eq!(store.list(None, 10).await.unwrap().len(), 0);
     for sql in ["SELECT count(*) FROM hourly_visitors", "SELECT count(*) FROM insights"] {
@@ -83,7 +84,7 @@ async fn a_retention_of_no_days_keeps_everything() {
     let dir = tempfile::tempdir().unwrap();
     let opened = keeping(dir.path(), 0).await;
     opened.store.commit(&everything()).await.unwrap();
-    opened.store.maintain(NOON.plus_millis(10_000 * DAY_MS)).await.unwrap();
+    opened.store.maintain(NOON.plus_millis(10_000 * DAY_MS), &SessionRules::default()).await.unwrap();
     assert_eq!(opened.store.metrics(&project("p"), &noon()).await.unwrap().total_count, 3);
 }
 
@@ -93,7 +94,7 @@ async fn a_count_of_an_hour_that_went_begins_anew() {
     let opened = keeping(dir.path(), 2).await;
     let store = &opened.store;
     store.commit(&batch(0, &[click(1, 0)])).await.unwrap();
-    store.maintain(NOON.plus_millis(3 * DAY_MS)).await.unwrap();
+    store.maintain(NOON.plus_millis(3 * DAY_MS), &SessionRules::default()).await.unwrap();
     store.commit(&batch(1, &[click(2, 0)])).await.unwrap();
     let metrics = store.metrics(&project("p"), &noon()).await.unwrap();
     assert_eq!((metrics.total_count, metrics.unique_users), (1, 1));
@@ -113,9 +114,9 @@ async fn an_old_event_behind_newer_ones_goes_too() {
     let newer: Vec<Event> = (0..5_500).map(|n| click(n, 0)).collect();
     store.commit(&batch(0, &newer)).await.unwrap();
     store.commit(&batch(5_500, &[late(9_000)])).await.unwrap();
-    store.maintain(NOON.plus_millis(DAY_MS)).await.unwrap();
+    store.maintain(NOON.plus_millis(DAY_MS), &SessionRules::default()).await.unwrap();
     assert_eq!(count(dir.path(), "SELECT count(*) FROM events").await, 5_500);
-    assert!(store.session(&project("q"), &session_id("late")).await.unwrap().is_none());
+    assert!(session(store, &project("q"), &session_id("late")).await.is_none());
 }
 
 #[tokio::test]
@@ -125,7 +126,7 @@ async fn nothing_of_a_session_that_went_is_shown_in_another() {
     let store = &opened.store;
     store.commit(&batch(0, &[late(1)])).await.unwrap();
     let before = count(dir.path(), "SELECT max(id) FROM sessions").await;
-    store.maintain(NOON).await.unwrap();
+    store.maintain(NOON, &SessionRules::default()).await.unwrap();
     assert_eq!(count(dir.path(), "SELECT count(*) FROM sessions").await, 0);
     store.commit(&batch(1, &[click(2, 0)])).await.unwrap();
     let number = count(dir.path(), "SELECT id FROM sessions").await;
@@ -165,7 +166,7 @@ async fn what_is_left_at_the_edge_of_the_retention_agrees() {
         .await
         .unwrap();
     // The edge lies in the middle of an hour; the cut is made at its start.
-    store.maintain(NOON.plus_millis(2 * DAY_MS + minutes(30))).await.unwrap();
+    store.maintain(NOON.plus_millis(2 * DAY_MS + minutes(30)), &SessionRules::default()).await.unwrap();
 
     let p = project("p");
     let query = MetricsQuery { from: NOON.plus_millis(-DAY_MS).hour(), ..noon() };
@@ -173,10 +174,11 @@ async fn what_is_left_at_the_edge_of_the_retention_agrees() {
     let mut shown = Vec::new();
     for name in ["gone", "cut", "kept"] {
         let events = store.session_events(&p, &session_id(name), None, 10).await.unwrap();
-        let Some(SessionDetail { summary, .. }) = store.session(&p, &session_id(name)).await.unwrap() else {
+        let Some(row) = session(store, &p, &session_id(name)).await else {
             assert!(events.is_empty());
             continue;
         };
+        let summary = row.summary;
         assert_eq!(summary.event_count, events.len() as u64, "{name}");
         assert_eq!(summary.started_at, events[0].timestamp, "{name}");
         shown.push((name, summary.event_count, summary.page_count, summary.click_count, summary.error_count));
@@ -186,8 +188,8 @@ async fn what_is_left_at_the_edge_of_the_retention_agrees() {
 
     // A late event before the cut comes and goes as if it had not been.
     store.commit(&batch(7, &[of("cut", click(8, minutes(-5)))])).await.unwrap();
-    store.maintain(NOON.plus_millis(2 * DAY_MS + minutes(30))).await.unwrap();
-    let cut = store.session(&p, &session_id("cut")).await.unwrap().unwrap().summary;
+    store.maintain(NOON.plus_millis(2 * DAY_MS + minutes(30)), &SessionRules::default()).await.unwrap();
+    let cut = session(store, &p, &session_id("cut")).await.unwrap().summary;
     assert_eq!((cut.event_count, cut.click_count, cut.started_at), (2, 1, NOON));
     assert_eq!(store.metrics(&p, &query).await.unwrap().total_count, 3);
 }
@@ -220,9 +222,9 @@ async fn old_ledger_rows_that_join_become_one_and_say_the_same() {
     assert_eq!(count(dir.path(), rows).await, 6);
 
     // Rows of an hour that is not over, or not an hour ago, stay.
-    store.maintain(SystemClock.now()).await.unwrap();
+    store.maintain(SystemClock.now(), &SessionRules::default()).await.unwrap();
     assert_eq!(count(dir.path(), rows).await, 6);
-    store.maintain(SystemClock.now().plus_millis(3 * HOUR_MS)).await.unwrap();
+    store.maintain(SystemClock.now().plus_millis(3 * HOUR_MS), &SessionRules::default()).await.unwrap();
     // The batches may have been committed on both sides of a full hour.
     assert!((2..=3).contains(&count(dir.path(), rows).await));
     assert_eq!(ledger(&*opened.store).await, before);

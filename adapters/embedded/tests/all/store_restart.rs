@@ -8,7 +8,7 @@ use gosight_conformance::factory::{LOG, NOON, batch, click, event, project, sess
 use gosight_domain::Event;
 use gosight_domain::time::HOUR_MS;
 
-use super::open;
+use super::{open, session};
 
 /// What deduplication says of `event`, read at `offset` of partition 0.
 async fn verdict(store: &dyn Deduplicator, event: &Event, offset: u64) -> ClaimVerdict {
@@ -48,7 +48,7 @@ async fn everything_is_there_after_opening_again() {
     let p = project("p");
     assert_eq!(store.metrics(&p, &noon()).await.unwrap().total_count, 2);
     assert_eq!(store.session_events(&p, &session_id("s"), None, 10).await.unwrap().len(), 2);
-    let session = store.session(&p, &session_id("s")).await.unwrap().unwrap().summary;
+    let session = session(store, &p, &session_id("s")).await.unwrap().summary;
     assert_eq!((session.event_count, session.click_count), (2, 1));
     let query = WindowQuery {
         aggregation: "clicks".into(),
@@ -71,8 +71,8 @@ async fn stored_events_are_known_after_opening_again() {
     opened.close().await;
 
     let opened = open(dir.path()).await;
-    assert_eq!(verdict(&*opened.store, &click(1, 0), 7).await, ClaimVerdict::Duplicate);
-    assert_eq!(verdict(&*opened.store, &click(2, 0), 8).await, ClaimVerdict::Granted);
+    assert_eq!(verdict(&*opened.store.deduplicator(), &click(1, 0), 7).await, ClaimVerdict::Duplicate);
+    assert_eq!(verdict(&*opened.store.deduplicator(), &click(2, 0), 8).await, ClaimVerdict::Granted);
 }
 
 #[tokio::test]
@@ -86,8 +86,12 @@ async fn marks_that_were_lost_are_made_again_from_the_rows() {
 
     let opened = open(dir.path()).await;
     for (n, offset) in [(1, 0), (2, 1)] {
-        assert_eq!(verdict(&*opened.store, &click(n, 0), 9).await, ClaimVerdict::Duplicate, "event {n}");
-        let own = verdict(&*opened.store, &click(n, 0), offset).await;
+        assert_eq!(
+            verdict(&*opened.store.deduplicator(), &click(n, 0), 9).await,
+            ClaimVerdict::Duplicate,
+            "event {n}"
+        );
+        let own = verdict(&*opened.store.deduplicator(), &click(n, 0), offset).await;
         assert_eq!(own, ClaimVerdict::Granted, "event {n} is not the duplicate of its own record");
     }
 }
@@ -108,8 +112,8 @@ async fn marks_of_a_database_that_was_lost_are_forgotten() {
     let opened = open(dir.path()).await;
     // So that the project and the log have their numbers again.
     opened.store.commit(&batch(0, &[click(3, 0)])).await.unwrap();
-    assert_eq!(verdict(&*opened.store, &click(1, 0), 7).await, ClaimVerdict::Granted);
-    assert_eq!(verdict(&*opened.store, &click(3, 0), 8).await, ClaimVerdict::Duplicate);
+    assert_eq!(verdict(&*opened.store.deduplicator(), &click(1, 0), 7).await, ClaimVerdict::Granted);
+    assert_eq!(verdict(&*opened.store.deduplicator(), &click(3, 0), 8).await, ClaimVerdict::Duplicate);
 }
 
 #[tokio::test]
@@ -127,6 +131,10 @@ async fn marks_are_those_of_the_database_when_an_older_one_is_restored() {
 
     let opened = open(dir.path()).await;
     assert_eq!(opened.store.next_offsets(LOG).await.unwrap(), [(0, 1)].into());
-    assert_eq!(verdict(&*opened.store, &click(1, 0), 7).await, ClaimVerdict::Duplicate);
-    assert_eq!(verdict(&*opened.store, &click(2, 0), 8).await, ClaimVerdict::Granted, "it is not stored");
+    assert_eq!(verdict(&*opened.store.deduplicator(), &click(1, 0), 7).await, ClaimVerdict::Duplicate);
+    assert_eq!(
+        verdict(&*opened.store.deduplicator(), &click(2, 0), 8).await,
+        ClaimVerdict::Granted,
+        "it is not stored"
+    );
 }

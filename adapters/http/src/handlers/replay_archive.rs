@@ -259,9 +259,10 @@ impl From<ArchiveError> for ApiError {
                 Self::new(ErrorCode::Unavailable, "another process is at this replay, try again")
                     .with_retry_after(None)
             }
-            ArchiveError::Write(_) | ArchiveError::Tangled { .. } | ArchiveError::Damaged { .. } => {
-                Self::internal(&error)
-            }
+            ArchiveError::Write(_)
+            | ArchiveError::Interrupted
+            | ArchiveError::Tangled { .. }
+            | ArchiveError::Damaged { .. } => Self::internal(&error),
         }
     }
 }

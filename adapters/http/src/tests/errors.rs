@@ -10,7 +10,8 @@ use bytesize::ByteSize;
 use gosight_application::ports::RateDecision;
 use serde_json::json;
 
-use super::fakes::{AllTaken, NOW, SinkMode, Store};
+use super::fake_store::Store;
+use super::fakes::{AllTaken, NOW, SinkMode};
 use super::harness::{Harness, Setup, get, post};
 use crate::{CODES, HttpConfig};
 

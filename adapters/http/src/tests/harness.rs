@@ -19,13 +19,15 @@ use gosight_application::process::filter::FilterSet;
 use gosight_application::process::{EnrichmentStats, ProcessStatus};
 use gosight_application::query::{Query, QueryPorts};
 use gosight_application::replay::{ArchivePolicy, Archiver, ColdReplays, Replays};
+use gosight_application::sessions::SessionRules;
 use gosight_memory::{MemoryAcceptedChunks, MemoryReplayArchive, MemoryReplayCatalogue};
 use http_body_util::BodyExt as _;
 use metrics::{Counter, CounterFn, Gauge, Histogram, Key, KeyName, Metadata, Recorder, SharedString, Unit};
 use serde_json::Value;
 use tower::ServiceExt as _;
 
-use super::fakes::{Enricher, FakeKeys, FixedClock, Limiter, LogEnd, Sink, SinkMode, Store};
+use super::fake_store::Store;
+use super::fakes::{Enricher, FakeKeys, FixedClock, Limiter, LogEnd, Sink, SinkMode};
 use crate::{HttpConfig, HttpPorts, ProcessorInfo, router};
 
 /// What a test can set before it builds the surface.
@@ -92,6 +94,8 @@ impl Setup {
         let archiver = Archiver::new(store.clone(), cold, Arc::new(FixedClock), policy, telemetry.clone());
         let query = Query::new(QueryPorts {
             events: store.clone(),
+            sessions: store.clone(),
+            rules: SessionRules::default(),
             ledger: store.clone(),
             aggregates: store.clone(),
             replays,

@@ -13,7 +13,8 @@ use gosight_domain::{Event, EventId, EventName, Hour, Session, SessionId, UserId
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::fakes::{NOW, Store, project};
+use super::fake_store::Store;
+use super::fakes::{NOW, project};
 use super::harness::{Harness, Setup, get};
 
 fn with_store(store: Store) -> Harness {

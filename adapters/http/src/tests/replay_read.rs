@@ -10,7 +10,8 @@ use serde_json::json;
 use tower::ServiceExt as _;
 
 use super::encodings::gzip;
-use super::fakes::{NOW, Store, project};
+use super::fake_store::Store;
+use super::fakes::{NOW, project};
 use super::harness::{Harness, Setup, get};
 
 /// A chunk of events at these offsets, each with `filler` bytes more.

@@ -1,19 +1,23 @@
 //! The conformance suites of the ports that are implemented here.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use bytesize::ByteSize;
-use gosight_application::LogSink;
-use gosight_application::codec::decode_event;
+use gosight_application::logs;
+use gosight_application::ports::DeadLetters;
+use gosight_conformance::Keep;
 use gosight_conformance::dead_letters::DeadLettersFixture;
 use gosight_conformance::event_sink::{ReadBack, SinkFixture};
+use gosight_conformance::factory::object;
+use gosight_conformance::processed::process_all;
 use gosight_conformance::record_log::LogFixture;
 use gosight_domain::Event;
-use gosight_kafka::KafkaDeadLetters;
+use gosight_kafka::{KafkaConfig, KafkaDeadLetters};
+use gosight_memory::MemoryStore;
+use uuid::Uuid;
 
-use crate::harness::{LOG, Topics, shared};
+use crate::harness::{Topics, shared};
 
 mod record_log {
     gosight_conformance::record_log_suite!(super::log);
@@ -40,28 +44,49 @@ async fn log() -> LogFixture {
     }
 }
 
-struct Reader(Arc<Topics>);
+/// What the topic has, processed by a consumer that is new.
+struct Processed(Arc<Topics>);
 
 #[async_trait]
-impl ReadBack for Reader {
+impl ReadBack for Processed {
     async fn events(&self) -> Vec<Event> {
-        let mut seen = BTreeSet::new();
-        let values = self.0.read_all(LOG).await.into_values().flatten();
-        values
-            .map(|value| decode_event(&value).unwrap())
-            .filter(|event| seen.insert((event.project_id.clone(), event.event_id)))
-            .collect()
+        let store = Arc::new(MemoryStore::default());
+        let group = format!("conformance-{}", Uuid::new_v4().simple());
+        let source = shared(self.0.source(&group, logs::EVENTS));
+        process_all(source, store.clone(), store.deduplicator()).await;
+        store.events()
     }
 }
 
+fn too_large(event: Event) -> Event {
+    let text = "x".repeat(30_000);
+    Event { custom: object(&format!(r#"{{"text": "{text}"}}"#)), ..event }
+}
+
 async fn sink() -> SinkFixture {
-    let topics = Arc::new(Topics::new(&[LOG]).await);
-    let sink = Arc::new(LogSink::new(Arc::new(topics.log()), LOG));
-    SinkFixture { sink, read_back: Box::new(Reader(topics.clone())), keep: Box::new(topics) }
+    let brokers = gosight_services::kafka_brokers();
+    let limit = |config: &mut KafkaConfig| config.max_record = ByteSize::kib(20);
+    let topics = Arc::new(Topics::on(brokers, &[logs::EVENTS], limit).await);
+    SinkFixture {
+        sink: Arc::new(topics.log().events()),
+        read_back: Box::new(Processed(topics.clone())),
+        refused: too_large,
+        keep: Box::new(topics),
+    }
 }
 
 async fn letters() -> DeadLettersFixture {
-    let topics = Topics::new(&[]).await;
-    let letters = KafkaDeadLetters::new(&topics.config, &topics.log()).unwrap();
-    DeadLettersFixture { letters: Arc::new(letters), keep: Box::new(topics) }
+    let topics = Arc::new(Topics::new(&[]).await);
+    let open = |topics: &Topics| Arc::new(KafkaDeadLetters::new(&topics.config, &topics.log()).unwrap());
+    DeadLettersFixture {
+        letters: open(&topics),
+        ledger: Arc::new(MemoryStore::default()),
+        open_again: {
+            let topics = topics.clone();
+            Box::new(move || {
+                Box::pin(async move { (open(&topics) as Arc<dyn DeadLetters>, Box::new(()) as Keep) })
+            })
+        },
+        keep: Box::new(topics),
+    }
 }

@@ -1,8 +1,9 @@
 //! Dead letters: large ones, many, and ones that come back.
 
-use gosight_application::ports::{DeadLetter, DeadLetters, LogPosition};
+use gosight_application::ports::{DeadLetter, DeadLetters, Fence, LogPartition, LogPosition};
 use gosight_domain::Timestamp;
 use gosight_kafka::KafkaDeadLetters;
+use uuid::Uuid;
 
 use crate::harness::Topics;
 
@@ -15,6 +16,11 @@ fn letter(offset: u64, record: impl Into<bytes::Bytes>) -> DeadLetter {
         at: Timestamp::from_millis(1_700_000_000_000),
         record: record.into(),
     }
+}
+
+/// Nobody looks at it here: a topic takes what comes.
+fn fence() -> Fence {
+    Fence::granted(LogPartition { log: "some.log".into(), partition: 1 }, 1, Uuid::nil())
 }
 
 fn open(topics: &Topics) -> KafkaDeadLetters {
@@ -30,7 +36,7 @@ async fn a_letter_around_the_largest_record_is_kept() {
     let topics = Topics::new(&[]).await;
     let large = letter(1, vec![b'\n'; 16 << 20]);
     let letters = open(&topics);
-    letters.put(std::slice::from_ref(&large)).await.unwrap();
+    letters.put(&fence(), std::slice::from_ref(&large)).await.unwrap();
     assert_eq!(letters.get(&large.position).await.unwrap(), Some(large));
 }
 
@@ -39,7 +45,7 @@ async fn pages_go_over_what_was_removed() {
     let topics = Topics::new(&[]).await;
     let letters = open(&topics);
     let all: Vec<DeadLetter> = (0..200).map(|offset| letter(offset, offset.to_string())).collect();
-    letters.put(&all).await.unwrap();
+    letters.put(&fence(), &all).await.unwrap();
     for offset in (0..200).filter(|offset| offset % 3 != 0) {
         letters.remove(&letter(offset, "").position).await.unwrap();
     }
@@ -58,9 +64,9 @@ async fn a_letter_may_come_back() {
     let topics = Topics::new(&[]).await;
     let letters = open(&topics);
     let (old, new) = (letter(5, "old"), letter(5, "new"));
-    letters.put(std::slice::from_ref(&old)).await.unwrap();
+    letters.put(&fence(), std::slice::from_ref(&old)).await.unwrap();
     letters.remove(&old.position).await.unwrap();
     assert_eq!(letters.get(&old.position).await.unwrap(), None);
-    letters.put(std::slice::from_ref(&new)).await.unwrap();
+    letters.put(&fence(), std::slice::from_ref(&new)).await.unwrap();
     assert_eq!(letters.list(None, 10).await.unwrap(), [new]);
 }

@@ -8,14 +8,15 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use gosight_application::ports::{
-    AssignmentChange, DeadLetter, DeadLetters, EventSource, Health, HealthCheck, LogPosition, PollLimits,
-    PortError, Record, RecordLog, SourceError,
+    AssignmentChange, DeadLetter, DeadLetters, EventSource, Fence, Health, HealthCheck, LogPartition,
+    LogPosition, PollLimits, PortError, Record, RecordLog, SourceError,
 };
 use gosight_domain::Timestamp;
 use gosight_kafka::config::{Protocol, SaslMechanism, Secret, TopicConfig};
 use gosight_kafka::{KafkaConfig, KafkaDeadLetters, KafkaLog, KafkaSource, TopicError, ensure_topics};
 
 use broker::SecureBroker;
+use uuid::Uuid;
 
 const PATIENCE: Duration = Duration::from_mins(1);
 const LOG: &str = "events";
@@ -88,7 +89,9 @@ async fn everything_passes(config: &KafkaConfig) {
         at: Timestamp::from_millis(0),
         record: "first".into(),
     };
-    letters.put(std::slice::from_ref(&letter)).await.unwrap();
+    let place = LogPartition { log: letter.position.log.clone(), partition: letter.position.partition };
+    let fence = Fence::granted(place, 1, Uuid::nil());
+    letters.put(&fence, std::slice::from_ref(&letter)).await.unwrap();
     assert_eq!(letters.list(None, 10).await.unwrap(), [letter]);
 }
 

@@ -3,27 +3,12 @@ use std::collections::BTreeMap;
 
 use async_trait::async_trait;
 use gosight_application::ports::{
-    EventCursor, EventQuery, GroupBy, GroupKey, LedgerBalance, LedgerQuery, Metrics, MetricsGroup,
-    MetricsQuery, PartitionCoverage, QueryError, SessionDetail, SessionQuery, SessionSummary,
+    EventCursor, EventQuery, GroupBy, GroupKey, Metrics, MetricsGroup, MetricsQuery, QueryError,
 };
-use gosight_domain::insight::detect;
-use gosight_domain::ledger::{Coverage, OutcomeCounts};
-use gosight_domain::replay::ReplaySession;
 use gosight_domain::rollup::{Count, RollupSlot, SlotCounts};
-use gosight_domain::{Channel, Event, Hour, ProjectId, Session, SessionId};
+use gosight_domain::{Channel, Event, ProjectId, SessionId};
 
-use super::{MemoryStore, State};
-
-impl MemoryStore {
-    fn summary(&self, state: &State, session: &Session) -> SessionDetail {
-        let insights = detect(session.trail(), &self.thresholds);
-        let of_session =
-            ReplaySession { project_id: session.project_id.clone(), session_id: session.session_id.clone() };
-        let has_replay = state.archived.contains(&of_session)
-            || state.chunks.values().any(|chunk| ReplaySession::of(chunk) == of_session);
-        SessionDetail { summary: SessionSummary::of(session, &insights, has_replay), insights }
-    }
-}
+use super::MemoryStore;
 
 /// The groups of one slot, with their counts.
 fn groups<'a>(slot: &RollupSlot, counts: &'a SlotCounts, group_by: GroupBy) -> Vec<(GroupKey, &'a Count)> {
@@ -74,45 +59,6 @@ impl EventQuery for MemoryStore {
         Ok(Metrics { total_count: total.events, unique_users: total.visitors.len() as u64, groups })
     }
 
-    async fn sessions(
-        &self,
-        project_id: &ProjectId,
-        query: &SessionQuery,
-    ) -> Result<Vec<SessionSummary>, QueryError> {
-        let state = self.lock();
-        let is = |wanted: Option<bool>, found: bool| wanted.is_none_or(|wanted| wanted == found);
-        let place = |session: &SessionSummary| (Reverse(session.started_at), session.session_id.clone());
-        let wanted = |session: &SessionSummary| {
-            query.from.is_none_or(|from| session.started_at >= from)
-                && query.to.is_none_or(|to| session.started_at < to)
-                && query.user_id.as_ref().is_none_or(|user| session.user_id.as_ref() == Some(user))
-                && is(query.flags.has_error, session.has_error)
-                && is(query.flags.has_rage_click, session.has_rage_click)
-                && is(query.flags.has_dead_click, session.has_dead_click)
-                && is(query.flags.has_replay, session.has_replay)
-                && is(query.flags.is_bounce, session.is_bounce)
-                && query.after.as_ref().is_none_or(|after| {
-                    place(session) > (Reverse(after.started_at), after.session_id.clone())
-                })
-        };
-        let sessions = state.sessions.values().filter(|session| session.project_id == *project_id);
-        let summaries = sessions.map(|session| self.summary(&state, session).summary);
-        let mut found: Vec<SessionSummary> = summaries.filter(wanted).collect();
-        found.sort_by_key(place);
-        found.truncate(query.limit);
-        Ok(found)
-    }
-
-    async fn session(
-        &self,
-        project_id: &ProjectId,
-        session_id: &SessionId,
-    ) -> Result<Option<SessionDetail>, QueryError> {
-        let state = self.lock();
-        let session = state.sessions.get(&(project_id.clone(), session_id.clone()));
-        Ok(session.map(|session| self.summary(&state, session)))
-    }
-
     async fn session_events(
         &self,
         project_id: &ProjectId,
@@ -124,6 +70,7 @@ impl EventQuery for MemoryStore {
         let mut events: Vec<Event> = state
             .events
             .iter()
+            .map(|row| &row.event)
             .filter(|event| event.project_id == *project_id && event.session_id.as_ref() == Some(session_id))
             .filter(|event| after.is_none_or(|after| EventCursor::of(event) > after))
             .cloned()
@@ -131,44 +78,5 @@ impl EventQuery for MemoryStore {
         events.sort_by_key(EventCursor::of);
         events.truncate(limit);
         Ok(events)
-    }
-}
-
-#[async_trait]
-impl LedgerQuery for MemoryStore {
-    async fn balances(
-        &self,
-        project_id: Option<&ProjectId>,
-        from: Hour,
-        to: Hour,
-    ) -> Result<Vec<LedgerBalance>, QueryError> {
-        let state = self.lock();
-        let mut by_hour: BTreeMap<_, OutcomeCounts> = BTreeMap::new();
-        for row in state.ledger.values() {
-            for entry in &row.entries {
-                let of_project = project_id.is_none_or(|project| entry.project_id.as_ref() == Some(project));
-                if of_project && (from..to).contains(&entry.hour) {
-                    by_hour.entry((entry.hour, row.span.log.clone())).or_default().merge(&entry.counts);
-                }
-            }
-        }
-        let balance = |((hour, log), counts)| LedgerBalance { log, hour, counts };
-        Ok(by_hour.into_iter().map(balance).collect())
-    }
-
-    async fn coverage(&self, log: &str) -> Result<Vec<PartitionCoverage>, QueryError> {
-        let state = self.lock();
-        let mut rows: BTreeMap<u32, (Vec<(u64, u64)>, u64)> = BTreeMap::new();
-        for (span, row) in state.ledger.iter().filter(|(span, _)| &*span.log == log) {
-            let (spans, polled) = rows.entry(span.partition).or_default();
-            spans.push((span.first, span.last));
-            *polled += row.total().polled;
-        }
-        let coverage = |(partition, (spans, polled))| PartitionCoverage {
-            partition,
-            coverage: Coverage::of(spans),
-            polled,
-        };
-        Ok(rows.into_iter().map(coverage).collect())
     }
 }

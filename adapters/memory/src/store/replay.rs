@@ -1,16 +1,31 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use async_trait::async_trait;
-use gosight_application::ports::{ChunkId, PutVerdict, ReplayStore, ReplayStoreError};
+use gosight_application::ports::{ChunkId, CommitError, Fence, PutVerdict, ReplayStore, ReplayStoreError};
 use gosight_domain::replay::{ContentHash, ReplayChunk, ReplaySession};
+use gosight_domain::session::SessionKey;
 use gosight_domain::{ProjectId, SessionId, Timestamp};
 
-use super::MemoryStore;
+use super::{MemoryStore, State};
+
+impl State {
+    /// Whether the session has a replay, here or elsewhere.
+    pub(super) fn is_recorded(&self, session: &SessionKey) -> bool {
+        let SessionKey { project_id, session_id } = session.clone();
+        let chunks = |chunk_index| ChunkId {
+            project_id: project_id.clone(),
+            session_id: session_id.clone(),
+            chunk_index,
+        };
+        self.chunks.range(chunks(0)..=chunks(u16::MAX)).next().is_some()
+            || self.archived.contains(&ReplaySession { project_id, session_id })
+    }
+}
 
 #[async_trait]
 impl ReplayStore for MemoryStore {
-    async fn put(&self, chunks: &[ReplayChunk]) -> Result<Vec<PutVerdict>, ReplayStoreError> {
-        let mut state = self.lock();
+    async fn put(&self, fence: &Fence, chunks: &[ReplayChunk]) -> Result<Vec<PutVerdict>, CommitError> {
+        let mut state = self.lock_behind(fence)?;
         let mut verdicts = Vec::with_capacity(chunks.len());
         for chunk in chunks {
             let id = ChunkId::of(chunk);
@@ -38,8 +53,9 @@ impl ReplayStore for MemoryStore {
         Ok(state.chunks.values().filter(of_session).map(header).collect())
     }
 
-    async fn data(&self, chunk: &ChunkId) -> Result<Option<Vec<u8>>, ReplayStoreError> {
-        Ok(self.lock().chunks.get(chunk).map(|chunk| chunk.data.clone()))
+    async fn data(&self, chunks: &[ChunkId]) -> Result<Vec<Option<Vec<u8>>>, ReplayStoreError> {
+        let state = self.lock();
+        Ok(chunks.iter().map(|id| state.chunks.get(id).map(|chunk| chunk.data.clone())).collect())
     }
 
     async fn delete(&self, chunks: &[ChunkId]) -> Result<u64, ReplayStoreError> {
@@ -61,6 +77,15 @@ impl ReplayStore for MemoryStore {
             };
         }
         Ok(())
+    }
+
+    async fn are_recorded(&self, sessions: &[ReplaySession]) -> Result<Vec<bool>, ReplayStoreError> {
+        let state = self.lock();
+        let key = |session: &ReplaySession| SessionKey {
+            project_id: session.project_id.clone(),
+            session_id: session.session_id.clone(),
+        };
+        Ok(sessions.iter().map(|session| state.is_recorded(&key(session))).collect())
     }
 
     async fn recorded(

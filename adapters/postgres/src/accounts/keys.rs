@@ -1,7 +1,7 @@
 use std::collections::BTreeMap;
 
 use async_trait::async_trait;
-use gosight_application::ports::{KeyStore, KeyStoreError, KeyUsage};
+use gosight_application::ports::{KeyAdmin, KeyLookup, KeyStoreError, KeyUsage, KeyUsageStore};
 use gosight_domain::key::{ApiKey, KeyHash, Scope};
 use gosight_domain::project::Project;
 use gosight_domain::{ProjectId, Timestamp, Violation};
@@ -96,7 +96,18 @@ fn by_key(usage: &[KeyUsage]) -> BTreeMap<Uuid, (u64, i64)> {
 }
 
 #[async_trait]
-impl KeyStore for PostgresAccounts {
+impl KeyLookup for PostgresAccounts {
+    async fn find_key(&self, hash: &KeyHash) -> Result<Option<ApiKey>, KeyStoreError> {
+        self.read(async |connection| {
+            let row = sqlx::query(FIND_KEY).bind(hash.0.as_slice()).fetch_optional(connection).await?;
+            row.as_ref().map(key).transpose()
+        })
+        .await
+    }
+}
+
+#[async_trait]
+impl KeyAdmin for PostgresAccounts {
     async fn create_project(&self, project: &Project) -> Result<bool, KeyStoreError> {
         self.write(async |connection| {
             let created = sqlx::query(CREATE_PROJECT)
@@ -139,14 +150,6 @@ impl KeyStore for PostgresAccounts {
         .await
     }
 
-    async fn find_key(&self, hash: &KeyHash) -> Result<Option<ApiKey>, KeyStoreError> {
-        self.read(async |connection| {
-            let row = sqlx::query(FIND_KEY).bind(hash.0.as_slice()).fetch_optional(connection).await?;
-            row.as_ref().map(key).transpose()
-        })
-        .await
-    }
-
     async fn list_keys(&self, project_id: Option<&ProjectId>) -> Result<Vec<ApiKey>, KeyStoreError> {
         self.read(async |connection| {
             let query = sqlx::query(LIST_KEYS).bind(project_id.map(ProjectId::as_str));
@@ -162,7 +165,10 @@ impl KeyStore for PostgresAccounts {
         })
         .await
     }
+}
 
+#[async_trait]
+impl KeyUsageStore for PostgresAccounts {
     async fn record_usage(&self, usage: &[KeyUsage]) -> Result<(), KeyStoreError> {
         if usage.is_empty() {
             return Ok(());

@@ -4,14 +4,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use gosight_application::Telemetry;
-use gosight_application::decorators::{CachedKeys, KeyCacheConfig};
-use gosight_application::ports::Clock;
-use gosight_conformance::factory::NOON;
+use gosight_application::decorators::{CachedKeys, CountedKeys, KeyCacheConfig};
 use gosight_conformance::key_store::KeyStoreFixture;
 use gosight_conformance::key_validator::KeyValidatorFixture;
 use gosight_conformance::profile_store::ProfileStoreFixture;
 use gosight_conformance::replay_catalogue::ReplayCatalogueFixture;
-use gosight_domain::Timestamp;
 
 use crate::database::Database;
 
@@ -46,20 +43,12 @@ async fn keys() -> KeyStoreFixture {
     KeyStoreFixture { keys, keep: Box::new(database) }
 }
 
-/// A clock that stands at [`NOON`].
-#[derive(Debug)]
-pub struct AtNoon;
-
-impl Clock for AtNoon {
-    fn now(&self) -> Timestamp {
-        NOON
-    }
-}
-
 async fn validator() -> KeyValidatorFixture {
     let database = Database::create().await;
     let keys = Arc::new(database.accounts().await);
-    let config = KeyCacheConfig { life: Duration::from_millis(200), capacity: 100 };
-    let validator = Arc::new(CachedKeys::new(keys.clone(), Arc::new(AtNoon), config, Telemetry::default()));
-    KeyValidatorFixture { validator, keys, keep: Box::new(database) }
+    KeyValidatorFixture::over(keys.clone(), Box::new(database), |stored, clock| {
+        let config = KeyCacheConfig { life: Duration::from_millis(200), capacity: 100 };
+        let cached = Arc::new(CachedKeys::new(stored, clock.clone(), config, Telemetry::default()));
+        Arc::new(CountedKeys::new(cached, keys, clock))
+    })
 }

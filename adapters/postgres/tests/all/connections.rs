@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use gosight_application::ports::{Effect, Health, HealthCheck, KeyStore, KeyUsage, PortError};
+use gosight_application::ports::{
+    Effect, Health, HealthCheck, KeyAdmin, KeyLookup, KeyUsage, KeyUsageStore, PortError,
+};
 use gosight_conformance::factory::NOON;
 use gosight_conformance::key_store::{key, presented};
 use gosight_postgres::{PostgresAccounts, PostgresConfig};

@@ -3,10 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use gosight_application::Telemetry;
-use gosight_application::decorators::{CachedKeys, KeyCacheConfig};
+use gosight_application::keys::StoredKeys;
 use gosight_application::ports::{
-    Effect, Health, HealthCheck, KeyStore, KeyValidator, PortError, ProfileStore,
+    Effect, Health, HealthCheck, KeyAdmin, KeyValidator, PortError, ProfileStore,
 };
 use gosight_conformance::factory::{object, project};
 use gosight_conformance::key_store::{key, presented};
@@ -15,8 +14,8 @@ use gosight_postgres::{PostgresAccounts, PostgresConfig};
 use gosight_services::{Instance, Service};
 use sqlx::{Connection, PgConnection};
 
-use crate::conformance::AtNoon;
 use crate::{in_time, transient_effect, until_up};
+use gosight_conformance::processed::AtNoon;
 
 fn config(instance: &Instance) -> PostgresConfig {
     PostgresConfig {
@@ -31,8 +30,7 @@ async fn a_stopped_server_is_transient_and_all_goes_on_when_it_is_back() {
     let instance = Instance::start(Service::Postgres);
     let accounts = Arc::new(PostgresAccounts::connect(&config(&instance)).await.unwrap());
     accounts.create_key(&key(1)).await.unwrap();
-    let no_cache = KeyCacheConfig { life: Duration::ZERO, capacity: 0 };
-    let validator = CachedKeys::new(accounts.clone(), Arc::new(AtNoon), no_cache, Telemetry::default());
+    let validator = StoredKeys::new(accounts.clone(), Arc::new(AtNoon));
     validator.validate(&presented(1)).await.unwrap();
 
     for how in ["stopped", "killed"] {

@@ -1,6 +1,6 @@
 //! Migrations.
 
-use gosight_application::ports::KeyStore;
+use gosight_application::ports::{KeyAdmin, KeyLookup};
 use gosight_conformance::factory::NOON;
 use gosight_conformance::key_store::{add_project, key, presented};
 use gosight_domain::Timestamp;

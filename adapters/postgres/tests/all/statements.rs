@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use gosight_application::ports::{KeyStore, KeyUsage, ProfileStore};
+use gosight_application::ports::{KeyAdmin, KeyLookup, KeyUsage, KeyUsageStore, ProfileStore};
 use gosight_conformance::factory::{NOON, object, project};
 use gosight_conformance::key_store::key;
 use gosight_domain::JsonObject;

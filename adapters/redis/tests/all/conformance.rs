@@ -5,21 +5,21 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use gosight_application::Telemetry;
-use gosight_application::decorators::{CachedKeys, KeyCacheConfig};
-use gosight_application::ports::RateLimits;
+use gosight_application::decorators::{CachedKeys, CountedKeys, KeyCacheConfig};
+use gosight_application::ports::{Deduplicator, RateLimits};
+use gosight_conformance::Keep;
 use gosight_conformance::accepted_chunks::AcceptedChunksFixture;
 use gosight_conformance::deduplicator::DeduplicatorFixture;
-use gosight_conformance::factory::NOON;
 use gosight_conformance::key_validator::KeyValidatorFixture;
 use gosight_conformance::rate_limiter::RateLimiterFixture;
 use gosight_conformance::session_cache::SessionCacheFixture;
-use gosight_memory::{ManualClock, MemoryKeys};
+use gosight_memory::{MemoryKeys, MemoryStore};
 use gosight_redis::{
     Redis, RedisAcceptedChunks, RedisConfig, RedisDeduplicator, RedisKeyCache, RedisRateLimiter,
     RedisSessionCache,
 };
 
-use crate::harness::{StoredFake, shared_config, shared_redis};
+use crate::harness::{shared_config, shared_redis};
 
 mod accepted_chunks {
     gosight_conformance::accepted_chunks_suite!(super::accepted_chunks);
@@ -32,6 +32,9 @@ mod deduplicator {
 }
 mod rate_limiter {
     gosight_conformance::rate_limiter_suite!(super::rate_limiter);
+}
+mod shared_key_validator {
+    gosight_conformance::key_validator_suite!(super::shared_key_validator);
 }
 mod key_validator {
     gosight_conformance::key_validator_suite!(super::key_validator);
@@ -46,9 +49,18 @@ async fn session_cache() -> SessionCacheFixture {
 }
 
 async fn deduplicator() -> DeduplicatorFixture {
-    let stored = Arc::new(StoredFake::default());
+    let store = Arc::new(MemoryStore::default());
+    let config = shared_config();
+    let open = {
+        let store = store.clone();
+        move || Arc::new(RedisDeduplicator::new(Redis::new(&config).unwrap(), store.clone()))
+    };
     DeduplicatorFixture {
-        deduplicator: Arc::new(RedisDeduplicator::new(shared_redis(), stored)),
+        deduplicator: open(),
+        store,
+        open_again: Box::new(move || {
+            Box::pin(async move { (open() as Arc<dyn Deduplicator>, Box::new(()) as Keep) })
+        }),
         keep: Box::new(()),
     }
 }
@@ -62,17 +74,23 @@ async fn rate_limiter() -> RateLimiterFixture {
     }
 }
 
+/// A chain as the binaries have it: a counter, a cache of the process, the shared cache, the stored keys.
 async fn key_validator() -> KeyValidatorFixture {
     let keys = Arc::new(MemoryKeys::default());
-    let life = Duration::from_millis(200);
-    let clock = Arc::new(ManualClock::new(NOON));
-    let local = KeyCacheConfig { life, capacity: 100 };
-    let validator = Arc::new(CachedKeys::new(keys.clone(), clock, local, Telemetry::default()));
-    let config = RedisConfig { key_life: life, refused_key_life: life, ..shared_config() };
-    let redis = Redis::new(&config).unwrap();
-    KeyValidatorFixture {
-        validator: Arc::new(RedisKeyCache::new(redis, validator)),
-        keys,
-        keep: Box::new(()),
-    }
+    KeyValidatorFixture::over(keys.clone(), Box::new(()), |stored, clock| {
+        let life = Duration::from_millis(200);
+        let config = RedisConfig { key_life: life, refused_key_life: life, ..shared_config() };
+        let shared = Arc::new(RedisKeyCache::new(Redis::new(&config).unwrap(), stored, clock.clone()));
+        let local = KeyCacheConfig { life, capacity: 100 };
+        let cached = Arc::new(CachedKeys::new(shared, clock.clone(), local, Telemetry::default()));
+        Arc::new(CountedKeys::new(cached, keys, clock))
+    })
+}
+
+async fn shared_key_validator() -> KeyValidatorFixture {
+    KeyValidatorFixture::over(Arc::new(MemoryKeys::default()), Box::new(()), |stored, clock| {
+        let life = Duration::from_millis(200);
+        let config = RedisConfig { key_life: life, refused_key_life: life, ..shared_config() };
+        Arc::new(RedisKeyCache::new(Redis::new(&config).unwrap(), stored, clock))
+    })
 }

@@ -9,6 +9,7 @@ use gosight_application::ports::{
     RateLimiter, RateLimits, SessionCache,
 };
 use gosight_conformance::factory::{LOG, NOON, event, event_id, fold, project, session_id, shared};
+use gosight_domain::session::SessionKey;
 use gosight_domain::{Event, Session};
 use gosight_redis::{Redis, RedisConfig, RedisDeduplicator, RedisRateLimiter, RedisSessionCache};
 
@@ -35,12 +36,15 @@ impl All {
     }
 
     async fn save(&self) -> Result<(), PortError> {
-        soon(self.sessions.save(&span(0, 10), &[fold(&[event(1, "click", 0)])])).await
+        soon(self.sessions.save(&span(0, 10), &[&fold(&[event(1, "click", 0)])])).await
     }
 
     async fn load(&self) -> Result<bool, PortError> {
         let at = LogPosition { log: shared(LOG), partition: 0, offset: 10 };
-        let loaded = soon(self.sessions.load(&at, &[(project("p"), session_id("s"))])).await?;
+        let loaded = soon(
+            self.sessions.load(&at, &[SessionKey { project_id: project("p"), session_id: session_id("s") }]),
+        )
+        .await?;
         Ok(loaded[0].is_some())
     }
 
@@ -211,6 +215,7 @@ async fn every_call_stays_in_one_slot_of_a_cluster() {
     let folds: Vec<Session> = (0..2_500)
         .map(|n| fold(&[Event { session_id: Some(session_id(&format!("s{n}"))), ..event(1, "click", 0) }]))
         .collect();
+    let folds: Vec<&Session> = folds.iter().collect();
     all.sessions.save(&span(10, 20), &folds).await.unwrap();
     let claims: Vec<Claim> = (0..2_500).map(claim).collect();
     assert_eq!(all.deduplicator.claim(&claims).await.unwrap(), vec![ClaimVerdict::Granted; 2_500]);

@@ -7,8 +7,9 @@ use std::time::Duration;
 use async_trait::async_trait;
 use deadpool_redis::redis::cmd;
 use gosight_application::ports::{KeyError, KeyValidator, PortError};
-use gosight_conformance::factory::project;
+use gosight_conformance::factory::{NOON, project};
 use gosight_domain::key::{Grant, KeyRefusal, PresentedKey, Scope};
+use gosight_memory::ManualClock;
 use gosight_redis::{Redis, RedisConfig, RedisKeyCache};
 use uuid::Uuid;
 
@@ -36,12 +37,21 @@ impl KeyValidator for Counting {
 }
 
 fn grant() -> Grant {
-    Grant { key_id: Uuid::from_u128(7), project_id: project("p"), scopes: vec![Scope::Ingest, Scope::Admin] }
+    Grant {
+        key_id: Uuid::from_u128(7),
+        project_id: project("p"),
+        scopes: vec![Scope::Ingest, Scope::Admin],
+        expires_at: Some(NOON.plus_millis(1_000)),
+    }
 }
 
 fn cache(config: &RedisConfig) -> (RedisKeyCache, Arc<Counting>) {
+    cache_at(config, Arc::new(ManualClock::new(NOON)))
+}
+
+fn cache_at(config: &RedisConfig, clock: Arc<ManualClock>) -> (RedisKeyCache, Arc<Counting>) {
     let validator = Arc::new(Counting::default());
-    (RedisKeyCache::new(Redis::new(config).unwrap(), validator.clone()), validator)
+    (RedisKeyCache::new(Redis::new(config).unwrap(), validator.clone(), clock), validator)
 }
 
 async fn ask(cache: &RedisKeyCache, key: &str) -> Result<Grant, Option<KeyRefusal>> {
@@ -90,7 +100,9 @@ async fn no_key_is_stored_and_answers_leave() {
     for (key, most_ms) in [(GOOD, 40_000), (REVOKED, 20_000)] {
         let _ = ask(&cache, key).await;
         let mut raw = raw(&config).await;
-        for place in keys(&config).await {
+        let places = keys(&config).await;
+        assert_eq!(places.len(), 1, "the answer is kept");
+        for place in places {
             let value: Vec<u8> = cmd("GET").arg(&place).query_async(&mut raw).await.unwrap();
             assert!(!text(&place).contains("gs_live") && !text(&value).contains("gs_live"));
             assert_eq!(place.len(), config.prefix.len() + "key:".len() + 32);
@@ -99,6 +111,18 @@ async fn no_key_is_stored_and_answers_leave() {
             cmd("DEL").arg(&place).exec_async(&mut raw).await.unwrap();
         }
     }
+}
+
+#[tokio::test]
+async fn a_kept_grant_ends_with_its_key() {
+    let clock = Arc::new(ManualClock::new(NOON));
+    let (cache, asked) = cache_at(&shared_config(), clock.clone());
+    assert_eq!(ask(&cache, GOOD).await, Ok(grant()));
+    clock.advance(999);
+    assert_eq!(ask(&cache, GOOD).await, Ok(grant()));
+    clock.advance(1);
+    assert_eq!(ask(&cache, GOOD).await, Err(Some(KeyRefusal::Expired)));
+    assert_eq!(asked.0.load(Ordering::SeqCst), 1);
 }
 
 #[tokio::test]

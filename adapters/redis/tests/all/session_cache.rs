@@ -3,7 +3,8 @@
 use deadpool_redis::redis::cmd;
 use gosight_application::ports::{LogPosition, SessionCache};
 use gosight_conformance::factory::{LOG, click, event, fold, project, session_id, shared};
-use gosight_domain::{ProjectId, Session, SessionId};
+use gosight_domain::Session;
+use gosight_domain::session::SessionKey;
 use gosight_redis::{Redis, RedisConfig, RedisSessionCache};
 
 use crate::harness::{Server, raw, shared_config, span};
@@ -12,8 +13,8 @@ fn at(offset: u64) -> LogPosition {
     LogPosition { log: shared(LOG), partition: 0, offset }
 }
 
-fn wanted() -> [(ProjectId, SessionId); 1] {
-    [(project("p"), session_id("s"))]
+fn wanted() -> [SessionKey; 1] {
+    [SessionKey { project_id: project("p"), session_id: session_id("s") }]
 }
 
 fn session() -> Session {
@@ -51,7 +52,7 @@ async fn a_session_stored_by_the_first_version_is_read() {
 async fn what_cannot_be_read_is_not_known() {
     let config = shared_config();
     let cache = cache(&config);
-    cache.save(&span(0, 10), &[session()]).await.unwrap();
+    cache.save(&span(0, 10), &[&session()]).await.unwrap();
     let key = format!("{}{SESSION}", config.prefix);
     let mut raw = raw(&config).await;
     let value: Vec<u8> = cmd("GET").arg(&key).query_async(&mut raw).await.unwrap();
@@ -73,7 +74,7 @@ async fn what_cannot_be_read_is_not_known() {
 #[tokio::test]
 async fn idle_sessions_leave_and_the_marker_stays_longer() {
     let config = shared_config();
-    cache(&config).save(&span(0, 10), &[session()]).await.unwrap();
+    cache(&config).save(&span(0, 10), &[&session()]).await.unwrap();
     let mut raw = raw(&config).await;
     let life = async |raw: &mut _, key: &str| -> u64 {
         cmd("PTTL").arg(format!("{}{key}", config.prefix)).query_async(raw).await.unwrap()
@@ -89,12 +90,12 @@ async fn a_flush_makes_everything_unknown_and_nothing_wrong() {
     let server = Server::forgetful();
     let cache = RedisSessionCache::new(server.redis());
     let other = fold(&[gosight_domain::Event { project_id: project("q"), ..event(1, "click", 5) }]);
-    cache.save(&span(0, 10), &[session(), other.clone()]).await.unwrap();
+    cache.save(&span(0, 10), &[&session(), &other]).await.unwrap();
     server.command("FLUSHALL").await;
     assert_eq!(loaded(&cache, 10).await, None);
-    cache.save(&span(10, 20), &[session()]).await.unwrap();
+    cache.save(&span(10, 20), &[&session()]).await.unwrap();
     server.command("SCRIPT FLUSH").await;
-    let both = [(project("q"), session_id("s")), (project("p"), session_id("s"))];
+    let both = ["q", "p"].map(|name| SessionKey { project_id: project(name), session_id: session_id("s") });
     assert_eq!(cache.load(&at(20), &both).await.unwrap(), [None, Some(session())]);
 }
 
@@ -103,9 +104,9 @@ async fn evicted_sessions_are_not_known_and_the_others_are() {
     let config = shared_config();
     let cache = cache(&config);
     let other = fold(&[gosight_domain::Event { project_id: project("q"), ..event(1, "click", 5) }]);
-    cache.save(&span(0, 10), &[session(), other.clone()]).await.unwrap();
+    cache.save(&span(0, 10), &[&session(), &other]).await.unwrap();
     let key = format!("{}{SESSION}", config.prefix);
     cmd("DEL").arg(key).exec_async(&mut raw(&config).await).await.unwrap();
-    let both = [(project("q"), session_id("s")), (project("p"), session_id("s"))];
+    let both = ["q", "p"].map(|name| SessionKey { project_id: project(name), session_id: session_id("s") });
     assert_eq!(cache.load(&at(10), &both).await.unwrap(), [Some(other), None]);
 }

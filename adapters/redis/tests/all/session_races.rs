@@ -1,8 +1,10 @@
 //! Saves that break off, and saves that race: whatever is loaded is what was right at that offset.
 
-use gosight_application::ports::{LogPosition, SessionCache};
+use gosight_application::ports::{LogPosition, PortError, SessionCache};
 use gosight_conformance::factory::{LOG, event, fold, project, session_id, shared};
-use gosight_domain::{Event, ProjectId, Session, SessionId};
+use gosight_domain::ledger::BatchSpan;
+use gosight_domain::session::SessionKey;
+use gosight_domain::{Event, Session};
 use gosight_redis::{Redis, RedisConfig, RedisSessionCache};
 
 use crate::harness::{Proxy, Server, passing, shared_redis, soon, span};
@@ -26,9 +28,14 @@ fn changed(first: u64, next: u64) -> Vec<Session> {
     (0..SESSIONS).filter(|&n| truth(n, first) != truth(n, next)).filter_map(|n| truth(n, next)).collect()
 }
 
+async fn save(cache: &RedisSessionCache, span: &BatchSpan, folds: &[Session]) -> Result<(), PortError> {
+    let folds: Vec<&Session> = folds.iter().collect();
+    cache.save(span, &folds).await
+}
+
 async fn load(cache: &RedisSessionCache, offset: u64) -> Vec<Option<Session>> {
-    let all: Vec<(ProjectId, SessionId)> =
-        (0..SESSIONS).map(|n| (project("p"), session_id(&format!("s{n}")))).collect();
+    let key = |n| SessionKey { project_id: project("p"), session_id: session_id(&format!("s{n}")) };
+    let all: Vec<SessionKey> = (0..SESSIONS).map(key).collect();
     let at = LogPosition { log: shared(LOG), partition: 0, offset };
     soon(cache.load(&at, &all)).await.unwrap()
 }
@@ -52,10 +59,10 @@ async fn a_save_that_breaks_off_leaves_nothing_wrong() {
     let all = changed(0, 4 * STEP).len();
     let (mut old_ones, mut new_ones, mut neither) = (0, 0, 0);
     for bytes in (0..12).map(|n| n * 250_000) {
-        whole.save(&span(0, STEP), &changed(0, STEP)).await.unwrap();
+        save(&whole, &span(0, STEP), &changed(0, STEP)).await.unwrap();
         let known = check(&whole, STEP).await;
         proxy.break_after(bytes);
-        let result = soon(broken.save(&span(STEP, 4 * STEP), &changed(STEP, 4 * STEP))).await;
+        let result = soon(save(&broken, &span(STEP, 4 * STEP), &changed(STEP, 4 * STEP))).await;
         proxy.mend();
         let (old, new) = (check(&whole, STEP).await, check(&whole, 4 * STEP).await);
         match (old, new) {
@@ -74,7 +81,7 @@ async fn a_save_that_breaks_off_leaves_nothing_wrong() {
             passing(result);
         }
         // Whoever goes on from there does not bring to life what the broken save left behind.
-        whole.save(&span(4 * STEP, 5 * STEP), &changed(4 * STEP, 5 * STEP)).await.unwrap();
+        save(&whole, &span(4 * STEP, 5 * STEP), &changed(4 * STEP, 5 * STEP)).await.unwrap();
         check(&whole, 5 * STEP).await;
     }
     assert!(
@@ -90,17 +97,17 @@ async fn a_save_that_another_overtakes_ends_without_effect() {
     let config = RedisConfig { url: proxy.url(), ..server.config() };
     let slow = RedisSessionCache::new(Redis::new(&config).unwrap());
     let quick = RedisSessionCache::new(server.redis());
-    quick.save(&span(0, STEP), &changed(0, STEP)).await.unwrap();
+    save(&quick, &span(0, STEP), &changed(0, STEP)).await.unwrap();
     proxy.hold_after(1_500_000);
     let saving =
-        tokio::spawn(async move { slow.save(&span(STEP, 4 * STEP), &changed(STEP, 4 * STEP)).await });
+        tokio::spawn(async move { save(&slow, &span(STEP, 4 * STEP), &changed(STEP, 4 * STEP)).await });
     soon(proxy.holds()).await;
-    quick.save(&span(STEP, 2 * STEP), &changed(STEP, 2 * STEP)).await.unwrap();
+    save(&quick, &span(STEP, 2 * STEP), &changed(STEP, 2 * STEP)).await.unwrap();
     proxy.mend();
     soon(saving).await.unwrap().unwrap();
     assert_eq!(check(&quick, 4 * STEP).await, 0);
     assert_eq!(check(&quick, 2 * STEP).await, changed(STEP, 2 * STEP).len());
-    quick.save(&span(2 * STEP, 3 * STEP), &changed(2 * STEP, 3 * STEP)).await.unwrap();
+    save(&quick, &span(2 * STEP, 3 * STEP), &changed(2 * STEP, 3 * STEP)).await.unwrap();
     assert!(check(&quick, 3 * STEP).await > 0);
 }
 
@@ -108,13 +115,13 @@ async fn a_save_that_another_overtakes_ends_without_effect() {
 async fn a_server_without_memory_leaves_nothing_wrong() {
     let server = Server::with(&[("appendonly", "no"), ("maxmemory-policy", "noeviction")]);
     let cache = RedisSessionCache::new(server.redis());
-    cache.save(&span(0, STEP), &changed(0, STEP)).await.unwrap();
+    save(&cache, &span(0, STEP), &changed(0, STEP)).await.unwrap();
     let known = check(&cache, STEP).await;
     server.command("CONFIG SET maxmemory 1").await;
-    passing(cache.save(&span(STEP, 2 * STEP), &changed(STEP, 2 * STEP)).await);
+    passing(save(&cache, &span(STEP, 2 * STEP), &changed(STEP, 2 * STEP)).await);
     assert_eq!((check(&cache, STEP).await, check(&cache, 2 * STEP).await), (known, 0));
     server.command("CONFIG SET maxmemory 0").await;
-    cache.save(&span(2 * STEP, 3 * STEP), &changed(2 * STEP, 3 * STEP)).await.unwrap();
+    save(&cache, &span(2 * STEP, 3 * STEP), &changed(2 * STEP, 3 * STEP)).await.unwrap();
     assert_eq!(check(&cache, 3 * STEP).await, changed(2 * STEP, 3 * STEP).len());
 }
 
@@ -128,7 +135,7 @@ async fn two_processors_of_one_partition_make_nothing_wrong() {
         tokio::spawn(async move {
             for first in (0..STEPS).step_by(usize::try_from(steps).unwrap()) {
                 let (first, next) = (first * STEP, (first + steps) * STEP);
-                cache.save(&span(first, next), &changed(first, next)).await.unwrap();
+                save(&cache, &span(first, next), &changed(first, next)).await.unwrap();
                 check(&cache, next).await;
             }
         })
@@ -143,6 +150,6 @@ async fn two_processors_of_one_partition_make_nothing_wrong() {
         processor.await.unwrap();
     }
     let end = STEPS * STEP;
-    cache.save(&span(end, end + STEP), &changed(end, end + STEP)).await.unwrap();
+    save(&cache, &span(end, end + STEP), &changed(end, end + STEP)).await.unwrap();
     assert!(check(&cache, end + STEP).await > 0);
 }

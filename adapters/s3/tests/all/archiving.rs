@@ -7,10 +7,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use bytes::Bytes;
-use gosight_application::ports::{ObjectEntry, ObjectStat, PortError, ReplayArchive};
+use gosight_application::ports::{ObjectEntry, ObjectStat, ObjectStream, PortError, ReplayArchive};
 use gosight_application::replay::{PassReport, Verified};
-use gosight_domain::replay::ContentHash;
 use gosight_domain::time::DAY_MS;
 use gosight_s3::{S3Config, S3ReplayArchive, S3RetryConfig};
 use gosight_services::Service;
@@ -155,11 +153,11 @@ impl Detour {
 
 #[async_trait]
 impl ReplayArchive for Detour {
-    async fn put(&self, path: &str, object: Bytes, content: &ContentHash) -> Result<(), PortError> {
-        self.way().put(path, object, content).await
+    async fn put(&self, path: &str, object: ObjectStream) -> Result<(), PortError> {
+        self.way().put(path, object).await
     }
 
-    async fn get(&self, path: &str, range: Option<Range<u64>>) -> Result<Option<Bytes>, PortError> {
+    async fn get(&self, path: &str, range: Option<Range<u64>>) -> Result<Option<ObjectStream>, PortError> {
         self.way().get(path, range).await
     }
 

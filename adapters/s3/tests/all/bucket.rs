@@ -1,11 +1,10 @@
 //! Opening: buckets that are there or not, keys that are let in or not.
 
-use gosight_application::ports::{Health, HealthCheck, ReplayArchive};
-use gosight_domain::replay::ContentHash;
+use gosight_application::ports::{Health, HealthCheck, ReplayArchive, whole_object};
 use gosight_s3::{S3Config, S3ReplayArchive};
 
 use crate::place::{Place, raw_bucket, server_config, unique};
-use crate::{fatal_text, in_time, until_up};
+use crate::{fatal_text, in_time, read, until_up};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_missing_bucket_is_named_with_what_to_do() {
@@ -16,13 +15,13 @@ async fn a_missing_bucket_is_named_with_what_to_do() {
     // The same when it goes missing later: never "no such object".
     let archive = S3ReplayArchive::open(&config).unwrap();
     for text in [
-        fatal_text(archive.get("p/s", None).await),
-        fatal_text(archive.get("p/s", Some(0..1)).await),
-        fatal_text(archive.get("p/s", Some(1..1)).await),
+        fatal_text(read(&archive, "p/s", None).await),
+        fatal_text(read(&archive, "p/s", Some(0..1)).await),
+        fatal_text(read(&archive, "p/s", Some(1..1)).await),
         fatal_text(archive.stat("p/s").await),
         fatal_text(archive.list("", None, 1).await),
         fatal_text(archive.delete("p/s").await),
-        fatal_text(archive.put("p/s", "x".into(), &ContentHash::of(b"x")).await),
+        fatal_text(archive.put("p/s", whole_object("x")).await),
     ] {
         assert!(text.contains("NoSuchBucket") && text.contains("create_bucket"), "{text}");
     }

@@ -11,9 +11,23 @@ mod proxy;
 mod recordings;
 
 use std::future::Future;
+use std::ops::Range;
 use std::time::Duration;
 
-use gosight_application::ports::{Effect, Health, HealthCheck, PortError};
+use bytes::Bytes;
+use gosight_application::ports::{Effect, Health, HealthCheck, PortError, ReplayArchive, read_object};
+
+/// An object, read to its end.
+async fn read(
+    archive: &dyn ReplayArchive,
+    path: &str,
+    range: Option<Range<u64>>,
+) -> Result<Option<Bytes>, PortError> {
+    match archive.get(path, range).await? {
+        Some(object) => read_object(object).await.map(Some),
+        None => Ok(None),
+    }
+}
 
 /// Waits for something that has to happen sooner or later.
 async fn in_time<T>(what: impl Future<Output = T>) -> T {

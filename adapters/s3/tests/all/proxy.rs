@@ -22,6 +22,8 @@ pub enum Act {
     Silence,
     /// The connection is closed at once.
     Hangup,
+    /// One request and its answer pass.
+    Pass,
 }
 
 /// Passes connections on to the store, once it has done all it was told.
@@ -67,6 +69,7 @@ async fn act_on(mut client: TcpStream, act: Option<Act>) -> std::io::Result<()> 
         Some(Act::Hangup) => Ok(()),
         Some(Act::Silence) => read_all(&mut client).await,
         Some(Act::Answer(status, code)) => answer(&mut client, status, code).await,
+        Some(Act::Pass) => pass_one(&mut client).await,
         other => pass(client, other).await,
     }
 }
@@ -77,27 +80,46 @@ async fn read_all(client: &mut TcpStream) -> std::io::Result<()> {
     Ok(())
 }
 
-/// Reads one request and answers it.
-async fn answer(client: &mut TcpStream, status: u16, code: &str) -> std::io::Result<()> {
-    let mut request = Vec::new();
+/// Reads one request or answer. Gives where its head ends; nothing if there is none.
+async fn message(from: &mut TcpStream) -> std::io::Result<Option<(Vec<u8>, usize)>> {
+    let mut message = Vec::new();
     let end_of_head = loop {
-        if let Some(at) = request.windows(4).position(|bytes| bytes == b"\r\n\r\n") {
+        if let Some(at) = message.windows(4).position(|bytes| bytes == b"\r\n\r\n") {
             break at + 4;
         }
-        if client.read_buf(&mut request).await? == 0 {
-            return Ok(());
+        if from.read_buf(&mut message).await? == 0 {
+            return Ok(None);
         }
     };
-    let head = String::from_utf8_lossy(&request[..end_of_head]).to_lowercase();
+    let head = String::from_utf8_lossy(&message[..end_of_head]).to_lowercase();
     let length = head.lines().find_map(|line| line.strip_prefix("content-length:")?.trim().parse().ok());
-    while request.len() < end_of_head + length.unwrap_or(0) {
-        client.read_buf(&mut request).await?;
+    while message.len() < end_of_head + length.unwrap_or(0) {
+        from.read_buf(&mut message).await?;
+    }
+    Ok(Some((message, end_of_head)))
+}
+
+/// Reads one request and answers it.
+async fn answer(client: &mut TcpStream, status: u16, code: &str) -> std::io::Result<()> {
+    if message(client).await?.is_none() {
+        return Ok(());
     }
     let body = format!("<Error><Code>{code}</Code><Message>told so</Message></Error>");
     let length = body.len();
     let answer =
         format!("HTTP/1.1 {status} No\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n{body}");
     client.write_all(answer.as_bytes()).await
+}
+
+/// Passes one request and its answer, and closes the connection.
+async fn pass_one(client: &mut TcpStream) -> std::io::Result<()> {
+    let mut server = TcpStream::connect(gosight_services::Service::S3.address()).await?;
+    let Some((request, _)) = message(client).await? else { return Ok(()) };
+    server.write_all(&request).await?;
+    let Some((answer, end_of_head)) = message(&mut server).await? else { return Ok(()) };
+    client.write_all(&answer[..end_of_head - 2]).await?;
+    client.write_all(b"connection: close\r\n\r\n").await?;
+    client.write_all(&answer[end_of_head..]).await
 }
 
 /// Passes bytes both ways, up to where they are cut.

@@ -21,8 +21,8 @@ use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use serde_json::value::RawValue;
 use tokio_util::sync::CancellationToken;
 
-use crate::in_time;
 use crate::place::{Place, raw_bucket};
+use crate::{in_time, read};
 
 /// Events of a chunk; the times of neighbouring chunks overlap.
 const EVENTS: u16 = 30;
@@ -110,7 +110,7 @@ impl Recordings {
     /// One more chunk of each comes.
     pub async fn receive(&mut self) {
         for session in 0..self.sessions.len() {
-            self.hot.put(&[chunk(session, self.chunks)]).await.unwrap();
+            factory::put_chunks(&*self.hot, &[chunk(session, self.chunks)]).await.unwrap();
         }
         self.chunks += 1;
     }
@@ -153,7 +153,7 @@ impl Recordings {
     /// Somebody else writes over the object of the first recording, and leaves what the store says of it.
     pub async fn change_object(&self) {
         let archived = self.entries().await.remove(0).archived.unwrap();
-        let mut object = self.objects.get(&archived.object, None).await.unwrap().unwrap().to_vec();
+        let mut object = read(&*self.objects, &archived.object, None).await.unwrap().unwrap().to_vec();
         object[100] ^= 1;
         let bucket = raw_bucket(&self.place.config());
         let changed = bucket
@@ -180,7 +180,7 @@ impl Recordings {
     pub async fn assert_safe(&self) {
         for entry in self.entries().await {
             let Some(archived) = entry.archived else { continue };
-            let object = self.objects.get(&archived.object, None).await.unwrap().expect("an object");
+            let object = read(&*self.objects, &archived.object, None).await.unwrap().expect("an object");
             archived.sha256.check(&object).unwrap();
             let session = self.sessions.iter().position(|session| *session == entry.session).unwrap();
             let sent = in_order(session, archived.chunks.iter().map(|chunk| chunk.chunk_index));

@@ -1,17 +1,24 @@
 //! Writing an object: all events, uploaded, read back, recorded.
 
 use bytes::Bytes;
-use gosight_domain::replay::{ArchivedReplay, ContentHash, chunk_gaps};
+use futures::stream::{self, StreamExt as _};
+use gosight_domain::replay::{ArchivedReplay, chunk_gaps};
+use tokio::sync::mpsc;
 
 use super::{ArchiveError, Archived, Archiver, path};
 use crate::kill_point;
-use crate::ports::{BoxError, CatalogueEntry, Lease};
+use crate::ports::{BoxError, CatalogueEntry, Lease, PortError, whole_object};
+use crate::replay::error::ReplayReadError;
+use crate::replay::events::ReplayEvent;
 use crate::replay::manifest::ReplayManifest;
 use crate::replay::object::{ObjectWriter, WrittenObject};
-use crate::replay::read::{ReplayReadError, TimeRange};
+use crate::replay::range::TimeRange;
+use crate::replay::read::ReplayEvents;
 
 /// Most changes from one chunk to another in the order of events: the catalogue keeps each.
 const MAX_RUNS: usize = 250_000;
+/// Parts that wait to be uploaded.
+const PARTS_AHEAD: usize = 2;
 
 impl Archiver {
     /// Writes all that there is into a new object.
@@ -31,13 +38,11 @@ impl Archiver {
         } else if !entry.stale_objects.is_empty() {
             self.cold.objects.stat(&object).await?;
         }
-        let written = match self.write(manifest).await {
-            Ok(written) => written,
-            Err(
-                error @ (ArchiveError::Tangled { .. }
-                | ArchiveError::Read(ReplayReadError::Corrupt { .. } | ReplayReadError::Damaged(_))),
-            ) => return self.quarantine(entry, error.to_string()).await,
-            Err(error) => return Err(error),
+        let mut events = self.replays.events_of(manifest, TimeRange::default());
+        // Read before anything is noted: while the hot store is away, attempts leave no trace.
+        let first = match events.next().await {
+            Ok(first) => first,
+            Err(error) => return self.unreadable(entry, ArchiveError::Read(error)).await,
         };
         // Said before it is done: whatever happens to this attempt, the catalogue knows of its object, and nobody else
         // writes to the same path.
@@ -49,10 +54,16 @@ impl Archiver {
         intent.version = version;
         intent.stale_objects.push(object.clone());
         self.put(&intent).await?;
+        kill_point("archive-uploading");
+        let written = match self.upload(&object, first, events).await {
+            Ok(written) => written,
+            Err(error) => return self.unreadable(intent, error).await,
+        };
+        kill_point("archive-uploaded");
         let mut archived = ArchivedReplay {
             session: manifest.session.clone(),
             object,
-            bytes: written.data.len() as u64,
+            bytes: written.bytes,
             raw_bytes: written.raw_bytes,
             sha256: written.sha256,
             chunks: manifest.chunks.clone(),
@@ -60,7 +71,7 @@ impl Archiver {
             segments: written.segments,
             archived_at: self.clock.now(),
         };
-        self.upload(&archived, written.data).await?;
+        self.describe(&archived).await?;
         archived.archived_at = self.clock.now();
         let object = archived.object.clone();
         let mut stale_objects = entry.stale_objects;
@@ -83,31 +94,77 @@ impl Archiver {
         Ok(Archived::Stored)
     }
 
-    /// All events as one object.
-    async fn write(&self, manifest: &ReplayManifest) -> Result<WrittenObject, ArchiveError> {
-        let mut events = self.replays.events_of(manifest, TimeRange::default());
+    /// Puts a session into quarantine whose events will not do at any attempt; any other error is for the next attempt.
+    async fn unreadable(&self, entry: CatalogueEntry, error: ArchiveError) -> Result<Archived, ArchiveError> {
+        match error {
+            ArchiveError::Tangled { .. }
+            | ArchiveError::Read(ReplayReadError::Corrupt { .. } | ReplayReadError::Damaged(_)) => {
+                self.quarantine(entry, error.to_string()).await
+            }
+            error => Err(error),
+        }
+    }
+
+    /// Writes all events into one object, which is uploaded while it is written: it is never whole in memory.
+    async fn upload(
+        &self,
+        object: &str,
+        first: Option<ReplayEvent>,
+        events: ReplayEvents,
+    ) -> Result<WrittenObject, ArchiveError> {
+        let (parts, received) = mpsc::channel(PARTS_AHEAD);
+        let received = stream::unfold(received, async |mut received| {
+            let part = received.recv().await?;
+            Some((part, received))
+        });
+        let put = self.cold.objects.put(object, received.boxed());
+        let write = async {
+            let written = self.write(first, events, &parts).await;
+            if let Err(error) = &written {
+                // Who uploads learns that this is not the end. Whether it still listens does not matter.
+                let _ = parts.send(Err(PortError::fatal("archiver", error.to_string()))).await;
+            }
+            drop(parts);
+            written
+        };
+        match tokio::join!(write, put) {
+            (Ok(written), put) => put.map(|()| written).map_err(ArchiveError::Port),
+            // What ended the upload is the cause.
+            (Err(ArchiveError::Interrupted), Err(error)) => Err(error.into()),
+            (Err(error), _) => Err(error),
+        }
+    }
+
+    /// Compresses all events, and sends the parts to who uploads them.
+    async fn write(
+        &self,
+        first: Option<ReplayEvent>,
+        mut events: ReplayEvents,
+        parts: &mpsc::Sender<Result<Bytes, PortError>>,
+    ) -> Result<WrittenObject, ArchiveError> {
+        let send = async |part: Bytes| parts.send(Ok(part)).await.map_err(|_| ArchiveError::Interrupted);
         let mut writer = ObjectWriter::new(self.policy.level);
-        while let Some(event) = events.next().await.map_err(ArchiveError::Read)? {
+        let mut next = first;
+        while let Some(event) = next {
             if writer.is_full() {
-                writer = aside(move || writer.flushed()).await?;
+                writer = run_blocking(move || writer.flushed()).await?;
+                send(writer.take_part()).await?;
             }
             writer.push(&event);
             if writer.runs() > MAX_RUNS {
                 return Err(ArchiveError::Tangled { max: MAX_RUNS });
             }
+            next = events.next().await.map_err(ArchiveError::Read)?;
         }
-        aside(move || writer.finish()).await
+        let (last, written) = run_blocking(move || writer.finish()).await?;
+        send(last).await?;
+        Ok(written)
     }
 
-    /// Stores the object and its manifest, and reads both back.
-    async fn upload(&self, archived: &ArchivedReplay, data: Bytes) -> Result<(), ArchiveError> {
-        kill_point("archive-uploading");
-        let objects = &self.cold.objects;
-        let description = serde_json::to_vec(archived).map_err(|error| ArchiveError::Write(error.into()))?;
-        objects.put(&archived.object, data, &archived.sha256).await?;
-        kill_point("archive-uploaded");
-        let manifest_hash = ContentHash::of(&description);
-        objects.put(&path::manifest(&archived.object), description.into(), &manifest_hash).await?;
+    /// Stores the manifest beside the object, and reads the object back.
+    async fn describe(&self, archived: &ArchivedReplay) -> Result<(), ArchiveError> {
+        let manifest = serde_json::to_vec(archived).map_err(|error| ArchiveError::Write(error.into()))?;
+        self.cold.objects.put(&path::manifest(&archived.object), whole_object(manifest)).await?;
         self.verify_object(archived).await?;
         kill_point("archive-verified");
         Ok(())
@@ -115,7 +172,7 @@ impl Archiver {
 }
 
 /// Does `work`, which takes the processor for long, where it holds nobody up.
-async fn aside<T: Send + 'static>(
+async fn run_blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, BoxError> + Send + 'static,
 ) -> Result<T, ArchiveError> {
     let done = tokio::task::spawn_blocking(work).await;

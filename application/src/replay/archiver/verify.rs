@@ -6,8 +6,8 @@ use gosight_domain::replay::{ArchivedReplay, ReplayChunk, ReplaySession};
 
 use super::{ArchiveError, Archived, Archiver};
 use crate::ports::{CatalogueEntry, Lease};
+use crate::replay::error::ReplayReadError;
 use crate::replay::manifest::join;
-use crate::replay::read::ReplayReadError;
 use crate::replay::stored::StoredReplay;
 
 /// Whether what was archived is what it was.
@@ -29,9 +29,6 @@ pub enum Verified {
     },
 }
 
-/// What is read of an object at once, in bytes.
-const PART_BYTES: u64 = 1 << 20;
-
 impl Archiver {
     /// Reads what was archived of a session, and compares it with what the catalogue says.
     ///
@@ -51,7 +48,7 @@ impl Archiver {
     /// Reads an object, and compares it with what the catalogue says.
     pub(super) async fn verify_object(&self, archived: &ArchivedReplay) -> Result<(), ArchiveError> {
         let damaged = |reason: String| ArchiveError::Damaged { path: archived.object.clone(), reason };
-        let mut stored = StoredReplay::new(self.cold.objects.clone(), archived, PART_BYTES);
+        let mut stored = StoredReplay::new(self.cold.objects.clone(), archived);
         loop {
             match stored.next().await {
                 Ok(Some(_)) => {}

@@ -13,42 +13,54 @@ fn event(at: i64, chunk_index: u16, place: u64, bytes: usize) -> ReplayEvent {
     ReplayEvent::new(RawValue::from_string(text).unwrap(), chunk_index, place).unwrap()
 }
 
-fn written(events: &[ReplayEvent]) -> WrittenObject {
+/// An object with its bytes.
+struct Whole {
+    data: Vec<u8>,
+    object: WrittenObject,
+}
+
+fn written(events: &[ReplayEvent]) -> Whole {
     let mut writer = ObjectWriter::new(6);
+    let mut data = Vec::new();
     for event in events {
         if writer.is_full() {
             writer = writer.flushed().unwrap();
+            data.extend_from_slice(&writer.take_part());
         }
         writer.push(event);
     }
-    writer.finish().unwrap()
+    let (last, object) = writer.finish().unwrap();
+    data.extend_from_slice(&last);
+    assert_eq!((object.bytes, object.sha256), (data.len() as u64, ContentHash::of(&data)));
+    Whole { data, object }
 }
 
 /// The array as text, by a decoder that reads one gzip member and no more.
-fn decoded(object: &WrittenObject) -> String {
+fn decoded(whole: &Whole) -> String {
     let mut text = String::new();
-    GzDecoder::new(&object.data[..]).read_to_string(&mut text).unwrap();
+    GzDecoder::new(&whole.data[..]).read_to_string(&mut text).unwrap();
     text
 }
 
-fn segment_data<'a>(object: &'a WrittenObject, segment: &Segment) -> &'a [u8] {
+fn segment_data<'a>(whole: &'a Whole, segment: &Segment) -> &'a [u8] {
     let start = usize::try_from(segment.offset).unwrap();
-    &object.data[start..start + usize::try_from(segment.bytes).unwrap()]
+    &whole.data[start..start + usize::try_from(segment.bytes).unwrap()]
 }
 
 #[test]
 fn any_decoder_reads_the_whole_and_each_segment_is_read_alone() {
     let events: Vec<ReplayEvent> =
         (0..60).map(|n| event(1_000 + n, u16::try_from(n / 25).unwrap(), n.unsigned_abs(), 40_000)).collect();
-    let object = written(&events);
+    let whole = written(&events);
+    let object = &whole.object;
     let texts: Vec<&str> = events.iter().map(ReplayEvent::as_str).collect();
-    assert_eq!(decoded(&object), format!("[{}]", texts.join(",")));
-    assert_eq!(object.raw_bytes, decoded(&object).len() as u64);
+    assert_eq!(decoded(&whole), format!("[{}]", texts.join(",")));
+    assert_eq!(object.raw_bytes, decoded(&whole).len() as u64);
     assert!(object.segments.len() > 3);
 
     let mut read = Vec::new();
     for (index, segment) in object.segments.iter().enumerate() {
-        let events = of_segment(index, segment, segment_data(&object, segment)).unwrap();
+        let events = of_segment(index, segment, segment_data(&whole, segment)).unwrap();
         assert_eq!(segment.from, events[0].timestamp());
         assert_eq!(segment.to, events[events.len() - 1].timestamp());
         read.extend(events);
@@ -62,16 +74,17 @@ fn any_decoder_reads_the_whole_and_each_segment_is_read_alone() {
 
 #[test]
 fn nothing_is_an_empty_array() {
-    let object = written(&[]);
-    assert_eq!((decoded(&object).as_str(), object.segments.len()), ("[]", 0));
+    let whole = written(&[]);
+    assert_eq!((decoded(&whole).as_str(), whole.object.segments.len()), ("[]", 0));
 }
 
 #[test]
 fn damage_is_noticed() {
     let events = [event(1, 0, 0, 100), event(2, 0, 1, 100)];
-    let object = written(&events);
+    let whole = written(&events);
+    let object = &whole.object;
     let segment = &object.segments[0];
-    let data = segment_data(&object, segment);
+    let data = segment_data(&whole, segment);
     assert!(of_segment(0, segment, data).is_ok());
     assert!(of_segment(0, segment, &data[..data.len() / 2]).is_err());
     assert!(of_segment(0, segment, b"no deflate").is_err());

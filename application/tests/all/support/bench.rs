@@ -4,17 +4,19 @@ use std::time::Duration;
 use gosight_application::LogSink;
 use gosight_application::backoff::BackoffPolicy;
 use gosight_application::ports::{
-    DeadLetter, EventSink, LedgerQuery, PollLimits, ProfileStore, Record, RecordLog,
+    DeadLetter, EventSink, LedgerQuery, PollLimits, ProfileStore, Record, RecordLog, SessionStore,
+    SessionSummary,
 };
 use gosight_application::process::filter::{FilterRuleConfig, FilterSet};
 use gosight_application::process::{
     ConsumerConfig, EventHandler, EventHandlerPorts, LogConsumer, ProcessError, ProcessStatus,
-    ProfileCacheConfig, ProfileEnricher,
+    ProfileCacheConfig, ProfileEnricher, StoredDeduplicator,
 };
-use gosight_conformance::factory::{LOG, NOON, bytes};
+use gosight_application::sessions::SessionRules;
+use gosight_conformance::factory::{LOG, NOON, bytes, project};
 use gosight_domain::aggregate::Aggregation;
 use gosight_domain::ledger::{Coverage, OutcomeCounts};
-use gosight_domain::{Event, Hour, ProjectId};
+use gosight_domain::{Event, Hour, ProjectId, SessionId};
 use gosight_memory::{ManualClock, MemoryLog, MemoryStore};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -32,18 +34,27 @@ pub const BACKOFF: BackoffPolicy =
 pub struct Bench {
     pub log: Arc<MemoryLog>,
     pub store: Arc<MemoryStore>,
+    pub deduplicator: Arc<StoredDeduplicator>,
     pub clock: Arc<ManualClock>,
     pub numbers: Numbers,
 }
 
 impl Bench {
     pub fn new(partitions: u32) -> Self {
+        let store = Arc::new(MemoryStore::default());
         Self {
             log: Arc::new(MemoryLog::new(partitions)),
-            store: Arc::default(),
+            deduplicator: store.deduplicator(),
+            store,
             clock: Arc::new(ManualClock::new(NOON.plus_millis(60_000))),
             numbers: Numbers::default(),
         }
+    }
+
+    /// The session `session_id` of project `p`, as readers see it.
+    pub async fn session(&self, session_id: &SessionId) -> Option<SessionSummary> {
+        let found = self.store.get(&SessionRules::default(), &project("p"), session_id).await.unwrap();
+        found.map(|detail| detail.summary)
     }
 
     pub async fn append(&self, events: &[Event]) {
@@ -67,7 +78,7 @@ impl Bench {
         let enricher =
             |source| ProfileEnricher::new(source, ProfileCacheConfig::default(), self.numbers.telemetry());
         let ports = EventHandlerPorts {
-            deduplicator: self.store.clone(),
+            deduplicator: self.deduplicator.clone(),
             profiles: profiles.map(enricher).map(Arc::new),
             clock: self.clock.clone(),
         };

@@ -1,18 +1,18 @@
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use anyhow::{Context, bail};
 use clap::{Args, Subcommand};
+use gosight_application::keys::{KeyRequest, Keys, NewKey};
 use gosight_application::ports::{Clock, SystemClock};
 use gosight_domain::key::{ApiKey, Scope};
-use gosight_domain::project::Project;
 use gosight_domain::{ProjectId, Timestamp};
 use uuid::Uuid;
 
 use gosight_runtime::terminal as output;
 
 use super::ConfigArgs;
-use gosight_runtime::bootstrap::{api_key, random_key};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum KeysCommand {
@@ -66,11 +66,11 @@ impl KeysCommand {
             Self::Create(args) => args.run().await?,
             Self::List { config, project } => {
                 let project = project.map(ProjectId::new).transpose().context("--project")?;
-                let keys = config.storage(Vec::new())?.accounts().await?.list_keys(project.as_ref()).await?;
+                let keys = keys(&config).await?.list(project.as_ref()).await?;
                 output::line(table(&keys, &SystemClock))?;
             }
             Self::Revoke { config, key_id } => {
-                if !config.storage(Vec::new())?.accounts().await?.revoke_key(key_id).await? {
+                if !keys(&config).await?.revoke(key_id).await? {
                     bail!("there is no key {key_id}; see `gosight keys list`");
                 }
                 output::line(format!("revoked {key_id}"))?;
@@ -80,6 +80,12 @@ impl KeysCommand {
     }
 }
 
+/// The keys that there are.
+async fn keys(config: &ConfigArgs) -> anyhow::Result<Keys> {
+    let accounts = config.storage(Vec::new())?.accounts().await?;
+    Ok(Keys::new(accounts, Arc::new(SystemClock)))
+}
+
 impl CreateArgs {
     async fn run(self) -> anyhow::Result<()> {
         let project_id = ProjectId::new(self.project.as_str()).context("--project")?;
@@ -87,16 +93,15 @@ impl CreateArgs {
         if let Some(dir) = new_dir {
             output::note(format!("made a new data directory at {}", dir.display()))?;
         }
-        let now = SystemClock.now();
-        let project = Project { project_id: project_id.clone(), name: self.project.clone(), created_at: now };
-        accounts.create_project(&project).await?;
-        let key = random_key(self.test);
-        let life_ms = self.expires_in.map(|life| i64::try_from(life.as_millis()).unwrap_or(i64::MAX));
-        let stored = ApiKey {
-            expires_at: life_ms.map(|life_ms| now.plus_millis(life_ms)),
-            ..api_key(&key, project_id, &self.name, self.scopes, now)
+        let keys = Keys::new(accounts, Arc::new(SystemClock));
+        let request = KeyRequest {
+            project_id,
+            name: self.name,
+            scopes: self.scopes,
+            expires_in: self.expires_in,
+            is_test: self.test,
         };
-        accounts.create_key(&stored).await?;
+        let NewKey { key, .. } = keys.create(request).await?;
         Ok(output::line(key.reveal())?)
     }
 }

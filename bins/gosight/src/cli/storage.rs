@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use anyhow::bail;
 use gosight_application::dead_letters::ReplayLetters;
-use gosight_application::ports::{DeadLetters, KeyStore, ProfileStore};
+use gosight_application::ports::{Clock, DeadLetters, KeyAdmin, ProfileStore, SystemClock};
 use gosight_embedded::{DataDir, Embedded, EmbeddedAccounts, EmbeddedDeadLetters, EmbeddedStore};
 #[cfg(feature = "distributed")]
 use gosight_kafka::{KafkaDeadLetters, KafkaLog};
@@ -26,15 +26,15 @@ pub(super) enum Storage {
 }
 
 /// What is known about projects.
-pub(super) trait Accounts: KeyStore + ProfileStore {}
+pub(super) trait Accounts: KeyAdmin + ProfileStore {}
 
-impl<T: KeyStore + ProfileStore> Accounts for T {}
+impl<T: KeyAdmin + ProfileStore> Accounts for T {}
 
 impl Storage {
     /// The accounts that there are, beside a server that may be running.
     pub(super) async fn accounts(&self) -> anyhow::Result<Arc<dyn Accounts>> {
         Ok(match self {
-            Self::Embedded(config) => Arc::new(EmbeddedAccounts::open(existing(config)?).await?),
+            Self::Embedded(config) => Arc::new(EmbeddedAccounts::open(existing(config)?, clock()).await?),
             #[cfg(feature = "distributed")]
             Self::Distributed(config) => Arc::new(PostgresAccounts::connect(&config.postgres).await?),
         })
@@ -43,7 +43,7 @@ impl Storage {
     /// The accounts, and the data directory if there was none yet.
     pub(super) async fn new_accounts(&self) -> anyhow::Result<(Arc<dyn Accounts>, Option<PathBuf>)> {
         let Some(dir) = self.new_data_dir() else { return Ok((self.accounts().await?, None)) };
-        Ok((Arc::new(EmbeddedAccounts::open(dir).await?), Some(absolute(dir))))
+        Ok((Arc::new(EmbeddedAccounts::open(dir, clock()).await?), Some(absolute(dir))))
     }
 
     fn new_data_dir(&self) -> Option<&Path> {
@@ -57,7 +57,7 @@ impl Storage {
     /// Records that were put aside, beside a server that may be running.
     pub(super) async fn dead_letters(&self) -> anyhow::Result<Arc<dyn DeadLetters>> {
         Ok(match self {
-            Self::Embedded(config) => Arc::new(EmbeddedDeadLetters::open(existing(config)?).await?),
+            Self::Embedded(config) => Arc::new(EmbeddedDeadLetters::open(existing(config)?, clock()).await?),
             #[cfg(feature = "distributed")]
             Self::Distributed(config) => {
                 let log = KafkaLog::new(&config.kafka)?;
@@ -73,7 +73,8 @@ impl Storage {
                 let dir = DataDir::open(existing(config)?)?;
                 let (log_config, store_config) = (config.log.config(), config.store.config(config));
                 let names = assembly::processed_logs();
-                let Embedded { log, store } = Embedded::open(&dir, log_config, store_config, &names).await?;
+                let Embedded { log, store } =
+                    Embedded::open(&dir, clock(), log_config, store_config, &names).await?;
                 let letters = ReplayLetters::new(store.clone(), log);
                 Ok(Replay { letters, end: End::Embedded(dir, store) })
             }
@@ -123,6 +124,10 @@ impl Replay {
         }
         Ok(())
     }
+}
+
+fn clock() -> Arc<dyn Clock> {
+    Arc::new(SystemClock)
 }
 
 /// The data directory, which must have been used before: a mistyped path is not a new one.

@@ -97,7 +97,6 @@ impl StoreSettings {
         // As long as an event may come in, and a week for what was in the log meanwhile.
         let known_days = all.events.max_age.as_secs() / (24 * 60 * 60) + 7;
         StoreConfig {
-            thresholds: all.insights.clone(),
             known_days: u32::try_from(known_days).unwrap_or(u32::MAX),
             readers: self.readers,
             retention_days: self.retention_days,

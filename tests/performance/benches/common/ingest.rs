@@ -68,6 +68,7 @@ pub(crate) fn door(log: Arc<dyn RecordLog>, places: &Path) -> Router {
         key_id: uuid::Uuid::nil(),
         project_id: ProjectId::new("shop").expect("a name"),
         scopes: vec![Scope::Ingest],
+        expires_at: None,
     };
     let ports = HttpPorts {
         ingest: Some(Arc::new(Ingest::new(ports, IngestRules::default(), telemetry.clone()))),

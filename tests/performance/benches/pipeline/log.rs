@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use criterion::{Criterion, Throughput};
 use gosight_application::logs;
-use gosight_application::ports::{Record, RecordLog};
+use gosight_application::ports::{Record, RecordLog, SystemClock};
 use gosight_embedded::{DataDir, Embedded, EmbeddedLog, LogConfig, StoreConfig};
 use gosight_memory::MemoryLog;
 use gosight_performance::Comparison;
@@ -44,7 +44,7 @@ pub(crate) fn bench(criterion: &mut Criterion) {
         logs_without_consumers: vec![logs::EVENTS.to_owned()],
         ..LogConfig::default()
     };
-    let open = Embedded::open(&data_dir, config, StoreConfig::default(), &[]);
+    let open = Embedded::open(&data_dir, Arc::new(SystemClock), config, StoreConfig::default(), &[]);
     let log = runtime.block_on(open).expect("a log").log;
     let comparison = Comparison {
         name: "durable appends",

@@ -56,7 +56,7 @@ async fn batch(dir: &Path) -> ProcessedBatch {
     let polled =
         PolledBatch { span: BatchSpan { log: logs::EVENTS.into(), partition: 0, first: 0, last }, records };
     let ports = EventHandlerPorts {
-        deduplicator: Arc::new(MemoryStore::default()),
+        deduplicator: Arc::new(MemoryStore::default()).deduplicator(),
         profiles: None,
         clock: Arc::new(SystemClock),
     };
@@ -67,7 +67,8 @@ async fn batch(dir: &Path) -> ProcessedBatch {
 async fn opened(path: &Path) -> (DataDir, Embedded) {
     let dir = DataDir::open(path).expect("a data directory");
     let config = StoreConfig { retention_days: 0, ..StoreConfig::default() };
-    let embedded = Embedded::open(&dir, LogConfig::default(), config, &[]).await.expect("opened");
+    let embedded =
+        Embedded::open(&dir, Arc::new(SystemClock), LogConfig::default(), config, &[]).await.expect("opened");
     (dir, embedded)
 }
 

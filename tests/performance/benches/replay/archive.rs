@@ -10,8 +10,9 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use criterion::{Criterion, Throughput};
 use gosight_application::Telemetry;
-use gosight_application::ports::{ReplayArchive as _, ReplayStore};
+use gosight_application::ports::{Ledger, ReplayArchive as _, ReplayStore, read_object};
 use gosight_application::replay::{ArchivePolicy, Archiver, ColdReplays};
+use gosight_conformance::factory::put_chunks;
 use gosight_domain::replay::ReplayChunk;
 use gosight_domain::time::DAY_MS;
 use gosight_embedded::DirectoryArchive;
@@ -64,8 +65,12 @@ fn copied(chunks: &[ReplayChunk]) -> Vec<ReplayChunk> {
 }
 
 /// Archives all `chunks`, which nobody has added to for a month; gives how long it took.
-async fn pass(hot: Arc<dyn ReplayStore>, cold: ColdReplays, chunks: &[ReplayChunk]) -> Duration {
-    hot.put(chunks).await.expect("stored");
+async fn pass<S: Ledger + ReplayStore + 'static>(
+    hot: Arc<S>,
+    cold: ColdReplays,
+    chunks: &[ReplayChunk],
+) -> Duration {
+    put_chunks(&*hot, chunks).await.expect("stored");
     let clock = Arc::new(ManualClock::new(NOW.plus_millis(31 * DAY_MS)));
     let archiver = Archiver::new(hot, cold, clock, ArchivePolicy::default(), Telemetry::default());
     let start = Instant::now();
@@ -79,7 +84,7 @@ async fn archive(chunks: &[ReplayChunk]) -> Duration {
     let dir = tempfile::tempdir().expect("a directory");
     let (_dir, embedded) = opened(dir.path()).await;
     let objects = DirectoryArchive::open(&dir.path().join("archive")).expect("an archive");
-    let cold = ColdReplays { catalogue: embedded.store.clone(), objects: Arc::new(objects) };
+    let cold = ColdReplays { catalogue: Arc::new(embedded.store.accounts()), objects: Arc::new(objects) };
     let took = pass(embedded.store.clone(), cold, chunks).await;
     embedded.store.close().await;
     took
@@ -94,6 +99,7 @@ pub(crate) async fn objects(chunks: &[ReplayChunk]) -> Vec<(String, Bytes)> {
     let mut stored = Vec::new();
     for entry in objects.list("", None, usize::MAX).await.expect("a listing") {
         let object = objects.get(&entry.path, None).await.expect("read").expect("listed");
+        let object = read_object(object).await.expect("read");
         stored.push((entry.path, object));
     }
     stored

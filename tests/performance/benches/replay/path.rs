@@ -49,7 +49,9 @@ pub(crate) fn stored(runtime: &Runtime, dir: &Path, chunks: &[Chunk]) -> Vec<Rep
 pub(crate) async fn opened(path: &Path) -> (DataDir, Embedded) {
     let dir = DataDir::open(path).expect("a data directory");
     let config = StoreConfig { retention_days: 0, ..StoreConfig::default() };
-    let embedded = Embedded::open(&dir, LogConfig::default(), config, &[logs::REPLAY]).await.expect("opened");
+    let embedded = Embedded::open(&dir, Arc::new(SystemClock), LogConfig::default(), config, &[logs::REPLAY])
+        .await
+        .expect("opened");
     (dir, embedded)
 }
 

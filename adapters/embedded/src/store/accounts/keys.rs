@@ -1,5 +1,5 @@
 use async_trait::async_trait;
-use gosight_application::ports::{KeyStore, KeyStoreError, KeyUsage};
+use gosight_application::ports::{KeyAdmin, KeyLookup, KeyStoreError, KeyUsage, KeyUsageStore};
 use gosight_domain::key::{ApiKey, KeyHash, Scope};
 use gosight_domain::project::Project;
 use gosight_domain::{ProjectId, Timestamp, Violation};
@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use super::EmbeddedAccounts;
 use crate::store::codec::{signed, unsigned};
-use crate::store::database::store_error;
+use crate::store::error::store_error;
 
 const KEYS: &str =
     "SELECT key_id, projects.project_id, api_keys.name, key_hash, key_prefix, scopes, is_active,
@@ -76,7 +76,14 @@ impl EmbeddedAccounts {
 }
 
 #[async_trait]
-impl KeyStore for EmbeddedAccounts {
+impl KeyLookup for EmbeddedAccounts {
+    async fn find_key(&self, hash: &KeyHash) -> Result<Option<ApiKey>, KeyStoreError> {
+        self.read_key(hash).await.map_err(store_error)
+    }
+}
+
+#[async_trait]
+impl KeyAdmin for EmbeddedAccounts {
     async fn create_project(&self, project: &Project) -> Result<bool, KeyStoreError> {
         let mut writer = self.database.writer.lock().await;
         writer
@@ -130,10 +137,6 @@ impl KeyStore for EmbeddedAccounts {
             .await
     }
 
-    async fn find_key(&self, hash: &KeyHash) -> Result<Option<ApiKey>, KeyStoreError> {
-        self.read_key(hash).await.map_err(store_error)
-    }
-
     async fn list_keys(&self, project_id: Option<&ProjectId>) -> Result<Vec<ApiKey>, KeyStoreError> {
         self.read_keys(project_id).await.map_err(store_error)
     }
@@ -150,7 +153,10 @@ impl KeyStore for EmbeddedAccounts {
             })
             .await
     }
+}
 
+#[async_trait]
+impl KeyUsageStore for EmbeddedAccounts {
     async fn record_usage(&self, usage: &[KeyUsage]) -> Result<(), KeyStoreError> {
         let mut writer = self.database.writer.lock().await;
         writer

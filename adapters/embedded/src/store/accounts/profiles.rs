@@ -7,18 +7,18 @@ use gosight_domain::{JsonObject, ProjectId};
 use sqlx::Row;
 
 use super::EmbeddedAccounts;
+use crate::store::bulk_statement::BulkStatement;
 use crate::store::codec::from_json;
-use crate::store::database::store_error;
-use crate::store::many::ManyRows;
+use crate::store::error::store_error;
 
-const FIND: ManyRows = ManyRows {
+const FIND: BulkStatement = BulkStatement {
     head: "SELECT profiles.id, profile FROM profiles JOIN projects ON projects.id = profiles.project
         WHERE (projects.project_id, kind, profiles.id) IN (VALUES ",
     columns: 3,
     tail: ")",
 };
 
-const PUT: ManyRows = ManyRows {
+const PUT: BulkStatement = BulkStatement {
     head: "INSERT OR REPLACE INTO profiles (project, kind, id, profile) VALUES ",
     columns: 4,
     tail: "",

@@ -1,10 +1,10 @@
 use gosight_application::ports::DeadLetter;
 
+use crate::store::bulk_statement::BulkStatement;
 use crate::store::codec::signed;
-use crate::store::many::ManyRows;
 use crate::store::writer::Transaction;
 
-const PUT: ManyRows = ManyRows {
+const PUT: BulkStatement = BulkStatement {
     head: "INSERT OR IGNORE INTO dead_letters
         (log, log_partition, log_offset, project_id, reason, detail, at, record) VALUES ",
     columns: 8,

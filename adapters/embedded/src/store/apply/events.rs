@@ -1,15 +1,15 @@
 use std::collections::HashMap;
 
-use gosight_application::ports::ProcessedBatch;
-use gosight_domain::{ProjectId, SessionId};
+use gosight_application::ports::{LogPartition, StoredEvent};
+use gosight_domain::SessionId;
+use gosight_domain::session::SessionKey;
 use uuid::Uuid;
 
-use super::sessions::Merged;
+use crate::store::bulk_statement::BulkStatement;
 use crate::store::codec::{signed, to_json};
-use crate::store::many::ManyRows;
 use crate::store::writer::Transaction;
 
-const INSERT: ManyRows = ManyRows {
+const INSERT: BulkStatement = BulkStatement {
     head: "INSERT INTO events
         (id, project, event_id, session, timestamp, sequence, log, log_partition, log_offset, event) VALUES ",
     columns: 10,
@@ -27,35 +27,33 @@ struct Row {
     event: String,
 }
 
-/// Inserts the batch's events from row `first_row` on; `sessions` are the batch's sessions as they are now.
-pub(super) async fn insert(
+/// Inserts `events`, which are of a partition of the log, from row `first_row` on; `sessions` has their sessions' numbers.
+pub(in crate::store) async fn insert_events<'e>(
     transaction: &mut Transaction<'_>,
-    batch: &ProcessedBatch,
+    place: &LogPartition,
+    events: impl ExactSizeIterator<Item = &'e StoredEvent>,
     first_row: i64,
-    sessions: &[Merged],
+    sessions: &HashMap<SessionKey, i64>,
 ) -> sqlx::Result<()> {
-    let span = &batch.ledger.span;
-    let log = transaction.log(&span.log).await?;
-    let sessions: HashMap<(&ProjectId, &SessionId), i64> = sessions
-        .iter()
-        .map(|merged| ((&merged.session.project_id, &merged.session.session_id), merged.number))
-        .collect();
-    let mut rows = Vec::with_capacity(batch.events.len());
-    for (id, stored) in (first_row..).zip(&batch.events) {
+    let log = transaction.log(&place.log).await?;
+    let mut rows = Vec::with_capacity(events.len());
+    for (id, stored) in (first_row..).zip(events) {
         let event = &stored.event;
-        let of_session = |session_id| sessions.get(&(&event.project_id, session_id)).copied();
+        let number = |session_id: SessionId| {
+            sessions.get(&SessionKey { project_id: event.project_id.clone(), session_id }).copied()
+        };
         rows.push(Row {
             id,
             project: transaction.project(&event.project_id).await?,
             event_id: event.event_id.as_uuid(),
-            session: event.session_id.as_ref().and_then(of_session),
+            session: event.session_id.clone().and_then(number),
             timestamp: event.timestamp.as_millis(),
             sequence: signed(event.sequence),
             offset: signed(stored.offset),
             event: to_json(event)?,
         });
     }
-    let partition = span.partition;
+    let partition = place.partition;
     INSERT
         .execute(transaction.connection, rows, |query, row| {
             query

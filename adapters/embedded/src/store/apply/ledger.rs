@@ -1,13 +1,12 @@
-use gosight_application::ports::{Clock, SystemClock};
 use gosight_domain::ledger::{LedgerRow, OutcomeCounts};
 
 use sqlx::query::Query;
 
+use crate::store::bulk_statement::BulkStatement;
 use crate::store::codec::{signed, to_json};
-use crate::store::many::ManyRows;
 use crate::store::writer::Transaction;
 
-const INSERT_ENTRIES: ManyRows = ManyRows {
+const INSERT_ENTRIES: BulkStatement = BulkStatement {
     head: "INSERT INTO ledger_entries (log, log_partition, first_offset, project, hour,
         polled, stored, duplicate, filtered, rejected, dead_lettered) VALUES ",
     columns: 11,
@@ -25,7 +24,7 @@ pub(in crate::store) struct Entry<'a> {
 pub(in crate::store) type RowName = (i64, u32, i64);
 
 /// Writes the row of a batch.
-pub(super) async fn insert(transaction: &mut Transaction<'_>, row: &LedgerRow) -> sqlx::Result<()> {
+pub(in crate::store) async fn insert(transaction: &mut Transaction<'_>, row: &LedgerRow) -> sqlx::Result<()> {
     let log = transaction.log(&row.span.log).await?;
     let name = (log, row.span.partition, signed(row.span.first));
     sqlx::query(
@@ -36,7 +35,7 @@ pub(super) async fn insert(transaction: &mut Transaction<'_>, row: &LedgerRow) -
     .bind(name.1)
     .bind(name.2)
     .bind(signed(row.span.last))
-    .bind(SystemClock.now().as_millis())
+    .bind(transaction.now.as_millis())
     .execute(&mut *transaction.connection)
     .await?;
     let mut entries = Vec::with_capacity(row.entries.len());

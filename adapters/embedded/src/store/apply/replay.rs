@@ -1,12 +1,12 @@
 use gosight_domain::replay::ReplayChunk;
 
-use crate::store::many::ManyRows;
+use crate::store::bulk_statement::BulkStatement;
 use crate::store::writer::Transaction;
 
 /// Chunks are large, so few of them go into one statement.
 const CHUNKS_AT_ONCE: usize = 16;
 
-const PUT: ManyRows = ManyRows {
+const PUT: BulkStatement = BulkStatement {
     head: "INSERT OR IGNORE INTO replay_chunks (project, session_id, chunk_index, timestamp_start,
         timestamp_end, received_at, event_count, has_full_snapshot, raw_bytes, content, data) VALUES ",
     columns: 11,

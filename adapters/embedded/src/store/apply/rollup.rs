@@ -1,87 +1,66 @@
 use std::collections::HashMap;
-use std::sync::Arc;
 
 use gosight_domain::rollup::{Count, HourlyRollup, RollupSlot};
-use gosight_domain::{Channel, EventName};
+use gosight_domain::time::HOUR_MS;
+use gosight_domain::{Channel, Event, Hour};
 use sqlx::Row;
-use sqlx::sqlite::SqliteConnection;
 
-use crate::store::codec::{signed, visitor_bits};
-use crate::store::many::ManyRows;
+use crate::store::bulk_statement::BulkStatement;
+use crate::store::codec::{from_json, signed, visitor_bits};
+use crate::store::rollup_ids::Slot;
 use crate::store::writer::Transaction;
 
-const FIND: ManyRows = ManyRows {
+const FIND: BulkStatement = BulkStatement {
     head: "SELECT project, dimension, hour, event_type, channel, value, id FROM events_hourly
         WHERE (project, dimension, hour, event_type, channel, value) IN (VALUES ",
     columns: 6,
     tail: ")",
 };
 
-const ADD: ManyRows = ManyRows {
+const ADD: BulkStatement = BulkStatement {
     head: "INSERT INTO events_hourly
         (id, project, dimension, hour, event_type, channel, value, total_count) VALUES ",
     columns: 8,
     tail: " ON CONFLICT (id) DO UPDATE SET total_count = total_count + excluded.total_count",
 };
 
-const ADD_VISITORS: ManyRows =
-    ManyRows { head: "INSERT OR IGNORE INTO hourly_visitors (slot, visitor) VALUES ", columns: 2, tail: "" };
+const ADD_VISITORS: BulkStatement = BulkStatement {
+    head: "INSERT OR IGNORE INTO hourly_visitors (slot, visitor) VALUES ",
+    columns: 2,
+    tail: "",
+};
 
-/// One line of `events_hourly`.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-struct Slot {
-    project: i64,
-    dimension: &'static str,
-    hour: i64,
-    event_type: EventName,
-    channel: &'static str,
-    value: Arc<str>,
-}
-
-/// The ids of lines that were written to lately. What a transaction adds is kept apart until it is committed.
-#[derive(Debug, Default)]
-pub(in crate::store) struct RollupIds {
-    known: HashMap<Slot, i64>,
-    fresh: HashMap<Slot, i64>,
-    last: i64,
-    last_fresh: i64,
-}
-
-/// Ids that are remembered; after that all are forgotten and looked up again as needed.
-const MAX_KNOWN: usize = 100_000;
-
-impl RollupIds {
-    pub async fn load(connection: &mut SqliteConnection) -> sqlx::Result<Self> {
-        let row = sqlx::query("SELECT coalesce(max(id), 0) FROM events_hourly").fetch_one(connection).await?;
-        let last = row.try_get(0)?;
-        Ok(Self { last, last_fresh: last, ..Self::default() })
+/// Counts the events of a project and hour again: some of their rows are gone.
+pub(in crate::store) async fn count_again(
+    transaction: &mut Transaction<'_>,
+    (project, hour): (i64, Hour),
+) -> sqlx::Result<()> {
+    for sql in [
+        "DELETE FROM hourly_visitors WHERE slot IN (SELECT id FROM events_hourly WHERE project = ? AND hour = ?)",
+        "DELETE FROM events_hourly WHERE project = ? AND hour = ?",
+    ] {
+        let delete = sqlx::query(sql).bind(project).bind(hour.index());
+        delete.execute(&mut *transaction.connection).await?;
     }
-
-    pub fn keep(&mut self) {
-        if self.known.len() > MAX_KNOWN {
-            self.known.clear();
-        }
-        self.known.extend(self.fresh.drain());
-        self.last = self.last_fresh;
+    let start = hour.start().as_millis();
+    let rows = sqlx::query("SELECT event FROM events WHERE project = ? AND timestamp >= ? AND timestamp < ?")
+        .bind(project)
+        .bind(start)
+        .bind(start + HOUR_MS)
+        .fetch_all(&mut *transaction.connection)
+        .await?;
+    let mut rollup = HourlyRollup::default();
+    for row in &rows {
+        rollup.add(&from_json::<Event>(row.try_get(0)?)?);
     }
-
-    pub fn forget(&mut self) {
-        self.fresh.clear();
-        self.last_fresh = self.last;
-    }
-
-    fn get(&self, slot: &Slot) -> Option<i64> {
-        self.known.get(slot).or_else(|| self.fresh.get(slot)).copied()
-    }
-
-    fn create(&mut self, slot: Slot) {
-        self.last_fresh += 1;
-        self.fresh.insert(slot, self.last_fresh);
-    }
+    add(transaction, &rollup).await
 }
 
 /// Adds the counts of `rollup`.
-pub(super) async fn add(transaction: &mut Transaction<'_>, rollup: &HourlyRollup) -> sqlx::Result<()> {
+pub(in crate::store) async fn add(
+    transaction: &mut Transaction<'_>,
+    rollup: &HourlyRollup,
+) -> sqlx::Result<()> {
     let counts = flatten(transaction, rollup).await?;
     find_ids(transaction, &counts).await?;
     let mut lines: Vec<(i64, &Slot, &Count)> = counts
@@ -176,7 +155,7 @@ async fn find_ids(transaction: &mut Transaction<'_>, counts: &[(Slot, &Count)]) 
             slot.value.to_string(),
         );
         match stored.get(&name) {
-            Some(id) => drop(transaction.rollup_ids.fresh.insert(slot.clone(), *id)),
+            Some(id) => transaction.rollup_ids.find(slot.clone(), *id),
             None => transaction.rollup_ids.create(slot.clone()),
         }
     }

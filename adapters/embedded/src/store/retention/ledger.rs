@@ -10,7 +10,7 @@ use sqlx::{Row, SqlitePool};
 
 use crate::store::EmbeddedStore;
 use crate::store::apply::{Entry, insert_ledger_entries};
-use crate::store::database::store_error;
+use crate::store::error::store_error;
 use crate::store::ledger::outcome_counts;
 use crate::store::writer::Transaction;
 

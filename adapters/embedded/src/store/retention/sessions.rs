@@ -1,13 +1,13 @@
 //! Sessions that began before what is kept and went on after it: folded again from the events that are kept.
 
 use gosight_application::ports::{Nothing, PortError};
-use gosight_domain::insight::InsightThresholds;
+use gosight_application::sessions::{SessionRules, fold_into};
 use gosight_domain::{Event, Session, Timestamp};
 use sqlx::{Row, SqliteConnection};
 use uuid::Uuid;
 
 use crate::store::EmbeddedStore;
-use crate::store::apply::{SessionRow, store_sessions};
+use crate::store::apply::put_sessions;
 use crate::store::codec::from_json;
 use crate::store::writer::Transaction;
 
@@ -18,14 +18,16 @@ const EVENTS_AT_ONCE: i64 = 1_000;
 
 impl EmbeddedStore {
     /// Takes what happened before `before` out of all sessions.
-    pub(super) async fn cut_sessions(&self, before: Timestamp) -> Result<(), PortError<Nothing>> {
-        let thresholds = &self.config.thresholds;
+    pub(super) async fn cut_sessions(
+        &self,
+        before: Timestamp,
+        rules: &SessionRules,
+    ) -> Result<(), PortError<Nothing>> {
         let mut last = 0;
         loop {
             let mut writer = self.database.writer.lock().await;
-            let cut = writer
-                .transact(async |transaction| cut_some(transaction, before, last, thresholds).await)
-                .await?;
+            let cut =
+                writer.transact(async |transaction| cut_some(transaction, before, last, rules).await).await?;
             match cut {
                 Some(next) => last = next,
                 None => return Ok(()),
@@ -39,10 +41,11 @@ async fn cut_some(
     transaction: &mut Transaction<'_>,
     before: Timestamp,
     after: i64,
-    thresholds: &InsightThresholds,
+    rules: &SessionRules,
 ) -> sqlx::Result<Option<i64>> {
     let found = sqlx::query(
-        "SELECT id, project FROM sessions WHERE started_at < ? AND ended_at >= ? AND id > ? ORDER BY id LIMIT ?",
+        "SELECT id, project FROM sessions
+         WHERE started_at < ? AND ended_at >= ? AND id > ? AND length(state) > 0 ORDER BY id LIMIT ?",
     )
     .bind(before.as_millis())
     .bind(before.as_millis())
@@ -57,10 +60,10 @@ async fn cut_some(
         last = Some(number);
         // A session without events was merged by itself, and has nothing to be folded again from.
         if let Some(session) = fold(transaction.connection, (number, project), before).await? {
-            rows.push(SessionRow::new(project, session, thresholds)?);
+            rows.push(rules.row(session));
         }
     }
-    store_sessions(transaction, rows).await?;
+    put_sessions(transaction, rows).await?;
     Ok(last)
 }
 
@@ -90,18 +93,9 @@ async fn fold(
         after = (last.try_get(0)?, last.try_get(1)?, last.try_get(2)?);
         for row in &rows {
             match from_json::<Event>(row.try_get(3)?) {
-                Ok(event) => add(&mut session, &event),
+                Ok(event) => fold_into(&mut session, &event),
                 Err(error) => tracing::warn!(%error, session = number, "a stored event cannot be read"),
             }
         }
-    }
-}
-
-fn add(session: &mut Option<Session>, event: &Event) {
-    // Stored events passed the rules of their columns; one that does not any more counts without its details.
-    let details = event.details().unwrap_or_default();
-    match session {
-        Some(session) => session.apply(event, &details),
-        None => *session = Session::of(event, &details),
     }
 }

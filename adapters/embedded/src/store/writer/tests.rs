@@ -1,4 +1,6 @@
-use gosight_application::ports::{BatchStore, Committed, EventQuery, ProcessedBatch, ReplayStore};
+use gosight_application::ports::{
+    BatchStore, Committed, EventQuery, ProcessedBatch, ReplayStore, SystemClock,
+};
 use gosight_conformance::factory::{batch, chunk, click, project, replay_session, session_id};
 use gosight_domain::Event;
 use gosight_domain::replay::ReplayChunk;
@@ -8,7 +10,7 @@ use crate::{DataDir, Embedded, EmbeddedStore, LogConfig, StoreConfig};
 
 async fn open(dir: &DataDir) -> Arc<EmbeddedStore> {
     let (log, store) = (LogConfig::default(), StoreConfig::default());
-    Embedded::open(dir, log, store, &[]).await.unwrap().store
+    Embedded::open(dir, Arc::new(SystemClock), log, store, &[]).await.unwrap().store
 }
 
 fn clicks(ids: std::ops::Range<u128>) -> Vec<Event> {

@@ -12,7 +12,7 @@ const MAX_ROWS: usize = 2_048;
 
 /// A statement with a list of rows in its middle.
 #[derive(Clone, Copy)]
-pub(super) struct ManyRows {
+pub(super) struct BulkStatement {
     /// Before the rows.
     pub head: &'static str,
     /// Values of a row.
@@ -21,7 +21,7 @@ pub(super) struct ManyRows {
     pub tail: &'static str,
 }
 
-impl ManyRows {
+impl BulkStatement {
     /// Runs the statement for all of `rows`.
     pub async fn execute<T>(
         self,
@@ -93,7 +93,7 @@ mod tests {
 
     #[test]
     fn rows_stand_between_head_and_tail() {
-        let insert = ManyRows { head: "INSERT INTO t VALUES ", columns: 2, tail: " RETURNING id" };
+        let insert = BulkStatement { head: "INSERT INTO t VALUES ", columns: 2, tail: " RETURNING id" };
         assert_eq!(insert.sql(2), "INSERT INTO t VALUES (?,?),(?,?) RETURNING id");
     }
 }

@@ -7,15 +7,15 @@ use sqlx::Row;
 use sqlx::sqlite::SqliteRow;
 use uuid::Uuid;
 
-use super::EmbeddedStore;
-use super::codec::signed;
-use super::database::store_error;
+use super::EmbeddedAccounts;
+use crate::store::codec::signed;
+use crate::store::error::store_error;
 
 fn entry(row: &SqliteRow) -> sqlx::Result<CatalogueEntry> {
     serde_json::from_str(row.try_get(0)?).map_err(|error| sqlx::Error::Decode(error.into()))
 }
 
-impl EmbeddedStore {
+impl EmbeddedAccounts {
     async fn read_entries(&self, sessions: &[ReplaySession]) -> sqlx::Result<Vec<Option<CatalogueEntry>>> {
         let mut connection = self.database.readers.acquire().await?;
         let mut entries = Vec::with_capacity(sessions.len());
@@ -64,7 +64,7 @@ impl EmbeddedStore {
 }
 
 #[async_trait]
-impl ReplayCatalogue for EmbeddedStore {
+impl ReplayCatalogue for EmbeddedAccounts {
     async fn get(
         &self,
         sessions: &[ReplaySession],

@@ -1,11 +1,9 @@
-//! The first project and its keys.
-
-use gosight_application::ports::{Clock, KeyStore, KeyStoreError};
-use gosight_domain::key::{ApiKey, PresentedKey, Scope};
+use gosight_domain::key::{PresentedKey, Scope};
 use gosight_domain::project::Project;
-use gosight_domain::{ProjectId, Timestamp, Violation};
-use rand::Rng;
-use uuid::Uuid;
+use gosight_domain::{ProjectId, Violation};
+
+use super::admin::{api_key, random_key};
+use crate::ports::{Clock, KeyAdmin, KeyStoreError};
 
 /// Keys that an operator chose for the project `default`.
 #[derive(Debug, Clone, Default)]
@@ -51,43 +49,13 @@ pub enum BootstrapError {
     Store(#[from] KeyStoreError),
 }
 
-/// A key of 192 random bits.
-pub fn random_key(test: bool) -> PresentedKey {
-    let mut random = [0; 24];
-    rand::rng().fill_bytes(&mut random);
-    PresentedKey::from_random(random, test)
-}
-
-/// What is stored of `key`.
-pub fn api_key(
-    key: &PresentedKey,
-    project_id: ProjectId,
-    name: &str,
-    scopes: Vec<Scope>,
-    now: Timestamp,
-) -> ApiKey {
-    ApiKey {
-        key_id: Uuid::from_u128(rand::random()),
-        project_id,
-        name: name.to_owned(),
-        hash: key.hash(),
-        prefix: key.shown_prefix(),
-        scopes,
-        is_active: true,
-        created_at: now,
-        expires_at: None,
-        last_used_at: None,
-        request_count: 0,
-    }
-}
-
 /// Makes the project `default`, if there is no project, with the chosen keys or with new ones. Chosen keys are added at
 /// any start. Gives the new keys, if any.
 ///
 /// # Errors
 /// [`BootstrapError`] for a chosen key that is no good, or a store that fails.
 pub async fn bootstrap(
-    store: &dyn KeyStore,
+    store: &dyn KeyAdmin,
     clock: &dyn Clock,
     chosen: &BootstrapKeys,
 ) -> Result<Option<NewKeys>, BootstrapError> {

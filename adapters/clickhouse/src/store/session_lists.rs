@@ -1,17 +1,17 @@
 use std::collections::{BTreeMap, HashSet};
 
 use clickhouse::Row;
-use gosight_application::ports::{
-    PortError, QueryError, SessionDetail, SessionFlagFilter, SessionQuery, SessionSummary,
-};
-use gosight_domain::insight::{Insight, InsightThresholds, detect};
-use gosight_domain::{ProjectId, Session, SessionId, Timestamp};
+use gosight_application::ports::{PortError, QueryError, SessionFlagFilter, SessionQuery, SessionSummary};
+use gosight_application::sessions::{SessionRow, SessionRules};
+use gosight_domain::insight::Insight;
+use gosight_domain::session::SessionKey;
+use gosight_domain::{ProjectId, SessionId, Timestamp};
 use serde::Deserialize;
 
 use crate::ADAPTER;
 use crate::client::Connection;
 use crate::error::read_error;
-use crate::lists::parts;
+use crate::query_params::parts;
 
 /// The latest fold of the events that a session has from one partition.
 #[derive(Row, Deserialize)]
@@ -28,41 +28,32 @@ struct WithReplay {
 }
 
 impl Fold {
-    fn read(&self) -> Result<(Session, Vec<Insight>), PortError> {
+    fn read(&self) -> Result<SessionRow, PortError> {
         let unreadable = |error: String| {
             PortError::fatal(ADAPTER, format!("session {:?} cannot be read: {error}", self.session_id))
         };
         let session = rmp_serde::from_slice(&self.state).map_err(|error| unreadable(error.to_string()))?;
-        let insights = serde_json::from_str(&self.insights).map_err(|error| unreadable(error.to_string()))?;
-        Ok((session, insights))
+        let mut insights: Vec<Insight> =
+            serde_json::from_str(&self.insights).map_err(|error| unreadable(error.to_string()))?;
+        insights.sort_by_key(|insight| (insight.kind, insight.first_at, insight.event_id));
+        Ok(SessionRow { session, insights })
     }
 }
 
-/// Sessions by id, each joined from its folds, with what it shows.
-fn join(
-    folds: &[Fold],
-    thresholds: &InsightThresholds,
-) -> Result<BTreeMap<String, (Session, Vec<Insight>)>, PortError> {
-    let mut joined: BTreeMap<String, (Session, Vec<Insight>)> = BTreeMap::new();
+/// Sessions, each joined from its folds.
+fn join(folds: &[Fold], rules: &SessionRules) -> Result<Vec<SessionRow>, PortError> {
+    let mut by_session: BTreeMap<SessionKey, Vec<SessionRow>> = BTreeMap::new();
     for fold in folds {
-        let (session, insights) = fold.read()?;
-        if let Some((known, insights)) = joined.get_mut(&fold.session_id) {
-            known.merge(session);
-            *insights = detect(known.trail(), thresholds);
-        } else {
-            joined.insert(fold.session_id.clone(), (session, insights));
-        }
+        let row = fold.read()?;
+        by_session.entry(row.session.key()).or_default().push(row);
     }
-    for (_, insights) in joined.values_mut() {
-        insights.sort_by_key(|insight| (insight.kind, insight.first_at, insight.event_id));
-    }
-    Ok(joined)
+    Ok(by_session.into_values().filter_map(|rows| rules.join(rows)).collect())
 }
 
 /// A page of sessions, latest start first. The page is found by the small columns, and only its folds are read.
 pub(super) async fn list(
     connection: &Connection,
-    thresholds: &InsightThresholds,
+    rules: &SessionRules,
     project_id: &ProjectId,
     query: &SessionQuery,
 ) -> Result<Vec<SessionSummary>, QueryError> {
@@ -98,12 +89,11 @@ pub(super) async fn list(
         .param("limit", *limit as u64)
         .fetch_all::<Fold>();
     let folds = connection.within(folds).await.map_err(read_error)?;
-    let sessions = join(&folds, thresholds)?;
-    let replays = with_replay(connection, project_id, sessions.keys().map(String::as_str)).await?;
-    let mut summaries: Vec<SessionSummary> = sessions
-        .iter()
-        .map(|(id, (session, insights))| SessionSummary::of(session, insights, replays.contains(id)))
-        .collect();
+    let sessions = join(&folds, rules)?;
+    let names = sessions.iter().map(|row| row.session.session_id.as_str());
+    let replays = with_replay(connection, project_id, names).await?;
+    let mut summaries: Vec<SessionSummary> =
+        sessions.iter().map(|row| row.summary(replays.contains(row.session.session_id.as_str()))).collect();
     summaries.sort_by(|a, b| (b.started_at, &a.session_id).cmp(&(a.started_at, &b.session_id)));
     Ok(summaries)
 }
@@ -163,13 +153,13 @@ async fn with_replay(
     Ok(with_replay)
 }
 
-/// One session with what it shows.
+/// One session.
 pub(super) async fn read(
     connection: &Connection,
-    thresholds: &InsightThresholds,
+    rules: &SessionRules,
     project_id: &ProjectId,
     session_id: &SessionId,
-) -> Result<Option<SessionDetail>, QueryError> {
+) -> Result<Option<SessionRow>, QueryError> {
     let folds = connection
         .query(
             "SELECT session_id, argMax(insights, event_count) AS insights, argMax(state, event_count) AS state
@@ -180,8 +170,35 @@ pub(super) async fn read(
         .param("session", session_id.as_str())
         .fetch_all::<Fold>();
     let folds = connection.within(folds).await.map_err(read_error)?;
-    let Some((_, (session, insights))) = join(&folds, thresholds)?.pop_first() else { return Ok(None) };
-    let replays = with_replay(connection, project_id, [session_id.as_str()].into_iter()).await?;
-    let summary = SessionSummary::of(&session, &insights, !replays.is_empty());
-    Ok(Some(SessionDetail { summary, insights }))
+    Ok(join(&folds, rules)?.pop())
+}
+
+/// Sessions that nothing was added to for a while, oldest first.
+pub(super) async fn list_idle(
+    connection: &Connection,
+    rules: &SessionRules,
+    before: Timestamp,
+    limit: usize,
+) -> Result<Vec<SessionRow>, QueryError> {
+    let folds = connection
+        .query(
+            "WITH idle AS (
+                SELECT project_id, session_id, max(ended) AS ended_last FROM (
+                    SELECT project_id, session_id, argMax(toUnixTimestamp64Milli(ended_at), event_count) AS ended
+                    FROM sessions GROUP BY project_id, session_id, log, log_partition
+                )
+                GROUP BY project_id, session_id HAVING ended_last < {before:Int64}
+                ORDER BY ended_last, project_id, session_id LIMIT {limit:UInt64}
+             )
+             SELECT session_id, argMax(insights, event_count) AS insights, argMax(state, event_count) AS state
+             FROM sessions WHERE (project_id, session_id) IN (SELECT project_id, session_id FROM idle)
+             GROUP BY project_id, session_id, log, log_partition",
+        )
+        .param("before", before.as_millis())
+        .param("limit", limit as u64)
+        .fetch_all::<Fold>();
+    let folds = connection.within(folds).await.map_err(read_error)?;
+    let mut rows = join(&folds, rules)?;
+    rows.sort_by_key(|row| (row.session.ended_at, row.session.key()));
+    Ok(rows)
 }

@@ -1,20 +1,62 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use gosight_application::ports::CommitError;
+use async_trait::async_trait;
+use clickhouse::Row;
+use gosight_application::ports::{CommitError, Fence, Ledger, LedgerError, LogPartition};
 use gosight_domain::Hour;
 use gosight_domain::ledger::{LedgerEntry, LedgerRow, OutcomeCounts};
+use serde::Deserialize;
 
-use super::partition::Held;
+use super::ClickHouseStore;
 use crate::block::Block;
-use crate::client::Connection;
+use crate::error::read_error;
+use crate::fence;
 
-/// Writes the row of a batch, which makes it count.
-pub(super) async fn insert(
-    connection: &Connection,
-    held: &mut Held,
-    row: &LedgerRow,
-) -> Result<(), CommitError> {
+#[derive(Row, Deserialize)]
+struct End {
+    log_partition: u32,
+    end: u64,
+}
+
+#[derive(Row, Deserialize)]
+struct Number {
+    number: u64,
+}
+
+#[async_trait]
+impl Ledger for ClickHouseStore {
+    async fn next_offsets(&self, log: &str) -> Result<BTreeMap<u32, u64>, LedgerError> {
+        let ends = self
+            .connection
+            .query(
+                "SELECT log_partition, max(last_offset) + 1 AS end FROM ledger
+                 WHERE log = {log:String} GROUP BY log_partition",
+            )
+            .param("log", log)
+            .fetch_all::<End>();
+        let ends = self.connection.within(ends).await.map_err(read_error)?;
+        Ok(ends.into_iter().map(|row| (row.log_partition, row.end)).collect())
+    }
+
+    async fn acquire(&self, place: &LogPartition) -> Result<Fence, LedgerError> {
+        fence::acquire(&self.connection, place).await
+    }
+
+    async fn end(&self, fence: &Fence) -> Result<Option<u64>, LedgerError> {
+        let sql = "SELECT last_offset + 1 AS number FROM ledger
+            WHERE log = {log:String} AND log_partition = {partition:UInt32}
+            ORDER BY log DESC, log_partition DESC, first_offset DESC LIMIT 1";
+        let end = fence::query_of(&self.connection, fence.place(), sql).fetch_optional::<Number>();
+        Ok(self.connection.within(end).await.map_err(read_error)?.map(|end| end.number))
+    }
+
+    async fn append(&self, fence: &Fence, row: &LedgerRow) -> Result<(), CommitError> {
+        fence::insert(&self.connection, fence, "ledger", encode(row)).await
+    }
+}
+
+fn encode(row: &LedgerRow) -> Block {
     // A batch without records still covers its offsets.
     let nothing = [LedgerEntry { project_id: None, hour: Hour::default(), counts: OutcomeCounts::default() }];
     let entries = if row.entries.is_empty() { &nothing[..] } else { &row.entries };
@@ -35,7 +77,7 @@ pub(super) async fn insert(
     block.count_maps("filtered", entries.iter().map(|entry| Reasons(&entry.counts.filtered)));
     block.count_maps("rejected", entries.iter().map(|entry| Reasons(&entry.counts.rejected)));
     block.count_maps("dead_lettered", entries.iter().map(|entry| Reasons(&entry.counts.dead_lettered)));
-    held.insert(connection, "ledger", block).await
+    block
 }
 
 /// The table holds hours from 1970 to 2106.

@@ -37,6 +37,12 @@ impl Numbers {
     pub fn log(&self, name: &Arc<str>) -> Option<i64> {
         find(&self.logs, name)
     }
+
+    /// The log with this number. There are few of them.
+    pub fn log_name(&self, number: i64) -> Option<Arc<str>> {
+        let logs = self.logs.read().unwrap_or_else(PoisonError::into_inner);
+        logs.iter().find(|(_, known)| **known == number).map(|(name, _)| name.clone())
+    }
 }
 
 fn find<T: Hash + Eq>(numbers: &RwLock<HashMap<T, i64>>, name: &T) -> Option<i64> {

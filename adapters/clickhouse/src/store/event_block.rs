@@ -1,34 +1,23 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use gosight_application::ports::{CommitError, StoredEvent};
+use gosight_application::ports::{LogPartition, StoredEvent};
 use gosight_domain::rollup::Visitor;
 use gosight_domain::{Channel, Event};
 use time::OffsetDateTime;
 
-use super::partition::Held;
 use crate::block::Block;
-use crate::client::Connection;
 
-/// Events of one table partition: an insert over several would be several parts, of which a crash could leave some.
+/// Year and month. An insert over several would be several parts, of which a crash could leave some.
 type Month = (i32, u8);
 
-/// Inserts `events`, each month in an insert of its own.
-pub(super) async fn insert(
-    connection: &Connection,
-    held: &mut Held,
-    events: impl Iterator<Item = &StoredEvent>,
-) -> Result<(), CommitError> {
+/// The events, each month in a block of its own, as rows of the partition `place`.
+pub(super) fn blocks<'e>(place: &LogPartition, events: impl Iterator<Item = &'e StoredEvent>) -> Vec<Block> {
     let mut by_month: BTreeMap<Month, Vec<&StoredEvent>> = BTreeMap::new();
     for stored in events {
         by_month.entry(month(&stored.event)).or_default().push(stored);
     }
-    for events in by_month.into_values() {
-        let (log, partition) = held.place();
-        let block = encode((&log, partition), &events);
-        held.insert(connection, "events", block).await?;
-    }
-    Ok(())
+    by_month.into_values().map(|events| encode(place, &events)).collect()
 }
 
 /// Year and month in UTC, as `toYYYYMM` tells them apart.
@@ -38,7 +27,7 @@ fn month(event: &Event) -> Month {
     (time.year(), time.month().into())
 }
 
-fn encode((log, partition): (&str, u32), events: &[&StoredEvent]) -> Block {
+fn encode(place: &LogPartition, events: &[&StoredEvent]) -> Block {
     let mut block = Block::new(events.len());
     put_identity(&mut block, events);
     put_page_and_device(&mut block, events);
@@ -50,8 +39,8 @@ fn encode((log, partition): (&str, u32), events: &[&StoredEvent]) -> Block {
     block.texts("custom", each().map(|event| event.custom.as_str()));
     block.texts("context", each().map(|event| event.context.as_str()));
     block.text_lists("routes", each().map(|event| event.routes.as_slice()));
-    block.texts("log", each().map(|_| log));
-    block.u32s("log_partition", each().map(|_| partition));
+    block.texts("log", each().map(|_| &*place.log));
+    block.u32s("log_partition", each().map(|_| place.partition));
     block.u64s("log_offset", events.iter().map(|stored| stored.offset));
     block
 }

@@ -1,0 +1,257 @@
+//! Batches that are committed in steps: the ledger and its fences, and rows of events.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use async_trait::async_trait;
+use gosight_application::ports::{
+    CommitError, EventRows, EventRowsError, Fence, FoldScope, Ledger, LedgerError, LogPartition, PortError,
+    RowOfRecord, StoredEvent,
+};
+use gosight_domain::ledger::{BatchSpan, LedgerRow};
+use gosight_domain::rollup::HourlyRollup;
+use gosight_domain::session::SessionKey;
+use gosight_domain::{Event, EventId, ProjectId, SessionId, Timestamp};
+use sqlx::Row;
+use sqlx::sqlite::SqliteRow;
+use tokio::sync::MutexGuard;
+use uuid::Uuid;
+
+use super::codec::{from_json, signed, unsigned};
+use super::error::store_error;
+use super::marks::MarkedEvent;
+use super::writer::{Transaction, Writer};
+use super::{EmbeddedStore, apply};
+use crate::STORE_ADAPTER;
+
+impl EmbeddedStore {
+    /// The writer, for a write behind `fence`.
+    pub(super) async fn writer_behind(&self, fence: &Fence) -> Result<MutexGuard<'_, Writer>, CommitError> {
+        let writer = self.ready_writer().await?;
+        self.fences.check(fence).map_err(|error| CommitError::transient(STORE_ADAPTER, error))?;
+        Ok(writer)
+    }
+
+    /// Whether a batch was committed in steps and did not come to its end. Only who commits in steps can go on then.
+    pub async fn has_unfinished_batches(&self) -> bool {
+        !self.database.writer.lock().await.unfinished.is_empty()
+    }
+
+    async fn read_rows(&self, fence: &Fence, span: &BatchSpan) -> sqlx::Result<Vec<RowOfRecord>> {
+        let rows = sqlx::query(
+            "SELECT log_offset, event_id, projects.project_id, sessions.session_id FROM events
+             JOIN projects ON projects.id = events.project LEFT JOIN sessions ON sessions.id = events.session
+             WHERE events.id >= coalesce((SELECT first_row FROM unfinished_batches
+                    WHERE log = (SELECT id FROM logs WHERE name = ?1) AND log_partition = ?2), 1 << 62)
+               AND log = (SELECT id FROM logs WHERE name = ?1) AND log_partition = ?2
+               AND log_offset BETWEEN ?3 AND ?4",
+        )
+        .bind(&**fence.log())
+        .bind(fence.partition())
+        .bind(signed(span.first))
+        .bind(signed(span.last))
+        .fetch_all(&self.database.readers)
+        .await?;
+        rows.iter().map(row_of_record).collect()
+    }
+
+    async fn read_end(&self, fence: &Fence, from: u64) -> sqlx::Result<Option<u64>> {
+        let end: Option<i64> = sqlx::query_scalar(
+            "SELECT max(log_offset) + 1 FROM events
+             WHERE id >= coalesce((SELECT first_row FROM unfinished_batches
+                    WHERE log = (SELECT id FROM logs WHERE name = ?1) AND log_partition = ?2), 1 << 62)
+               AND log = (SELECT id FROM logs WHERE name = ?1) AND log_partition = ?2 AND log_offset >= ?3",
+        )
+        .bind(&**fence.log())
+        .bind(fence.partition())
+        .bind(signed(from))
+        .fetch_one(&self.database.readers)
+        .await?;
+        Ok(end.map(unsigned))
+    }
+
+    async fn visit(
+        &self,
+        fence: &Fence,
+        scope: FoldScope,
+        session: &SessionKey,
+        visit: &mut (dyn FnMut(Event) + Send),
+    ) -> sqlx::Result<()> {
+        let mut after = (i64::MIN, 0, Uuid::nil());
+        loop {
+            let rows = sqlx::query(
+                "SELECT timestamp, sequence, event_id, event FROM events
+                 WHERE session = (SELECT sessions.id FROM sessions JOIN projects ON projects.id = sessions.project
+                        WHERE projects.project_id = ?1 AND sessions.session_id = ?2)
+                   AND (?3 OR log = (SELECT id FROM logs WHERE name = ?4) AND log_partition = ?5)
+                   AND (timestamp, sequence, event_id) > (?6, ?7, ?8)
+                 ORDER BY timestamp, sequence, event_id LIMIT ?9",
+            )
+            .bind(session.project_id.as_str())
+            .bind(session.session_id.as_str())
+            .bind(scope == FoldScope::Session)
+            .bind(&**fence.log())
+            .bind(fence.partition())
+            .bind(after.0)
+            .bind(after.1)
+            .bind(after.2)
+            .bind(EVENTS_AT_ONCE)
+            .fetch_all(&self.database.readers)
+            .await?;
+            let Some(last) = rows.last() else { return Ok(()) };
+            after = (last.try_get(0)?, last.try_get(1)?, last.try_get(2)?);
+            for row in &rows {
+                visit(from_json(row.try_get(3)?)?);
+            }
+        }
+    }
+}
+
+/// Events of a session that are in memory at a time.
+const EVENTS_AT_ONCE: i64 = 1_000;
+
+fn row_of_record(row: &SqliteRow) -> sqlx::Result<RowOfRecord> {
+    let offset: i64 = row.try_get(0)?;
+    let project_id: String = row.try_get(2)?;
+    let session_id: Option<String> = row.try_get(3)?;
+    let session = session_id.map(|session_id| -> Result<_, gosight_domain::Violation> {
+        Ok(SessionKey { project_id: ProjectId::new(project_id)?, session_id: SessionId::new(session_id)? })
+    });
+    Ok(RowOfRecord {
+        offset: unsigned(offset),
+        event_id: EventId::from_uuid(row.try_get(1)?),
+        session: session.transpose().map_err(|error| sqlx::Error::Decode(error.into()))?,
+    })
+}
+
+#[async_trait]
+impl Ledger for EmbeddedStore {
+    async fn next_offsets(&self, log: &str) -> Result<BTreeMap<u32, u64>, LedgerError> {
+        let mut writer = self.database.writer.lock().await;
+        writer.ready().await?;
+        Ok(writer.next_offsets(log))
+    }
+
+    async fn acquire(&self, place: &LogPartition) -> Result<Fence, LedgerError> {
+        let mut writer = self.database.writer.lock().await;
+        writer.ready().await?;
+        Ok(self.fences.grant(place))
+    }
+
+    async fn end(&self, fence: &Fence) -> Result<Option<u64>, LedgerError> {
+        let mut writer = self.database.writer.lock().await;
+        writer.ready().await?;
+        Ok(writer.ledger_ends.get(fence.place()).copied())
+    }
+
+    async fn append(&self, fence: &Fence, row: &LedgerRow) -> Result<(), CommitError> {
+        let mut writer = self.writer_behind(fence).await?;
+        let is_finished = writer
+            .transact(async |transaction| {
+                apply::insert_ledger_row(transaction, row).await?;
+                let log = transaction.log(fence.log()).await?;
+                // Unless rows go further: the batch that was not finished was a longer one.
+                let finish =
+                    "DELETE FROM unfinished_batches WHERE log = ?1 AND log_partition = ?2 AND NOT EXISTS (
+                        SELECT 1 FROM events WHERE id >= first_row
+                          AND events.log = ?1 AND events.log_partition = ?2 AND log_offset > ?3)";
+                let finish =
+                    sqlx::query(finish).bind(log).bind(fence.partition()).bind(signed(row.span.last));
+                let finished = finish.execute(&mut *transaction.connection).await?;
+                Ok(finished.rows_affected() > 0)
+            })
+            .await?;
+        writer.ledger_ends.insert(fence.place().clone(), row.span.next());
+        if is_finished {
+            writer.unfinished.remove(fence.place());
+        }
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl EventRows for EmbeddedStore {
+    async fn insert(&self, fence: &Fence, events: &[&StoredEvent]) -> Result<(), CommitError> {
+        let rollup: HourlyRollup = events.iter().map(|stored| &stored.event).collect();
+        let mut writer = self.writer_behind(fence).await?;
+        let first_row = writer.last_row + 1;
+        writer
+            .transact(async |transaction| {
+                let log = transaction.log(fence.log()).await?;
+                let begin = "INSERT OR IGNORE INTO unfinished_batches (log, log_partition, first_row) VALUES (?, ?, ?)";
+                let begin = sqlx::query(begin).bind(log).bind(fence.partition()).bind(first_row);
+                begin.execute(&mut *transaction.connection).await?;
+                let sessions = apply::number_sessions(transaction, events).await?;
+                let events = events.iter().copied();
+                apply::insert_events(transaction, fence.place(), events, first_row, &sessions).await?;
+                apply::add_rollup(transaction, &rollup).await
+            })
+            .await?;
+        writer.unfinished.insert(fence.place().clone());
+        writer.last_row += i64::try_from(events.len()).unwrap_or(0);
+        // Still inside the lock: marks are written in the order of their rows.
+        self.mark(fence.place(), events.iter().copied(), writer.last_row)
+    }
+
+    async fn rows(&self, fence: &Fence, span: &BatchSpan) -> Result<Vec<RowOfRecord>, EventRowsError> {
+        self.read_rows(fence, span).await.map_err(store_error)
+    }
+
+    async fn end(&self, fence: &Fence, from: u64) -> Result<Option<u64>, EventRowsError> {
+        self.read_end(fence, from).await.map_err(store_error)
+    }
+
+    async fn remove(&self, fence: &Fence, offsets: &[u64]) -> Result<(), EventRowsError> {
+        let mut writer = self.writer_behind(fence).await.map_err(PortError::narrow)?;
+        let removed = writer
+            .transact(async |transaction| {
+                let mut removed = Vec::with_capacity(offsets.len());
+                for offset in offsets {
+                    removed.extend(remove(transaction, fence.place(), *offset).await?);
+                }
+                let hours: BTreeSet<_> =
+                    removed.iter().map(|(event, at)| (event.project, at.hour())).collect();
+                for hour in hours {
+                    apply::count_again(transaction, hour).await?;
+                }
+                Ok(removed)
+            })
+            .await?;
+        let removed = removed.into_iter().map(|(event, _)| event);
+        self.marks.remove(removed).map_err(|error| EventRowsError::fatal(STORE_ADAPTER, error))
+    }
+
+    async fn each_of(
+        &self,
+        fence: &Fence,
+        scope: FoldScope,
+        sessions: &[SessionKey],
+        visit: &mut (dyn FnMut(Event) + Send),
+    ) -> Result<(), EventRowsError> {
+        for session in sessions {
+            self.visit(fence, scope, session, visit).await.map_err(store_error)?;
+        }
+        Ok(())
+    }
+}
+
+/// Removes the row of a record of an unfinished batch; tells which event it was, and when.
+async fn remove(
+    transaction: &mut Transaction<'_>,
+    place: &LogPartition,
+    offset: u64,
+) -> sqlx::Result<Option<(MarkedEvent, Timestamp)>> {
+    let log = transaction.log(&place.log).await?;
+    let row = sqlx::query(
+        "DELETE FROM events WHERE id >= (SELECT first_row FROM unfinished_batches WHERE log = ?1 AND log_partition = ?2)
+           AND log = ?1 AND log_partition = ?2 AND log_offset = ?3
+         RETURNING event_id, project, timestamp",
+    )
+    .bind(log)
+    .bind(place.partition)
+    .bind(signed(offset))
+    .fetch_optional(&mut *transaction.connection)
+    .await?;
+    let Some(row) = row else { return Ok(None) };
+    let event = MarkedEvent { event_id: EventId::from_uuid(row.try_get(0)?), project: row.try_get(1)? };
+    Ok(Some((event, Timestamp::from_millis(row.try_get(2)?))))
+}

@@ -1,0 +1,83 @@
+//! Suite of `BatchStore`: commits that are given up in the middle, by those who wait for them or by the whole process.
+
+use std::future::poll_fn;
+use std::pin::pin;
+use std::task::Poll;
+
+use gosight_application::ports::{Committed, ProcessedBatch};
+
+use crate::batch_store::{StoreFixture, with_chunk_and_letter};
+use crate::factory::{LOG, batch, click, event};
+use crate::suite;
+
+suite! { $ interrupted_batches_suite, interrupted_batches(StoreFixture):
+    a_commit_that_is_given_up_anywhere_can_be_done_again
+    a_crash_anywhere_leaves_what_can_be_committed_in_other_batches
+}
+
+/// More than a commit waits for anything.
+const STEPS: usize = 10_000;
+
+impl StoreFixture {
+    /// Commits `batch`, and gives up when it has waited for something `steps` times. Tells whether it came to its end.
+    async fn commit_in_part(&self, batch: &ProcessedBatch, steps: usize) -> bool {
+        let mut commit = pin!(self.store.commit(batch));
+        let mut left = steps;
+        poll_fn(|context| match commit.as_mut().poll(context) {
+            // An attempt that was given up may have come to its end behind the scenes.
+            Poll::Ready(Ok(Committed::Now | Committed::Before)) => Poll::Ready(true),
+            Poll::Ready(Err(error)) => {
+                assert!(error.is_transient(), "{error}");
+                Poll::Ready(false)
+            }
+            Poll::Pending if left == 0 => Poll::Ready(false),
+            Poll::Pending => {
+                left -= 1;
+                Poll::Pending
+            }
+        })
+        .await
+    }
+}
+
+pub async fn a_commit_that_is_given_up_anywhere_can_be_done_again(fixture: StoreFixture) {
+    let first = [event(1, "page_view", 0), click(2, 10)];
+    fixture.commit(&batch(0, &first)).await;
+    let second = [click(3, 20), event(4, "purchase", 30)];
+    let whole = with_chunk_and_letter(batch(2, &second), 4);
+    let all = [first, second].concat();
+    // The later attempts find what the earlier ones have left.
+    for steps in 0..STEPS {
+        if fixture.commit_in_part(&whole, steps).await {
+            break;
+        }
+    }
+    fixture.commit_again(&whole).await;
+    fixture.assert_has(&all, 6).await;
+    let third = [click(5, 40)];
+    fixture.commit(&batch(6, &third)).await;
+    fixture.assert_stored(&[all, third.to_vec()].concat(), 7).await;
+}
+
+pub async fn a_crash_anywhere_leaves_what_can_be_committed_in_other_batches(mut fixture: StoreFixture) {
+    let first = [event(1, "page_view", 0), click(2, 10)];
+    fixture.commit(&batch(0, &first)).await;
+    let second = [click(3, 20), event(4, "purchase", 30)];
+    let whole = with_chunk_and_letter(batch(2, &second), 4);
+    let all = [first, second.clone()].concat();
+    let mut was_committed = false;
+    for steps in [0, 1, 2, 3, 5, 8, 13] {
+        was_committed = fixture.commit_in_part(&whole, steps).await;
+        fixture = fixture.crashed().await;
+        if was_committed {
+            break;
+        }
+    }
+    let next = fixture.store.next_offsets(LOG).await.expect("read")[&0];
+    assert!(next == 6 || (!was_committed && next == 2), "{next}");
+    if next == 2 {
+        fixture.commit(&batch(2, &second[..1])).await;
+        fixture.commit(&with_chunk_and_letter(batch(3, &second[1..]), 4)).await;
+    }
+    fixture.assert_has(&all, 6).await;
+}
