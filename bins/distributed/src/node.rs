@@ -211,7 +211,7 @@ async fn process(
     };
     let ports = ProcessingPorts {
         sources: names.iter().map(join).collect::<Result<_, _>>()?,
-        store: parts.writer(&store, parts::dead_letters(config, &log)?),
+        store: parts.batches(&store, parts::dead_letters(config, &log)?),
         deduplicator: Arc::new(RedisDeduplicator::new(parts.redis.clone(), store.clone())),
         replays: Replays::new(store.clone(), parts.cold(config, stop).await?),
         profiles: parts.accounts.clone(),

@@ -3,12 +3,13 @@
 use std::sync::Arc;
 
 use gosight_application::backoff::Backoff;
-use gosight_application::decorators::{CachedKeys, CountedKeys};
+use gosight_application::decorators::{CachedKeys, CachedSessions, CountedKeys};
 use gosight_application::keys::StoredKeys;
 use gosight_application::ports::{Clock, DeadLetters, HealthCheck, LogEnds, PortError, SystemClock};
+use gosight_application::process::{Stepped, SteppedPorts};
 use gosight_application::replay::{Archiver, ColdReplays};
 use gosight_application::{Telemetry, logs};
-use gosight_clickhouse::{ClickHouseStore, ClickHouseWriter};
+use gosight_clickhouse::ClickHouseStore;
 use gosight_kafka::{KafkaDeadLetters, KafkaLog, KafkaLogEnds, TopicError, ensure_topics};
 use gosight_memory::MemoryRateLimiter;
 use gosight_postgres::PostgresAccounts;
@@ -143,14 +144,17 @@ impl Parts {
         Ok(Some(Arc::new(archiver.forgetting(Arc::new(RedisAcceptedChunks::new(self.redis.clone()))))))
     }
 
-    /// Stores batches in `store`, with live sessions in Redis.
-    pub fn writer(
-        &self,
-        store: &Arc<ClickHouseStore>,
-        dead_letters: Arc<dyn DeadLetters>,
-    ) -> Arc<ClickHouseWriter> {
+    /// Stores batches in `store` step by step, with live sessions in Redis.
+    pub fn batches(&self, store: &Arc<ClickHouseStore>, dead_letters: Arc<dyn DeadLetters>) -> Arc<Stepped> {
         let cache = Arc::new(RedisSessionCache::new(self.redis.clone()));
-        Arc::new(ClickHouseWriter::new(store.clone(), Some(cache), dead_letters))
+        Arc::new(Stepped::new(SteppedPorts {
+            ledger: store.clone(),
+            events: store.clone(),
+            sessions: Arc::new(CachedSessions::new(cache, store.clone())),
+            aggregates: store.clone(),
+            replays: store.clone(),
+            dead_letters,
+        }))
     }
 
     /// The limit at the door.
