@@ -1,4 +1,4 @@
-//! The analytics store: questions are answered, and rows that no log numbers are stored.
+//! The analytics store: one file for each port that it implements.
 
 mod aggregates;
 mod event_block;
@@ -17,8 +17,8 @@ use crate::config::ClickHouseConfig;
 use crate::error::read_error;
 use crate::{migrate, settings};
 
-/// The analytics store as its readers use it. Batches of the log are stored by a
-/// [`ClickHouseWriter`](crate::ClickHouseWriter).
+/// The analytics store: what is asked, and every narrow port through which
+/// [`Stepped`](gosight_application::process::Stepped) commits a batch.
 #[derive(Debug)]
 pub struct ClickHouseStore {
     pub(crate) connection: Connection,

@@ -11,22 +11,16 @@ use gosight_conformance::steps::StepsFixture;
 use gosight_domain::{Event, EventName};
 use gosight_memory::MemoryDeadLetters;
 
-use crate::database::{Database, Way};
+use crate::database::{Database, batches};
 
 mod batch_store {
     gosight_conformance::batch_store_suite!(super::store);
-}
-mod writer_batch_store {
-    gosight_conformance::batch_store_suite!(super::writer);
 }
 mod refused_rows {
     gosight_conformance::refused_rows_suite!(super::refusing);
 }
 mod interrupted_batches {
     gosight_conformance::interrupted_batches_suite!(super::store);
-}
-mod writer_interrupted_batches {
-    gosight_conformance::interrupted_batches_suite!(super::writer);
 }
 mod event_query {
     gosight_conformance::event_query_suite!(super::store);
@@ -70,36 +64,31 @@ fn steps_of(
 }
 
 async fn store() -> StoreFixture {
-    store_in(Way::Stepped, Arc::new(Database::shared())).await
+    store_in(Arc::new(Database::shared())).await
 }
 
-async fn writer() -> StoreFixture {
-    store_in(Way::Writer, Arc::new(Database::shared())).await
-}
-
-async fn store_in(way: Way, database: Arc<Database>) -> StoreFixture {
+async fn store_in(database: Arc<Database>) -> StoreFixture {
     let store = database.open().await;
-    store_of(way, &store, database, Arc::default())
+    store_of(&store, database, Arc::default())
 }
 
 fn store_of(
-    way: Way,
     store: &Arc<ClickHouseStore>,
     database: Arc<Database>,
     letters: Arc<MemoryDeadLetters>,
 ) -> StoreFixture {
-    let batches = way.to(store, None, letters.clone());
+    let committed_to = batches(store, None, letters.clone());
     let deduplicator = Arc::new(StoredDeduplicator::new(store.clone()));
-    let fixture = steps_of(store, database.clone(), letters.clone()).into_store(batches, deduplicator);
+    let fixture = steps_of(store, database.clone(), letters.clone()).into_store(committed_to, deduplicator);
     let reopen = Box::new(move |_: Box<StoreFixture>| -> BoxFuture<'static, _> {
-        Box::pin(async move { Box::new(store_of(way, &database.open().await, database, letters)) })
+        Box::pin(async move { Box::new(store_of(&database.open().await, database, letters)) })
     });
     StoreFixture { reopen, ..fixture }
 }
 
 async fn refusing() -> RefusingFixture {
     let database = Arc::new(Database::shared());
-    let store = store_in(Way::Stepped, database.clone()).await;
+    let store = store_in(database.clone()).await;
     let constraint = "ALTER TABLE events ADD CONSTRAINT no_poison CHECK event_type != 'poison'";
     database.client().query_raw(constraint).execute().await.unwrap();
     let refused = |event| Event { event_type: EventName::new("poison").unwrap(), ..event };

@@ -17,7 +17,7 @@ use gosight_domain::{Event, Hour};
 use gosight_memory::MemorySessionCache;
 use gosight_services::{Instance, Service};
 
-use crate::database::{Database, Way};
+use crate::database::{Database, batches};
 
 /// Events that stand at the offsets from `first` on of `partition`, in sessions that only this partition has. Some lie
 /// in the month before: a batch is then more than one insert.
@@ -140,20 +140,21 @@ fn with_letter(mut batch: ProcessedBatch) -> ProcessedBatch {
 }
 
 /// Leaves all rows of the batch but the one in the ledger.
-async fn half_commit(way: Way, database: &Database, batch: ProcessedBatch) {
+async fn half_commit(database: &Database, batch: ProcessedBatch) {
     let breaking = Arc::new(Breaking(AtomicBool::new(true)));
-    let store = way.to(&database.open().await, None, breaking);
+    let store = batches(&database.open().await, None, breaking);
     let error = store.commit(&with_letter(batch)).await.unwrap_err();
     assert!(error.is_transient(), "{error}");
 }
 
-async fn what_a_crash_left_is_completed_however_the_batches_are_cut(way: Way) {
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_crash_left_is_completed_however_the_batches_are_cut() {
     for cuts in [vec![20], vec![3, 17], vec![10, 10], vec![7, 7, 6], vec![1; 20]] {
         let database = Database::shared();
-        let before = database.writer_with(way, None).await;
+        let before = database.writer().await;
         persist(&*before, &batch_of(0, 0, 10)).await;
-        half_commit(way, &database, batch_of(0, 10, 15)).await;
-        let store = database.writer_with(way, None).await;
+        half_commit(&database, batch_of(0, 10, 15)).await;
+        let store = database.writer().await;
         let mut first = 10;
         for count in &cuts {
             assert_eq!(store.commit(&batch_of(0, first, *count)).await.unwrap(), Committed::Now);
@@ -163,14 +164,15 @@ async fn what_a_crash_left_is_completed_however_the_batches_are_cut(way: Way) {
     }
 }
 
-async fn the_cache_is_not_believed_after_a_crash(way: Way) {
+#[tokio::test(flavor = "multi_thread")]
+async fn the_cache_is_not_believed_after_a_crash() {
     let database = Database::shared();
     let cache: Arc<dyn SessionCache> = Arc::new(MemorySessionCache::default());
-    let open = async || database.writer_with(way, Some(cache.clone())).await;
+    let open = async || database.writer_with(Some(cache.clone())).await;
     let store = open().await;
     persist(&*store, &batch_of(0, 0, 10)).await;
     persist(&*store, &batch_of(0, 10, 10)).await;
-    half_commit(way, &database, batch_of(0, 20, 10)).await;
+    half_commit(&database, batch_of(0, 20, 10)).await;
     let store = open().await;
     for first in [20, 25, 30, 35] {
         persist(&*store, &batch_of(0, first, 5)).await;
@@ -178,13 +180,14 @@ async fn the_cache_is_not_believed_after_a_crash(way: Way) {
     assert_exact(&database, 1, 40).await;
 }
 
-async fn rows_that_are_not_the_batchs_any_more_go(way: Way) {
+#[tokio::test(flavor = "multi_thread")]
+async fn rows_that_are_not_the_batchs_any_more_go() {
     let database = Database::shared();
-    half_commit(way, &database, batch_of(0, 0, 20)).await;
+    half_commit(&database, batch_of(0, 0, 20)).await;
     // A filter rule was added meanwhile: only the first ten are stored, and the ledger covers all.
     let mut shorter = batch_of(0, 0, 10);
     shorter.ledger.span.last = 19;
-    let store = database.writer_with(way, None).await;
+    let store = database.writer().await;
     assert_eq!(store.commit(&shorter).await.unwrap(), Committed::Now);
     assert_eq!(database.number("SELECT count() FROM events").await, 10);
     assert_eq!(database.number("SELECT sum(total_count) FROM events_hourly").await, 10);
@@ -194,9 +197,10 @@ async fn rows_that_are_not_the_batchs_any_more_go(way: Way) {
     assert_eq!(aggregated(&database).await, 10);
 }
 
-async fn a_writer_that_was_taken_over_stores_nothing_more(way: Way) {
+#[tokio::test(flavor = "multi_thread")]
+async fn a_writer_that_was_taken_over_stores_nothing_more() {
     let database = Database::shared();
-    let (old, new) = (database.writer_with(way, None).await, database.writer_with(way, None).await);
+    let (old, new) = (database.writer().await, database.writer().await);
     persist(&*old, &batch_of(0, 0, 5)).await;
     persist(&*new, &batch_of(0, 5, 5)).await;
     let error = old.commit(&batch_of(0, 5, 5)).await.unwrap_err();
@@ -208,13 +212,14 @@ async fn a_writer_that_was_taken_over_stores_nothing_more(way: Way) {
     assert_exact(&database, 1, 10).await;
 }
 
-async fn answers_that_do_not_arrive_change_nothing(way: Way) {
+#[tokio::test(flavor = "multi_thread")]
+async fn answers_that_do_not_arrive_change_nothing() {
     let server = Instance::start(Service::ClickHouse);
     let proxy = server.proxy();
     let direct = Database::new(server.url());
     let mut through = Database::new(format!("http://{}", proxy.address()));
     through.config.database.clone_from(&direct.config.database);
-    let store = through.writer_with(way, None).await;
+    let store = through.writer().await;
     for round in 0..20 {
         let batch = batch_of(0, round * 10, 10);
         proxy.cut_answers(true);
@@ -228,13 +233,14 @@ async fn answers_that_do_not_arrive_change_nothing(way: Way) {
     assert_exact(&direct, 1, 200).await;
 }
 
-async fn connections_cut_at_any_moment_change_nothing(way: Way) {
+#[tokio::test(flavor = "multi_thread")]
+async fn connections_cut_at_any_moment_change_nothing() {
     let server = Instance::start(Service::ClickHouse);
     let proxy = Arc::new(server.proxy());
     let direct = Database::new(server.url());
     let mut through = Database::new(format!("http://{}", proxy.address()));
     through.config.database.clone_from(&direct.config.database);
-    let store = through.writer_with(way, None).await;
+    let store = through.writer().await;
     let done = Arc::new(AtomicBool::new(false));
     let cutter = tokio::spawn({
         let (proxy, done) = (proxy.clone(), done.clone());
@@ -260,11 +266,12 @@ async fn connections_cut_at_any_moment_change_nothing(way: Way) {
 const KILLS: u64 = 50;
 const WRITERS: u32 = 4;
 
-async fn a_server_killed_in_the_middle_of_inserts_loses_and_doubles_nothing(way: Way) {
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_killed_in_the_middle_of_inserts_loses_and_doubles_nothing() {
     let server = Arc::new(Instance::start(Service::ClickHouse));
     let database = Arc::new(Database::new(server.url()));
     let cache: Arc<dyn SessionCache> = Arc::new(MemorySessionCache::default());
-    let store = database.writer_with(way, Some(cache)).await;
+    let store = database.writer_with(Some(cache)).await;
     let killed = Arc::new(AtomicU64::new(0));
     let writers: Vec<_> = (0..WRITERS)
         .map(|partition| {
@@ -304,9 +311,10 @@ async fn a_server_killed_in_the_middle_of_inserts_loses_and_doubles_nothing(way:
     assert_exact(&database, WRITERS, longest).await;
 }
 
-async fn refused_rows_leave_nothing_behind(way: Way) {
+#[tokio::test(flavor = "multi_thread")]
+async fn refused_rows_leave_nothing_behind() {
     let database = Database::shared();
-    let store = database.writer_with(way, None).await;
+    let store = database.writer().await;
     let constraint = "ALTER TABLE events ADD CONSTRAINT no_poison CHECK event_type != 'poison'";
     database.client().query_raw(constraint).execute().await.unwrap();
     let mut poisoned = batch_of(0, 0, 20);
@@ -317,32 +325,4 @@ async fn refused_rows_leave_nothing_behind(way: Way) {
     persist(&*store, &batch_of(0, 0, 8)).await;
     persist(&*store, &batch_of(0, 8, 12)).await;
     assert_exact(&database, 1, 20).await;
-}
-
-macro_rules! both_ways {
-    ($($name:ident)+) => {
-        mod writer {
-            $(#[tokio::test(flavor = "multi_thread")]
-            async fn $name() {
-                super::$name(super::Way::Writer).await;
-            })+
-        }
-        mod stepped {
-            $(#[tokio::test(flavor = "multi_thread")]
-            async fn $name() {
-                super::$name(super::Way::Stepped).await;
-            })+
-        }
-    };
-}
-
-both_ways! {
-    what_a_crash_left_is_completed_however_the_batches_are_cut
-    the_cache_is_not_believed_after_a_crash
-    rows_that_are_not_the_batchs_any_more_go
-    a_writer_that_was_taken_over_stores_nothing_more
-    answers_that_do_not_arrive_change_nothing
-    connections_cut_at_any_moment_change_nothing
-    a_server_killed_in_the_middle_of_inserts_loses_and_doubles_nothing
-    refused_rows_leave_nothing_behind
 }

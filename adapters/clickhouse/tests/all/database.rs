@@ -5,40 +5,28 @@ use std::sync::Arc;
 use gosight_application::decorators::CachedSessions;
 use gosight_application::ports::{BatchStore, DeadLetters, SessionCache, SessionStore};
 use gosight_application::process::{Stepped, SteppedPorts};
-use gosight_clickhouse::{ClickHouseConfig, ClickHouseStore, ClickHouseWriter};
+use gosight_clickhouse::{ClickHouseConfig, ClickHouseStore};
 use gosight_memory::MemoryDeadLetters;
 use uuid::Uuid;
 
-/// How batches are committed to a store.
-#[derive(Debug, Clone, Copy)]
-pub enum Way {
-    Writer,
-    Stepped,
-}
-
-impl Way {
-    pub fn to(
-        self,
-        store: &Arc<ClickHouseStore>,
-        cache: Option<Arc<dyn SessionCache>>,
-        dead_letters: Arc<dyn DeadLetters>,
-    ) -> Arc<dyn BatchStore> {
-        if let Self::Writer = self {
-            return Arc::new(ClickHouseWriter::new(store.clone(), cache, dead_letters));
-        }
-        let sessions: Arc<dyn SessionStore> = match cache {
-            Some(cache) => Arc::new(CachedSessions::new(cache, store.clone())),
-            None => store.clone(),
-        };
-        Arc::new(Stepped::new(SteppedPorts {
-            ledger: store.clone(),
-            events: store.clone(),
-            sessions,
-            aggregates: store.clone(),
-            replays: store.clone(),
-            dead_letters,
-        }))
-    }
+/// Commits batches to `store`.
+pub fn batches(
+    store: &Arc<ClickHouseStore>,
+    cache: Option<Arc<dyn SessionCache>>,
+    dead_letters: Arc<dyn DeadLetters>,
+) -> Arc<dyn BatchStore> {
+    let sessions: Arc<dyn SessionStore> = match cache {
+        Some(cache) => Arc::new(CachedSessions::new(cache, store.clone())),
+        None => store.clone(),
+    };
+    Arc::new(Stepped::new(SteppedPorts {
+        ledger: store.clone(),
+        events: store.clone(),
+        sessions,
+        aggregates: store.clone(),
+        replays: store.clone(),
+        dead_letters,
+    }))
 }
 
 /// A database of its own on the shared server.
@@ -62,11 +50,11 @@ impl Database {
     }
 
     pub async fn writer(&self) -> Arc<dyn BatchStore> {
-        self.writer_with(Way::Stepped, None).await
+        self.writer_with(None).await
     }
 
-    pub async fn writer_with(&self, way: Way, cache: Option<Arc<dyn SessionCache>>) -> Arc<dyn BatchStore> {
-        way.to(&self.open().await, cache, Arc::new(MemoryDeadLetters::default()))
+    pub async fn writer_with(&self, cache: Option<Arc<dyn SessionCache>>) -> Arc<dyn BatchStore> {
+        batches(&self.open().await, cache, Arc::new(MemoryDeadLetters::default()))
     }
 
     /// A connection to ask the server by hand.
