@@ -4,6 +4,7 @@
 //! third more of the log.
 
 use bytes::Bytes;
+use gosight_domain::decoded::DecodedEvent;
 use gosight_domain::replay::ReplayChunk;
 use gosight_domain::{Event, SessionId};
 
@@ -57,14 +58,12 @@ pub fn encode_event(event: &Event) -> Result<Record, serde_json::Error> {
     Ok(Record { key: event.partition_key().to_bytes().into(), value: value.into() })
 }
 
-/// Reads an event record. The payload is checked once more: a log can be written by other hands.
+/// Reads an event record. The payload is read and checked once more: a log can be written by other hands.
 ///
 /// # Errors
 /// [`DecodeError`] for anything but an event that could have come in through the door.
-pub fn decode_event(value: &[u8]) -> Result<Event, DecodeError> {
-    let event: Event = serde_json::from_slice(value)?;
-    event.details()?;
-    Ok(event)
+pub fn decode_event(value: &[u8]) -> Result<DecodedEvent, DecodeError> {
+    Ok(DecodedEvent::new(serde_json::from_slice(value)?)?)
 }
 
 /// The log record of a replay chunk; chunks of one session go to one partition.

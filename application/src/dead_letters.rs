@@ -66,7 +66,7 @@ fn record(log: &Arc<str>, value: Bytes) -> Result<Record, ReplayLetterError> {
     match &**log {
         logs::EVENTS => {
             let event = decode_event(&value)?;
-            encode_event(&event).map_err(|error| DecodeError::Invalid(error).into())
+            encode_event(event.event()).map_err(|error| DecodeError::Invalid(error).into())
         }
         logs::REPLAY => Ok(chunk_record(&decode_chunk(&value)?.session_id, value)),
         _ => Err(ReplayLetterError::OtherLog(log.clone())),

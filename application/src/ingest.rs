@@ -3,6 +3,7 @@
 //! Success is answered only after the log has the events durably. A bad event never costs its neighbours: each gets a
 //! verdict of its own.
 
+mod errors_log;
 mod events;
 mod refusals;
 mod replay;
@@ -15,6 +16,9 @@ use gosight_domain::replay::ReplayRules;
 use gosight_domain::validate::EventRules;
 use gosight_domain::{EventId, ProjectId, Timestamp, Violation};
 
+use tokio_util::sync::CancellationToken;
+
+use errors_log::ErrorsLog;
 pub use replay::ReplayReceipt;
 
 use crate::ports::{
@@ -76,6 +80,7 @@ impl Default for IngestRules {
 pub struct Ingest {
     ports: IngestPorts,
     rules: IngestRules,
+    errors: ErrorsLog,
     telemetry: Telemetry,
 }
 
@@ -154,7 +159,14 @@ pub enum IngestError {
 impl Ingest {
     /// Ingest made of `ports`.
     pub fn new(ports: IngestPorts, rules: IngestRules, telemetry: Telemetry) -> Self {
-        Self { ports, rules, telemetry }
+        let errors = ErrorsLog::new(ports.log.clone(), telemetry.clone());
+        Self { ports, rules, errors, telemetry }
+    }
+
+    /// Writes reports of what was refused to the errors log as they come, until `stop`; then those that are left. A
+    /// [`Pipeline`](crate::Pipeline) that runs does that. Without it reports wait, and those for which there is no room are lost.
+    pub async fn write_refusals(&self, stop: CancellationToken) {
+        self.errors.write(stop).await;
     }
 
     /// What is insisted on.

@@ -16,23 +16,28 @@ pub mod backoff;
 pub mod codec;
 pub mod dead_letters;
 pub mod decorators;
+pub mod direct_sink;
 pub mod ingest;
 pub mod keys;
 mod kill_point;
 pub mod local_fences;
 pub mod local_log;
 mod log_sink;
+pub mod pipeline;
 pub mod ports;
 pub mod process;
+pub mod projects;
 pub mod query;
 pub mod replay;
 pub mod sessions;
+mod settings;
 pub mod telemetry;
 
 pub use kill_point::kill_point;
 #[cfg(feature = "failpoints")]
 pub use kill_point::read_kill_points;
 pub use log_sink::LogSink;
+pub use pipeline::Pipeline;
 pub use telemetry::Telemetry;
 
 /// Names of the logs (Kafka topics).
@@ -41,6 +46,11 @@ pub mod logs {
     pub const EVENTS: &str = "gosight.events.raw";
     /// Items that were refused at the door, with the reason.
     pub const ERRORS: &str = "gosight.events.errors";
+    /// What the ledger calls events that are stored without a log.
+    pub const DIRECT: &str = "gosight.events.direct";
     /// Replay chunks that were accepted.
     pub const REPLAY: &str = "gosight.replay.chunks";
+    /// The logs that are processed, each with the consumer group of those that do it.
+    pub const PROCESSED: [(&str, &str); 2] =
+        [(EVENTS, "gosight-event-processor"), (REPLAY, "gosight-replay-processor")];
 }

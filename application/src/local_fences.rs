@@ -27,6 +27,21 @@ impl LocalFences {
         Fence::granted(place.clone(), epoch, owner)
     }
 
+    /// Takes over a fence that another ledger, or this one before it was opened again, has given.
+    ///
+    /// # Errors
+    /// [`FencedOff`] when a newer one is known.
+    pub fn adopt(&self, fence: &Fence) -> Result<(), FencedOff> {
+        let mut fences = self.lock();
+        let found = (fence.epoch(), fence.owner());
+        let newest = fences.entry(fence.place().clone()).or_insert(found);
+        if found < *newest {
+            return Err(FencedOff(fence.place().clone()));
+        }
+        *newest = found;
+        Ok(())
+    }
+
     /// Checks that `fence` is the last of its partition.
     ///
     /// # Errors
@@ -53,6 +68,11 @@ mod tests {
         assert_eq!(fences.check(&old), Err(FencedOff(place(0))));
         assert_eq!((fences.check(&new), fences.check(&other)), (Ok(()), Ok(())));
         assert!(new.epoch() > old.epoch());
+        let theirs = |epoch| Fence::granted(place(3), epoch, Uuid::nil());
+        assert_eq!((fences.adopt(&theirs(7)), fences.check(&theirs(7))), (Ok(()), Ok(())));
+        assert_eq!((fences.adopt(&theirs(9)), fences.adopt(&theirs(9))), (Ok(()), Ok(())));
+        assert_eq!(fences.adopt(&theirs(8)), Err(FencedOff(place(3))));
+        assert_eq!(fences.check(&theirs(7)), Err(FencedOff(place(3))));
         let never_granted = Fence::granted(place(2), 1, Uuid::nil());
         assert_eq!(fences.check(&never_granted), Err(FencedOff(place(2))));
     }

@@ -19,6 +19,7 @@ mod fence;
 mod health;
 mod keys;
 mod ledger;
+mod maintenance;
 mod profile_store;
 mod rate_limiter;
 mod record_log;
@@ -52,6 +53,7 @@ pub use fence::{Fence, FencedOff, LogPartition};
 pub use health::{Health, HealthCheck};
 pub use keys::{KeyAdmin, KeyError, KeyLookup, KeyStoreError, KeyUsage, KeyUsageStore, KeyValidator};
 pub use ledger::{Ledger, LedgerError};
+pub use maintenance::{Maintenance, MaintenanceError};
 pub use profile_store::{ProfileStore, ProfileStoreError};
 pub use rate_limiter::{RateDecision, RateLimiter, RateLimiterError, RateLimits};
 pub use record_log::{LogError, Record, RecordLog, RefusedRecord, RefusedRecords};
@@ -63,6 +65,8 @@ pub use replay_catalogue::{
 };
 pub use replay_store::{ChunkId, PutVerdict, ReplayStore, ReplayStoreError};
 pub use session_cache::{SessionCache, SessionCacheError};
-pub use session_query::{SessionCursor, SessionDetail, SessionFlagFilter, SessionQuery, SessionSummary};
+pub use session_query::{
+    IdleCursor, IdleQuery, SessionCursor, SessionDetail, SessionFlagFilter, SessionQuery, SessionSummary,
+};
 pub use session_store::{FoldScope, SessionStore, SessionStoreError};
 pub use stored_events::{StoredEvents, StoredEventsError};

@@ -13,8 +13,8 @@ use crate::replay::{ReplayEvents, ReplayManifest, Replays, TimeRange};
 pub use ledger::{LedgerReport, LogCoverage, PartitionReport};
 
 use crate::ports::{
-    AggregateStore, EventCursor, EventQuery, LedgerQuery, LogEnds, Metrics, MetricsQuery, QueryError,
-    SessionDetail, SessionQuery, SessionStore, SessionSummary, WindowQuery,
+    AggregateStore, EventCursor, EventQuery, IdleQuery, LedgerQuery, LogEnds, Metrics, MetricsQuery,
+    QueryError, SessionDetail, SessionQuery, SessionStore, SessionSummary, WindowQuery,
 };
 use crate::sessions::SessionRules;
 
@@ -76,6 +76,19 @@ impl Query {
     ) -> Result<Vec<SessionSummary>, QueryError> {
         query.limit = query.limit.min(MAX_LIMIT);
         self.ports.sessions.list(&self.ports.rules, scope.project_id(), &query).await
+    }
+
+    /// A page of sessions that nothing was added to for a while, earliest end first.
+    ///
+    /// # Errors
+    /// The read side's.
+    pub async fn idle_sessions(
+        &self,
+        scope: &Scoped<Read>,
+        mut query: IdleQuery,
+    ) -> Result<Vec<SessionSummary>, QueryError> {
+        query.limit = query.limit.min(MAX_LIMIT);
+        self.ports.sessions.list_idle(&self.ports.rules, scope.project_id(), &query).await
     }
 
     /// One session with what it shows.

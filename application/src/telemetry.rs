@@ -70,6 +70,7 @@ metrics! {
     EventsRejected = "events_rejected_total" (counter) " Events that were refused at the door, by reason.",
     ReplayChunksAccepted = "replay_chunks_accepted_total" (counter) " Replay chunks that were logged and acknowledged.",
     ReplayChunksRejected = "replay_chunks_rejected_total" (counter) " Replay chunks that were refused at the door, by reason.",
+    RefusalReportsLost = "refusal_reports_lost_total" (counter) " Reports of refused items that did not reach the errors log, by reason.",
     RequestsRefused = "requests_refused_total" (counter) " Requests that were refused as a whole, by reason.",
     SinkSeconds = "sink_append_seconds" (histogram, Seconds) " Time that a sink took to append, by sink and outcome.",
     LogAppendSeconds = "log_append_seconds" (histogram, Seconds) " Time to append a request's records durably.",

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use crate::event::Event;
+use crate::decoded::DecodedEvent;
 use crate::field::{EventFields, FieldPath};
 use crate::rollup::Visitor;
 use crate::text::{EventName, ProjectId};
@@ -212,16 +212,12 @@ impl AggregateValue {
 
 impl Aggregation {
     /// Adds `event` to `values`, if the aggregation takes it and it has the key's fields.
-    pub fn apply(
-        &self,
-        event: &Event,
-        fields: &EventFields<'_>,
-        values: &mut BTreeMap<AggregateKey, AggregateValue>,
-    ) {
+    pub fn apply(&self, decoded: &DecodedEvent, values: &mut BTreeMap<AggregateKey, AggregateValue>) {
+        let (event, fields) = (decoded.event(), decoded.fields());
         if !self.event_types.is_empty() && !self.event_types.contains(&event.event_type) {
             return;
         }
-        let Some(key) = self.key.fill(fields) else { return };
+        let Some(key) = self.key.fill(&fields) else { return };
         let window = event.timestamp.as_millis().div_euclid(self.window_ms.max(1));
         let key = AggregateKey {
             project_id: event.project_id.clone(),

@@ -78,6 +78,21 @@ impl<'a> Details<'a> {
             _ => Ok(Self::default()),
         }
     }
+
+    /// The same, without the payload that they were read from.
+    pub fn into_owned(self) -> Details<'static> {
+        let own = |text: Option<Cow<'a, str>>| text.map(|text| Cow::Owned(text.into_owned()));
+        Details {
+            target_selector: own(self.target_selector),
+            target_tag: own(self.target_tag),
+            target_role: own(self.target_role),
+            target_text: own(self.target_text),
+            error_message: own(self.error_message),
+            error_stack: own(self.error_stack),
+            error_type: own(self.error_type),
+            ..self
+        }
+    }
 }
 
 fn read<'a, T: Deserialize<'a>>(payload: &'a str) -> Result<T, Violation> {

@@ -97,23 +97,28 @@ impl From<FieldPath> for String {
     }
 }
 
-/// An event whose JSON is parsed when the first rule asks for it, and only once.
-#[derive(Debug)]
+/// The JSON objects of an event, parsed when they are asked for first.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct ParsedObjects {
+    pub payload: OnceCell<Value>,
+    pub custom: OnceCell<Value>,
+    pub context: OnceCell<Value>,
+}
+
+/// The fields of a [`DecodedEvent`](crate::decoded::DecodedEvent). Its JSON is parsed when the first rule asks for it.
+#[derive(Debug, Clone, Copy)]
 pub struct EventFields<'a> {
     event: &'a Event,
-    payload: OnceCell<Value>,
-    custom: OnceCell<Value>,
-    context: OnceCell<Value>,
+    parsed: &'a ParsedObjects,
 }
 
 impl<'a> EventFields<'a> {
-    /// The fields of `event`.
-    pub fn of(event: &'a Event) -> Self {
-        Self { event, payload: OnceCell::new(), custom: OnceCell::new(), context: OnceCell::new() }
+    pub(crate) fn new(event: &'a Event, parsed: &'a ParsedObjects) -> Self {
+        Self { event, parsed }
     }
 
     /// The value at `path`; `None` when it is absent or null.
-    pub fn get(&self, path: &FieldPath) -> Option<Cow<'_, Value>> {
+    pub fn get(&self, path: &FieldPath) -> Option<Cow<'a, Value>> {
         let event = self.event;
         let text = |text: Option<&str>| text.map(|text| Cow::Owned(Value::from(text)));
         match path.root {
@@ -126,9 +131,9 @@ impl<'a> EventFields<'a> {
             Root::Page => text(page(event, path.only()?)),
             Root::Device => device(event, path.only()?).map(Cow::Owned),
             Root::Geo => geo(event, path.only()?).map(Cow::Owned),
-            Root::Payload => at(self.payload.get_or_init(|| event.payload.to_value()), &path.rest),
-            Root::Custom => at(self.custom.get_or_init(|| event.custom.to_value()), &path.rest),
-            Root::Context => at(self.context.get_or_init(|| event.context.to_value()), &path.rest),
+            Root::Payload => at(self.parsed.payload.get_or_init(|| event.payload.to_value()), &path.rest),
+            Root::Custom => at(self.parsed.custom.get_or_init(|| event.custom.to_value()), &path.rest),
+            Root::Context => at(self.parsed.context.get_or_init(|| event.context.to_value()), &path.rest),
         }
     }
 
@@ -207,7 +212,8 @@ mod tests {
         event.device.screen_width = Some(800);
         event.geo.country = Some("NZ".into());
         event.payload = serde_json::from_str(r#"{"a":{"b":[1]},"n":null,"yes":true}"#).unwrap();
-        let fields = EventFields::of(&event);
+        let parsed = ParsedObjects::default();
+        let fields = EventFields::new(&event, &parsed);
         let text = |path: &str| fields.text(&FieldPath::parse(path).unwrap());
         assert_eq!(text("event_type").as_deref(), Some("click"));
         assert_eq!(text("page.path").as_deref(), Some("/a"));

@@ -1,20 +1,15 @@
 //! Who an event is, so that every delivery of it is known as the same one.
 //!
 //! A client that sends an `event_id` (a UUID, or any text that is unique in the project) is believed. Otherwise the
-//! identity is made from what makes the event itself, so a retry of the same request gives the same ids. Two honest
-//! identical events in one request differ by their ordinal and stay two; in *different* requests they would be taken
-//! for one, which is why clients should send an id.
+//! identity is made from what makes the event itself: see `content_ids`.
 
-use std::collections::HashMap;
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
-use crate::event::Event;
 use crate::text::{ProjectId, check_text};
-use crate::time::Timestamp;
 use crate::violation::{Violation, ViolationCode};
 
 /// Identity of an event, unique within its project.
@@ -63,66 +58,25 @@ impl fmt::Display for EventId {
     }
 }
 
-/// Gives events without an id of their own one made from their content. One for each request.
-#[derive(Debug, Default)]
-pub struct ContentIds {
-    ordinals: HashMap<EventId, u32>,
-}
-
-impl ContentIds {
-    /// The id of `event`, whose own `event_id` is not looked at. `client_time` is the time as the client sent it:
-    /// the corrected one depends on when the request arrived.
-    pub fn assign(&mut self, event: &Event, client_time: Timestamp) -> EventId {
-        let content = content_of(event, client_time);
-        let ordinal = self.ordinals.entry(content).or_default();
-        let id = match *ordinal {
-            0 => content,
-            n => Fields::new("ordinal").bytes(content.0.as_bytes()).bytes(&n.to_be_bytes()).finish(),
-        };
-        *ordinal += 1;
-        id
-    }
-}
-
-fn content_of(event: &Event, client_time: Timestamp) -> EventId {
-    let mut fields = Fields::new("content")
-        .text(event.project_id.as_str())
-        .text(event.event_type.as_str())
-        .bytes(&client_time.as_millis().to_be_bytes())
-        .optional(event.session_id.as_ref().map(crate::SessionId::as_str))
-        .optional(event.user_id.as_ref().map(crate::UserId::as_str))
-        .optional(event.anonymous_id.as_ref().map(crate::AnonymousId::as_str))
-        .optional(event.channel.map(crate::Channel::as_str))
-        .optional(event.campaign_id.as_ref().map(crate::CampaignId::as_str))
-        .text(&event.page.url)
-        .text(&event.page.path)
-        .text(event.payload.as_str())
-        .text(event.custom.as_str());
-    for tag in &event.tags {
-        fields = fields.text(tag.as_str());
-    }
-    fields.finish()
-}
-
 /// Fields fed to SHA-256, each with its length in front so that no two lists read the same.
-struct Fields(Sha256);
+pub(crate) struct Fields(Sha256);
 
 impl Fields {
-    fn new(purpose: &str) -> Self {
+    pub(crate) fn new(purpose: &str) -> Self {
         Self(Sha256::new()).text("gosight").text(purpose)
     }
 
-    fn bytes(mut self, bytes: &[u8]) -> Self {
+    pub(crate) fn bytes(mut self, bytes: &[u8]) -> Self {
         self.0.update((bytes.len() as u64).to_be_bytes());
         self.0.update(bytes);
         self
     }
 
-    fn text(self, text: &str) -> Self {
+    pub(crate) fn text(self, text: &str) -> Self {
         self.bytes(text.as_bytes())
     }
 
-    fn optional(self, text: Option<&str>) -> Self {
+    pub(crate) fn optional(self, text: Option<&str>) -> Self {
         match text {
             Some(text) => self.bytes(&[1]).text(text),
             None => self.bytes(&[0]),
@@ -130,7 +84,7 @@ impl Fields {
     }
 
     /// The first 16 bytes of the hash as a UUID of version 8 (RFC 9562, section 5.8: vendor-specific).
-    fn finish(self) -> EventId {
+    pub(crate) fn finish(self) -> EventId {
         let hash = self.0.finalize();
         let mut bytes = [0; 16];
         bytes.copy_from_slice(&hash[..16]);

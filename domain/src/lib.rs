@@ -9,6 +9,8 @@
 //! valid by construction from there on.
 
 pub mod aggregate;
+mod content_ids;
+pub mod decoded;
 pub mod details;
 pub mod event;
 pub mod field;

@@ -7,8 +7,9 @@ use std::sync::Arc;
 use serde::Serialize;
 use serde_json::value::RawValue;
 
+use crate::content_ids::ContentIds;
 use crate::event::{Channel, Device, Event, Geo, Page, sequence};
-use crate::identity::{ContentIds, EventId};
+use crate::identity::EventId;
 use crate::json::{JsonObject, MAX_DEPTH};
 use crate::text::{AnonymousId, CampaignId, EventName, ProjectId, SessionId, Tag, UserId, check_nul};
 use crate::time::{TimePolicy, Timestamp};

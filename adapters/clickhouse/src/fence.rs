@@ -1,5 +1,6 @@
 //! Fences: who acquires a partition of the log makes sure that nobody else's inserts for it take effect any more.
 
+use std::cmp::Ordering;
 use std::time::Duration;
 
 use clickhouse::Row;
@@ -41,6 +42,19 @@ pub(crate) async fn acquire(connection: &Connection, place: &LogPartition) -> Re
     register(connection, &fence).await?;
     end_older_inserts(connection, place).await?;
     Ok(fence)
+}
+
+/// Keeps writes behind older fences than this one away, also when another ledger gave it.
+pub(crate) async fn adopt(connection: &Connection, fence: &Fence) -> Result<(), PortError> {
+    let (found, newest) = ((fence.epoch(), fence.owner()), top(connection, fence.place()).await?);
+    match found.cmp(&newest) {
+        Ordering::Less => Err(PortError::transient(ADAPTER, FencedOff(fence.place().clone()))),
+        Ordering::Equal => Ok(()),
+        Ordering::Greater => {
+            register(connection, fence).await?;
+            end_older_inserts(connection, fence.place()).await
+        }
+    }
 }
 
 /// Inserts rows of the fence's partition, unless somebody else has acquired it.

@@ -8,6 +8,14 @@ CREATE TABLE unfinished_batches (
     PRIMARY KEY (log, log_partition)
 ) WITHOUT ROWID;
 
+-- How often a partition was acquired.
+CREATE TABLE fences (
+    log           INTEGER NOT NULL,
+    log_partition INTEGER NOT NULL,
+    epoch         INTEGER NOT NULL,
+    PRIMARY KEY (log, log_partition)
+) WITHOUT ROWID;
+
 -- What the last batch of a partition gave to the aggregates. It counts, and may have to be taken back.
 CREATE TABLE uncommitted_aggregates (
     log           INTEGER NOT NULL,

@@ -1,11 +1,13 @@
 use std::fmt;
 use std::sync::Arc;
 
-use gosight_application::ports::{BatchStore, Clock};
+use gosight_application::ports::{Clock, Ledger};
 
 use crate::log::Processed;
 use crate::store::{Database, EmbeddedAccounts, Marks};
-use crate::{DataDir, DataDirError, EmbeddedLog, EmbeddedStore, LogConfig, StoreConfig, engine};
+use crate::{
+    DataDir, DataDirError, EmbeddedDeadLetters, EmbeddedLog, EmbeddedStore, LogConfig, StoreConfig, engine,
+};
 
 /// The parts of one data directory, each opened when it is asked for: a log, a store, accounts, or some of them. The
 /// directory has to be held for as long as they are used.
@@ -50,25 +52,38 @@ impl<'a> DataDirParts<'a> {
         Ok(EmbeddedAccounts::new(self.database(readers).await?))
     }
 
-    /// Opens or makes the log. `processed` tells how far the ledger of `store` reaches, for each of the logs `names`.
+    /// Opens the records that were put aside, with so many connections that read if the store is not open.
+    ///
+    /// # Errors
+    /// [`DataDirError`] when they cannot be opened.
+    pub async fn dead_letters(&mut self, readers: u32) -> Result<EmbeddedDeadLetters, DataDirError> {
+        Ok(EmbeddedDeadLetters::new(self.database(readers).await?))
+    }
+
+    /// Opens or makes the log. `ledger` tells how far each of the logs `names` is processed.
     ///
     /// # Errors
     /// [`DataDirError`] when it cannot be opened, or the ledger cannot be read.
     pub async fn log(
         &mut self,
         config: LogConfig,
-        store: &dyn BatchStore,
+        ledger: &dyn Ledger,
         names: &[&str],
     ) -> Result<Arc<EmbeddedLog>, DataDirError> {
         let mut processed: Vec<Processed> = Vec::new();
         for name in names {
             let failed = |error| DataDirError::Ledger { log: (*name).to_owned(), source: error };
-            let ends = store.next_offsets(name).await.map_err(failed)?;
+            let ends = ledger.next_offsets(name).await.map_err(failed)?;
             processed.extend(ends.into_iter().map(|(partition, next)| ((*name).into(), partition, next)));
         }
         let log = EmbeddedLog::open(self.engine()?, config, self.clock.clone(), &processed);
         let failed = |source| DataDirError::Log { path: self.dir.log_path(), source };
         Ok(Arc::new(log.map_err(failed)?))
+    }
+
+    /// Where archived replays are.
+    pub fn archive_path(&self) -> std::path::PathBuf {
+        self.dir.archive_path()
     }
 
     fn engine(&mut self) -> Result<fjall::Database, DataDirError> {

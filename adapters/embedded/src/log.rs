@@ -14,6 +14,7 @@ mod keys;
 mod meta;
 mod recovery;
 mod retention;
+mod segments;
 mod writer;
 
 use std::fmt;

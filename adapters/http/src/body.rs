@@ -1,6 +1,5 @@
 //! Bodies of requests: how they are read, and where the limits on their size and time are held.
 
-mod budget;
 mod decode;
 mod encoding;
 
@@ -13,10 +12,10 @@ use http_body_util::BodyExt as _;
 use hyper::body::Frame;
 use tokio::time::Instant;
 
-pub(crate) use budget::{MemoryBudget, Reservation};
 pub(crate) use decode::{DecodeError, decode};
 pub(crate) use encoding::Encoding;
 
+use crate::budget::Reservation;
 use crate::config::BodyLimits;
 use crate::error::{ApiError, ErrorCode};
 use crate::state::App;

@@ -3,8 +3,7 @@
 use std::borrow::Cow;
 use std::time::Duration;
 
-use axum::http::{HeaderValue, StatusCode, header};
-use axum::response::{IntoResponse, Response};
+use axum::http::StatusCode;
 use gosight_application::access::AccessError;
 use gosight_application::ingest::IngestError;
 use gosight_application::ports::{PortError, QueryError};
@@ -13,8 +12,6 @@ use gosight_domain::Violation;
 use gosight_domain::key::KeyRefusal;
 use serde::Serialize;
 use utoipa::ToSchema;
-
-use crate::answer;
 
 macro_rules! error_codes {
     ($($name:ident = $status:literal $code:literal $meaning:literal,)+) => {
@@ -76,7 +73,7 @@ error_codes! {
 }
 
 impl ErrorCode {
-    fn http_status(self) -> StatusCode {
+    pub(crate) fn http_status(self) -> StatusCode {
         StatusCode::from_u16(self.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
     }
 }
@@ -166,27 +163,6 @@ impl ApiError {
     }
 }
 
-impl IntoResponse for ApiError {
-    fn into_response(self) -> Response {
-        let (code, retry_after) = (self.code, self.retry_after);
-        let mut response = answer::json(code.http_status(), &ErrorAnswer { error: self.body() });
-        if let Some(wait) = retry_after {
-            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(whole_seconds(wait)));
-        }
-        if code.http_status() == StatusCode::UNAUTHORIZED {
-            response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
-        }
-        response.extensions_mut().insert(code);
-        response
-    }
-}
-
-/// Rounded up, and at least 1: a client that waits too little only comes in vain.
-fn whole_seconds(wait: Duration) -> u64 {
-    let more = u64::from(wait.subsec_nanos() > 0);
-    wait.as_secs().saturating_add(more).max(1)
-}
-
 impl From<AccessError> for ApiError {
     fn from(error: AccessError) -> Self {
         let message = error.to_string();
@@ -274,15 +250,5 @@ mod tests {
             assert_eq!(code.http_status().as_u16(), *status);
             assert!(meaning.ends_with('.'));
         }
-    }
-
-    #[test]
-    fn waiting_is_rounded_up() {
-        for (wait, seconds) in
-            [(Duration::ZERO, 1), (Duration::from_millis(1_001), 2), (Duration::from_secs(7), 7)]
-        {
-            assert_eq!(whole_seconds(wait), seconds);
-        }
-        assert_eq!(whole_seconds(Duration::MAX), u64::MAX);
     }
 }

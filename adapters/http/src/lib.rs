@@ -12,6 +12,7 @@ mod access;
 mod activity;
 mod answer;
 mod body;
+mod budget;
 mod client_ip;
 mod config;
 mod connection;
@@ -34,7 +35,7 @@ pub use error::{CODES, ErrorCode};
 pub use openapi::openapi;
 pub use router::router;
 pub use server::{BindError, BoundPort, HttpServer};
-pub use state::{HttpPorts, ProcessorInfo};
+pub use state::HttpPorts;
 
 #[cfg(test)]
 mod tests;

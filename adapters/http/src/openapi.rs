@@ -34,6 +34,7 @@ struct IngestApi;
 #[openapi(paths(
     metrics::count,
     sessions::list,
+    sessions::list_idle,
     sessions::get,
     sessions::events,
     replay_manifest::describe,

@@ -80,6 +80,7 @@ fn read_routes(state: ReadState) -> Router {
     Router::new()
         .route("/api/v1/metrics", get(metrics::count))
         .route("/api/v1/sessions", get(sessions::list))
+        .route("/api/v1/idle-sessions", get(sessions::list_idle))
         .route("/api/v1/sessions/{session_id}", get(sessions::get))
         .route("/api/v1/sessions/{session_id}/events", get(sessions::events))
         .route("/api/v1/sessions/{session_id}/replay", get(replay_manifest::describe))

@@ -3,17 +3,16 @@ use std::fmt;
 use std::sync::Arc;
 
 use axum::extract::FromRef;
-use gosight_application::Telemetry;
 use gosight_application::access::Access;
 use gosight_application::ingest::Ingest;
 use gosight_application::ports::{Clock, HealthCheck};
-use gosight_application::process::filter::FilterSet;
-use gosight_application::process::{EnrichmentStats, ProcessStatus};
+use gosight_application::process::ProcessorInfo;
 use gosight_application::query::Query;
 use gosight_application::replay::Archiver;
+use gosight_application::{Pipeline, Telemetry};
 use tokio_util::sync::CancellationToken;
 
-use crate::body::MemoryBudget;
+use crate::budget::MemoryBudget;
 use crate::config::HttpConfig;
 
 /// What the HTTP surface is made of. A use case that is not there has no routes.
@@ -53,17 +52,13 @@ impl fmt::Debug for HttpPorts {
     }
 }
 
-/// What the processors of this process tell about themselves.
-#[derive(Debug, Clone)]
-pub struct ProcessorInfo {
-    /// What each consumer does.
-    pub status: Vec<Arc<ProcessStatus>>,
-    /// The filter rules in use.
-    pub filters: Arc<FilterSet>,
-    /// The aggregations that are kept, each with the length of its windows in ms.
-    pub aggregations: Arc<BTreeMap<Arc<str>, i64>>,
-    /// How profiles are looked up; `None` when they are not.
-    pub enrichment: Option<Arc<EnrichmentStats>>,
+impl HttpPorts {
+    /// The use cases of `pipeline`. `render_metrics` writes all numbers in the text format of Prometheus.
+    pub fn of(pipeline: &Pipeline, render_metrics: Arc<dyn Fn() -> String + Send + Sync>) -> Self {
+        let Pipeline { ingest, query, archiver, access, clock, health, processor, telemetry, .. } =
+            pipeline.clone();
+        Self { ingest, query, archiver, access, clock, health, processor, telemetry, render_metrics }
+    }
 }
 
 /// What all routes share.

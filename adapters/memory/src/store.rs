@@ -100,6 +100,11 @@ impl MemoryStore {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    fn adopt(&self, fence: &Fence) -> Result<(), PortError> {
+        let _state = self.lock();
+        self.fences.adopt(fence).map_err(|error| PortError::transient(ADAPTER, error))
+    }
+
     /// The state, for a write behind `fence`.
     fn lock_behind<R: fmt::Debug + fmt::Display>(
         &self,

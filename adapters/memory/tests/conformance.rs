@@ -7,6 +7,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use gosight_application::decorators::{CachedKeys, CountedKeys, FanOut, KeyCacheConfig, Observed, Retrying};
+use gosight_application::direct_sink::{DirectSink, DirectSinkPorts};
+use gosight_application::pipeline::PipelineSettings;
 use gosight_application::ports::{BatchStore, DeadLetters, Deduplicator, EventSink, RateLimits};
 use gosight_application::{LogSink, Telemetry, logs};
 use gosight_conformance::Keep;
@@ -18,7 +20,7 @@ use gosight_conformance::event_sink::{ReadBack, SinkFixture};
 use gosight_conformance::factory::object;
 use gosight_conformance::key_store::KeyStoreFixture;
 use gosight_conformance::key_validator::KeyValidatorFixture;
-use gosight_conformance::processed::process_all;
+use gosight_conformance::processed::{AtNoon, process_all};
 use gosight_conformance::profile_store::ProfileStoreFixture;
 use gosight_conformance::rate_limiter::RateLimiterFixture;
 use gosight_conformance::record_log::LogFixture;
@@ -44,6 +46,12 @@ mod event_sink {
 }
 mod decorated_event_sink {
     gosight_conformance::event_sink_suite!(super::decorated_sink);
+}
+mod direct_sink {
+    gosight_conformance::event_sink_suite!(super::direct_sink);
+}
+mod direct_sink_in_steps {
+    gosight_conformance::event_sink_suite!(super::direct_sink_in_steps);
 }
 mod batch_store {
     gosight_conformance::batch_store_suite!(super::store);
@@ -168,6 +176,36 @@ async fn decorated_sink() -> SinkFixture {
         Retrying::new(sink, gosight_application::backoff::BackoffPolicy::default(), 3, Telemetry::default());
     let observed: Arc<dyn EventSink> = Arc::new(Observed::new(retrying, "log", Telemetry::default()));
     sink_fixture(Arc::new(FanOut::new(vec![observed, Arc::new(other)])), log)
+}
+
+/// Events as the store has them.
+struct Stored(Arc<MemoryStore>);
+
+#[async_trait]
+impl ReadBack for Stored {
+    async fn events(&self) -> Vec<Event> {
+        self.0.events()
+    }
+}
+
+fn direct_sink_over(store: Arc<MemoryStore>, batches: Arc<dyn BatchStore>) -> SinkFixture {
+    let ports = DirectSinkPorts { batches, stored: store.clone(), clock: Arc::new(AtNoon) };
+    SinkFixture {
+        sink: Arc::new(DirectSink::new(ports, logs::DIRECT, &PipelineSettings::default())),
+        read_back: Box::new(Stored(store)),
+        refused: named_refused,
+        keep: Box::new(()),
+    }
+}
+
+async fn direct_sink() -> SinkFixture {
+    let store = Arc::new(MemoryStore::refusing("refused"));
+    direct_sink_over(store.clone(), store)
+}
+
+async fn direct_sink_in_steps() -> SinkFixture {
+    let store = Arc::new(MemoryStore::refusing("refused"));
+    direct_sink_over(store.clone(), steps_of(&store).stepped())
 }
 
 /// What is in memory is all that there is: a new process is given it.

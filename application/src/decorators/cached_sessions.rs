@@ -3,11 +3,11 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use gosight_domain::ledger::BatchSpan;
 use gosight_domain::session::SessionKey;
-use gosight_domain::{ProjectId, Session, SessionId, Timestamp};
+use gosight_domain::{ProjectId, Session, SessionId};
 
 use crate::ports::{
-    CommitError, Fence, FoldScope, LogPosition, SessionCache, SessionDetail, SessionQuery, SessionStore,
-    SessionStoreError, SessionSummary,
+    CommitError, Fence, FoldScope, IdleQuery, LogPosition, SessionCache, SessionDetail, SessionQuery,
+    SessionStore, SessionStoreError, SessionSummary,
 };
 use crate::sessions::{SessionRow, SessionRules};
 
@@ -52,6 +52,10 @@ impl CachedSessions {
 impl SessionStore for CachedSessions {
     fn scope(&self) -> FoldScope {
         self.store.scope()
+    }
+
+    async fn acquired(&self, fence: &Fence) -> Result<(), SessionStoreError> {
+        self.store.acquired(fence).await
     }
 
     async fn load(
@@ -114,9 +118,9 @@ impl SessionStore for CachedSessions {
     async fn list_idle(
         &self,
         rules: &SessionRules,
-        before: Timestamp,
-        limit: usize,
-    ) -> Result<Vec<SessionRow>, SessionStoreError> {
-        self.store.list_idle(rules, before, limit).await
+        project_id: &ProjectId,
+        query: &IdleQuery,
+    ) -> Result<Vec<SessionSummary>, SessionStoreError> {
+        self.store.list_idle(rules, project_id, query).await
     }
 }

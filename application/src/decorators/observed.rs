@@ -1,3 +1,4 @@
+use std::sync::Arc;
 use std::time::Instant;
 
 use async_trait::async_trait;
@@ -10,14 +11,14 @@ use crate::telemetry::{Metric, Telemetry};
 #[derive(Debug)]
 pub struct Observed<S> {
     sink: S,
-    name: &'static str,
+    name: Arc<str>,
     telemetry: Telemetry,
 }
 
 impl<S: EventSink> Observed<S> {
     /// Observes `sink` under `name`.
-    pub fn new(sink: S, name: &'static str, telemetry: Telemetry) -> Self {
-        Self { sink, name, telemetry }
+    pub fn new(sink: S, name: impl Into<Arc<str>>, telemetry: Telemetry) -> Self {
+        Self { sink, name: name.into(), telemetry }
     }
 }
 
@@ -33,7 +34,7 @@ impl<S: EventSink> EventSink for Observed<S> {
             Err(PortError::Transient { .. }) => "transient",
             Err(PortError::Fatal { .. }) => "fatal",
         };
-        let labels = [("sink", self.name), ("outcome", outcome)];
+        let labels = [("sink", &*self.name), ("outcome", outcome)];
         self.telemetry.observe_time(Metric::SinkSeconds, &labels, start.elapsed());
         result
     }

@@ -1,4 +1,5 @@
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use gosight_domain::Event;
@@ -15,13 +16,20 @@ pub struct Retrying<S> {
     sink: S,
     policy: BackoffPolicy,
     max_attempts: u32,
+    max_wait: Duration,
     telemetry: Telemetry,
 }
 
 impl<S: EventSink> Retrying<S> {
     /// Tries `max_attempts` times in all.
     pub fn new(sink: S, policy: BackoffPolicy, max_attempts: u32, telemetry: Telemetry) -> Self {
-        Self { sink, policy, max_attempts, telemetry }
+        Self { sink, policy, max_attempts, max_wait: Duration::MAX, telemetry }
+    }
+
+    /// Gives the error back when the sink asks for a longer wait than this.
+    #[must_use]
+    pub fn with_max_wait(self, max_wait: Duration) -> Self {
+        Self { max_wait, ..self }
     }
 }
 
@@ -35,7 +43,8 @@ impl<S: EventSink> EventSink for Retrying<S> {
                 Err(error) if error.is_transient() => error,
                 result => return result,
             };
-            if backoff.attempts() + 1 >= self.max_attempts {
+            let is_too_long = error.retry_after().is_some_and(|asked| asked > self.max_wait);
+            if is_too_long || backoff.attempts() + 1 >= self.max_attempts {
                 return Err(error);
             }
             let wait = backoff.next_wait(error.retry_after());

@@ -49,7 +49,7 @@ impl Ingest {
             }
         }
         self.count(&receipt);
-        self.report_refused(&facts, drafts, &receipt).await;
+        self.report_refused(&facts, drafts, &receipt);
         Ok(receipt)
     }
 

@@ -9,9 +9,7 @@ use gosight_domain::{ProjectId, Timestamp, Violation, ViolationCode};
 use serde::{Serialize, Serializer};
 
 use super::{Ingest, IngestReceipt};
-use crate::logs;
 use crate::ports::Record;
-use crate::telemetry::Metric;
 
 /// One item that was refused at the door, as the errors log keeps it.
 #[derive(Debug, Serialize)]
@@ -76,32 +74,21 @@ impl<'a, T: Serialize> Refusal<'a, T> {
 }
 
 impl Ingest {
-    pub(super) async fn report_refused(
+    pub(super) fn report_refused(
         &self,
         facts: &RequestFacts,
         drafts: &[Result<EventDraft<'_>, Violation>],
         receipt: &IngestReceipt,
     ) {
-        let refusals: Vec<Refusal<'_, EventDraft<'_>>> = receipt
-            .refused()
-            .map(|(index, violation)| {
-                let draft = drafts.get(index).and_then(|draft| draft.as_ref().ok());
-                Refusal::new(&facts.project_id, facts.received_at, index, violation, draft)
-            })
-            .collect();
-        self.report(&refusals).await;
+        for (index, violation) in receipt.refused() {
+            let draft = drafts.get(index).and_then(|draft| draft.as_ref().ok());
+            self.report(&Refusal::new(&facts.project_id, facts.received_at, index, violation, draft));
+        }
     }
 
-    /// Writes `refusals` to the errors log. Their senders have their answer whether this works or not, so a failure is
-    /// said and no more.
-    pub(super) async fn report<T: Serialize + Sync>(&self, refusals: &[Refusal<'_, T>]) {
-        let records: Vec<Record> = refusals.iter().filter_map(Refusal::to_record).collect();
-        if records.is_empty() {
-            return;
-        }
-        if let Err(error) = self.ports.log.append(logs::ERRORS, records).await {
-            tracing::warn!(%error, items = refusals.len(), "refused items could not be written to the errors log");
-            self.telemetry.count(Metric::Retries, &[("what", "errors_log")], 1);
+    pub(super) fn report<T: Serialize>(&self, refusal: &Refusal<'_, T>) {
+        if let Some(record) = refusal.to_record() {
+            self.errors.push(record);
         }
     }
 }

@@ -54,7 +54,7 @@ impl Ingest {
             Ok(_) => self.telemetry.count(Metric::ReplayChunksAccepted, &[], 1),
             Err(IngestError::BadReplay(violation)) => {
                 // The chunk itself may be 100 MiB and is left to its sender.
-                self.report_chunk(scope.project_id(), received_at, violation, None).await;
+                self.report_chunk(scope.project_id(), received_at, violation, None);
             }
             Err(_) => {}
         }
@@ -67,7 +67,7 @@ impl Ingest {
         let chunk = self.compress(checked).await.map_err(internal)?;
         if let Some(content) = accepted.filter(|content| *content != chunk.content) {
             let violation = conflict(&chunk, content);
-            self.report_chunk(&chunk.project_id, chunk.received_at, &violation, Some(&chunk)).await;
+            self.report_chunk(&chunk.project_id, chunk.received_at, &violation, Some(&chunk));
             return Err(IngestError::ConflictingChunk(violation));
         }
         self.log_chunk(&chunk).await?;
@@ -98,7 +98,7 @@ impl Ingest {
     }
 
     /// Counts a refused chunk and writes it to the errors log, with its data where `chunk` has it.
-    async fn report_chunk(
+    fn report_chunk(
         &self,
         project_id: &ProjectId,
         received_at: Timestamp,
@@ -110,7 +110,7 @@ impl Ingest {
         // Base64 and the rest of the report have to fit into a record.
         let fits = |refused: &&RefusedChunk<'_>| refused.data.len() < self.rules.max_record_bytes / 2;
         let item = refused.as_ref().filter(fits);
-        self.report(&[Refusal::new(project_id, received_at, 0, violation, item)]).await;
+        self.report(&Refusal::new(project_id, received_at, 0, violation, item));
     }
 
     async fn log_chunk(&self, chunk: &ReplayChunk) -> Result<(), IngestError> {

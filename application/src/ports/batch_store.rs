@@ -7,7 +7,7 @@ use gosight_domain::ledger::{Join, LedgerRow};
 use gosight_domain::replay::ReplayChunk;
 use gosight_domain::{Event, Session};
 
-use super::{CommitError, DeadLetter, Nothing, PortError};
+use super::{CommitError, DeadLetter, LogPartition, Nothing, PortError};
 use crate::sessions::SessionRules;
 
 /// Everything that a polled batch became.
@@ -95,6 +95,12 @@ pub enum Committed {
 pub trait BatchStore: fmt::Debug + Send + Sync {
     /// Where the ledger of `log` ends: for each partition with rows, the next offset to process.
     async fn next_offsets(&self, log: &str) -> Result<BTreeMap<u32, u64>, PortError<Nothing>>;
+
+    /// How far rows of a batch of `place` go that did not come to its end, if there are any behind the ledger's end. A
+    /// store that commits batches as one never has any.
+    async fn unfinished_until(&self, _place: &LogPartition) -> Result<Option<u64>, PortError<Nothing>> {
+        Ok(None)
+    }
 
     /// Stores `batch`.
     async fn commit(&self, batch: &ProcessedBatch) -> Result<Committed, CommitError>;

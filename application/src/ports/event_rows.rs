@@ -33,6 +33,12 @@ pub struct RowOfRecord {
 /// 7. A write behind an older fence changes nothing.
 #[async_trait]
 pub trait EventRows: fmt::Debug + Send + Sync {
+    /// Is told that `fence` is the newest of its partition: from here on no write behind an older one takes effect here. A store
+    /// whose own ledger gave the fence knows that already, and one that is not shared by processes need not care.
+    async fn acquired(&self, _fence: &Fence) -> Result<(), PortError> {
+        Ok(())
+    }
+
     /// Stores events that have no row yet.
     async fn insert(&self, fence: &Fence, events: &[&StoredEvent]) -> Result<(), CommitError>;
 

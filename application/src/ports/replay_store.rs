@@ -58,6 +58,12 @@ impl ChunkId {
 ///    by their bytes.
 #[async_trait]
 pub trait ReplayStore: fmt::Debug + Send + Sync {
+    /// Is told that `fence` is the newest of its partition: from here on no write behind an older one takes effect here. A store
+    /// whose own ledger gave the fence knows that already, and one that is not shared by processes need not care.
+    async fn acquired(&self, _fence: &Fence) -> Result<(), PortError> {
+        Ok(())
+    }
+
     /// Stores `chunks`, and gives the verdicts in the same order.
     async fn put(&self, fence: &Fence, chunks: &[ReplayChunk]) -> Result<Vec<PutVerdict>, CommitError>;
 

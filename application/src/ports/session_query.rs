@@ -42,6 +42,26 @@ pub struct SessionCursor {
     pub session_id: SessionId,
 }
 
+/// Which sessions, of those to which nothing was added for a while; those that ended first come first.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct IdleQuery {
+    /// Their latest event lies before.
+    pub before: Timestamp,
+    /// Only those after this one.
+    pub after: Option<IdleCursor>,
+    /// Most sessions.
+    pub limit: usize,
+}
+
+/// A place in the list of idle sessions.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct IdleCursor {
+    /// End of the last session seen.
+    pub ended_at: Timestamp,
+    /// The last session seen.
+    pub session_id: SessionId,
+}
+
 /// A session as readers see it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct SessionSummary {
@@ -145,14 +165,9 @@ impl SessionRow {
 impl SessionQuery {
     /// The page that is asked for, of all the sessions of a project: for stores that have no better way to find it.
     pub fn page(&self, sessions: impl IntoIterator<Item = SessionSummary>) -> Vec<SessionSummary> {
-        let place = |session: &SessionSummary| (Reverse(session.started_at), session.session_id.clone());
         let after = self.after.as_ref().map(|after| (Reverse(after.started_at), after.session_id.clone()));
-        let is_after = |session: &SessionSummary| after.as_ref().is_none_or(|after| place(session) > *after);
-        let mut page: Vec<SessionSummary> =
-            sessions.into_iter().filter(|session| self.wants(session) && is_after(session)).collect();
-        page.sort_by_key(place);
-        page.truncate(self.limit);
-        page
+        let place = |session: &SessionSummary| (Reverse(session.started_at), session.session_id.clone());
+        page(sessions.into_iter().filter(|session| self.wants(session)), place, after.as_ref(), self.limit)
     }
 
     /// Whether `session` meets all conditions.
@@ -167,6 +182,34 @@ impl SessionQuery {
             && is(self.flags.has_replay, session.has_replay)
             && is(self.flags.is_bounce, session.is_bounce)
     }
+}
+
+impl IdleQuery {
+    /// The page that is asked for, of all the sessions of a project: for stores that have no better way to find it.
+    pub fn page(&self, sessions: impl IntoIterator<Item = SessionSummary>) -> Vec<SessionSummary> {
+        let after = self.after.as_ref().map(|after| (after.ended_at, after.session_id.clone()));
+        let place = |session: &SessionSummary| (session.ended_at, session.session_id.clone());
+        page(
+            sessions.into_iter().filter(|session| session.ended_at < self.before),
+            place,
+            after.as_ref(),
+            self.limit,
+        )
+    }
+}
+
+/// The first `limit` of `sessions` in order of their places, of those after `after`.
+fn page<P: Ord>(
+    sessions: impl Iterator<Item = SessionSummary>,
+    place: impl Fn(&SessionSummary) -> P,
+    after: Option<&P>,
+    limit: usize,
+) -> Vec<SessionSummary> {
+    let is_after = |session: &SessionSummary| after.is_none_or(|after| place(session) > *after);
+    let mut page: Vec<SessionSummary> = sessions.filter(is_after).collect();
+    page.sort_by_key(&place);
+    page.truncate(limit);
+    page
 }
 
 /// A session with what it shows.

@@ -3,9 +3,9 @@ use std::fmt;
 use async_trait::async_trait;
 use gosight_domain::ledger::BatchSpan;
 use gosight_domain::session::SessionKey;
-use gosight_domain::{ProjectId, Session, SessionId, Timestamp};
+use gosight_domain::{ProjectId, Session, SessionId};
 
-use super::{CommitError, Fence, PortError, SessionDetail, SessionQuery, SessionSummary};
+use super::{CommitError, Fence, IdleQuery, PortError, SessionDetail, SessionQuery, SessionSummary};
 use crate::sessions::{SessionRow, SessionRules};
 
 /// Error of [`SessionStore`].
@@ -37,12 +37,19 @@ pub enum FoldScope {
 /// 7. `get` gives a session with its insights, by kind and time.
 /// 8. `list` gives the sessions of a project that meet the query, latest start first, equal starts by id. A list that
 ///    goes on after a cursor leaves out and repeats nothing that was there all the time.
-/// 9. `list_idle` gives sessions whose latest event lies before `before`, oldest first.
+/// 9. `list_idle` gives the sessions of a project whose latest event lies before a time, earliest end first, equal ends by
+///    id, and goes on after a cursor as `list` does.
 #[async_trait]
 pub trait SessionStore: fmt::Debug + Send + Sync {
     /// Which events a stored row counts.
     fn scope(&self) -> FoldScope {
         FoldScope::Session
+    }
+
+    /// Is told that `fence` is the newest of its partition: from here on no write behind an older one takes effect here. A store
+    /// whose own ledger gave the fence knows that already, and one that is not shared by processes need not care.
+    async fn acquired(&self, _fence: &Fence) -> Result<(), PortError> {
+        Ok(())
     }
 
     /// The stored folds of `sessions`, for a batch that begins at the offset `at` of the fence's partition: a cache in
@@ -81,11 +88,11 @@ pub trait SessionStore: fmt::Debug + Send + Sync {
         query: &SessionQuery,
     ) -> Result<Vec<SessionSummary>, SessionStoreError>;
 
-    /// Up to `limit` sessions of all projects that nothing was added to for a while.
+    /// A page of sessions that nothing was added to for a while, with replays as in [`list`](Self::list).
     async fn list_idle(
         &self,
         rules: &SessionRules,
-        before: Timestamp,
-        limit: usize,
-    ) -> Result<Vec<SessionRow>, SessionStoreError>;
+        project_id: &ProjectId,
+        query: &IdleQuery,
+    ) -> Result<Vec<SessionSummary>, SessionStoreError>;
 }

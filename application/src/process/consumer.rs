@@ -1,17 +1,11 @@
-use std::collections::HashMap;
 use std::sync::Arc;
-
-use tokio::task::JoinSet;
-use tokio_util::sync::{CancellationToken, DropGuard};
+use std::time::Duration;
 
 use super::handler::BatchHandler;
 use super::status::ProcessStatus;
-use super::worker::Worker;
-use crate::backoff::{Backoff, BackoffPolicy};
-use crate::ports::{
-    AssignmentChange, BatchStore, BoxError, Clock, EventSource, PartitionSource, PollLimits, PortError,
-};
-use crate::telemetry::{Metric, Telemetry};
+use crate::backoff::BackoffPolicy;
+use crate::ports::{BatchStore, BoxError, Clock, EventSource, PollLimits, PortError, SourceError};
+use crate::telemetry::Telemetry;
 
 /// How a consumer reads.
 #[derive(Debug, Clone, Copy)]
@@ -65,90 +59,39 @@ pub struct LogConsumer {
     pub config: ConsumerConfig,
 }
 
-/// The workers that run.
-#[derive(Default)]
-struct Workers {
-    tasks: JoinSet<Result<u32, ProcessError>>,
-    stops: HashMap<u32, CancellationToken>,
-    releases: HashMap<u32, DropGuard>,
-}
+/// How often it is looked whether the end of a log is reached.
+const LOOK_EVERY: Duration = Duration::from_millis(5);
 
 impl LogConsumer {
-    /// Runs until `shutdown` is cancelled or the source is closed; each worker finishes the batch it is at. A worker
-    /// whose store is away stops waiting: its batch is in the log and is taken up again at the next start.
+    /// How many records of each partition are not processed yet. A partition that is not read here counts as processed.
     ///
     /// # Errors
-    /// [`ProcessError`] when a part failed for good. Nothing that was acknowledged is lost by it.
-    pub async fn run(&self, shutdown: CancellationToken) -> Result<(), ProcessError> {
-        let mut workers = Workers::default();
-        let result = self.supervise(&mut workers, &shutdown).await;
-        for stop in workers.stops.values() {
-            stop.cancel();
-        }
-        let mut ended = result;
-        while let Some(joined) = workers.tasks.join_next().await {
-            let worker = self.joined(joined).map(|_| ());
-            ended = ended.and(worker);
-        }
-        ended
+    /// The source's.
+    pub async fn lag(&self) -> Result<Vec<(u32, u64)>, SourceError> {
+        let ends = self.source.end_offsets().await?;
+        let partitions = self.status.partitions();
+        let lag = |(partition, end): (u32, u64)| {
+            let next = partitions.get(&partition).map_or(end, |status| status.next_offset);
+            (partition, end.saturating_sub(next))
+        };
+        Ok(ends.into_iter().map(lag).collect())
     }
 
-    async fn supervise(
-        &self,
-        workers: &mut Workers,
-        shutdown: &CancellationToken,
-    ) -> Result<(), ProcessError> {
-        loop {
-            tokio::select! {
-                () = shutdown.cancelled() => return Ok(()),
-                Some(joined) = workers.tasks.join_next() => {
-                    let partition = self.joined(joined)?;
-                    workers.stops.remove(&partition);
-                    self.status.released(partition);
-                    drop(workers.releases.remove(&partition));
-                }
-                change = self.next_change() => match change? {
-                    Some(AssignmentChange::Assigned(partition)) => {
-                        self.start_worker(workers, partition, shutdown);
-                    }
-                    Some(AssignmentChange::Revoked { partition, released }) => {
-                        if let Some(stop) = workers.stops.get(&partition) {
-                            stop.cancel();
-                            workers.releases.insert(partition, released);
-                        }
-                    }
-                    None => return Ok(()),
-                },
+    /// Waits until everything that is logged at this moment is processed.
+    pub(crate) async fn caught_up(&self) {
+        let ends = loop {
+            match self.source.end_offsets().await {
+                Ok(ends) => break ends,
+                Err(_) => tokio::time::sleep(LOOK_EVERY).await,
             }
+        };
+        let is_reached = |(partition, end): &(u32, u64)| {
+            let partitions = self.status.partitions();
+            *end == 0 || partitions.get(partition).is_some_and(|status| status.next_offset >= *end)
+        };
+        while !ends.iter().all(is_reached) {
+            tokio::time::sleep(LOOK_EVERY).await;
         }
-    }
-
-    /// The next change of assignment; waits while the source is away.
-    async fn next_change(&self) -> Result<Option<AssignmentChange>, ProcessError> {
-        let mut backoff = Backoff::new(self.config.backoff);
-        loop {
-            match self.source.next_change().await {
-                Ok(change) => return Ok(change),
-                Err(error) if error.is_transient() => {
-                    let wait = backoff.next_wait(error.retry_after());
-                    tracing::warn!(%error, ?wait, "the log cannot say what to read, asking again");
-                    self.telemetry.count(Metric::Retries, &[("what", "assignment")], 1);
-                    tokio::time::sleep(wait).await;
-                }
-                Err(error) => return Err(self.fatal(error)),
-            }
-        }
-    }
-
-    fn start_worker(
-        &self,
-        workers: &mut Workers,
-        source: Box<dyn PartitionSource>,
-        shutdown: &CancellationToken,
-    ) {
-        let stop = shutdown.child_token();
-        workers.stops.insert(source.partition(), stop.clone());
-        workers.tasks.spawn(Worker::new(self.clone(), source, stop).run());
     }
 
     pub(super) fn fatal<R: std::fmt::Debug + std::fmt::Display + Send + Sync + 'static>(
@@ -156,13 +99,5 @@ impl LogConsumer {
         error: PortError<R>,
     ) -> ProcessError {
         ProcessError::Fatal { log: self.source.log().clone(), source: error.into() }
-    }
-
-    fn joined(
-        &self,
-        joined: Result<Result<u32, ProcessError>, tokio::task::JoinError>,
-    ) -> Result<u32, ProcessError> {
-        joined
-            .unwrap_or_else(|source| Err(ProcessError::WorkerDied { log: self.source.log().clone(), source }))
     }
 }

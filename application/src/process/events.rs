@@ -3,7 +3,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use gosight_domain::aggregate::Aggregation;
-use gosight_domain::field::EventFields;
+use gosight_domain::decoded::DecodedEvent;
 use gosight_domain::ledger::{BatchSpan, LedgerRow, Outcome};
 use gosight_domain::{Event, ProjectId, Session, SessionId, ViolationCode};
 
@@ -46,10 +46,10 @@ struct Item {
 }
 
 enum Fate {
-    Open(Box<Event>),
-    Set(Box<Event>, Outcome),
+    Open(Box<DecodedEvent>),
+    Set(Box<DecodedEvent>, Outcome),
     /// To be put aside, for this reason and with what was said; with the event, if it is one.
-    Aside(Option<Box<Event>>, Arc<str>, String),
+    Aside(Option<Box<DecodedEvent>>, Arc<str>, String),
 }
 
 impl Fate {
@@ -101,12 +101,7 @@ impl EventHandler {
 
     /// Gives up what refused records have claimed: repaired, or once the cause is gone, their events come back as other
     /// records.
-    async fn release_refused(&self, batch: &PolledBatch, items: &[Item]) -> Result<(), HandlerError> {
-        let refused = items.iter().filter_map(|item| match &item.fate {
-            Fate::Aside(Some(event), ..) => Some(claim(event, position(batch, item.offset))),
-            _ => None,
-        });
-        let refused: Vec<Claim> = refused.collect();
+    async fn release_refused(&self, refused: Vec<Claim>) -> Result<(), HandlerError> {
         if refused.is_empty() {
             return Ok(());
         }
@@ -114,11 +109,10 @@ impl EventHandler {
     }
 
     async fn deduplicate(&self, batch: &PolledBatch, items: &mut [Item]) -> Result<(), HandlerError> {
-        let open = items.iter().filter_map(|item| match &item.fate {
-            Fate::Open(event) => Some(claim(event, position(batch, item.offset))),
+        let claims = claims(batch, items, |fate| match fate {
+            Fate::Open(event) => Some(event),
             _ => None,
         });
-        let claims: Vec<Claim> = open.collect();
         let mut verdicts = self.ports.deduplicator.claim(&claims).await?.into_iter();
         for item in items.iter_mut().filter(|item| matches!(item.fate, Fate::Open(_))) {
             if verdicts.next() == Some(ClaimVerdict::Duplicate) {
@@ -148,17 +142,22 @@ impl EventHandler {
         let records = items.into_iter().zip(&batch.records);
         for (Item { offset, fate }, record) in records {
             match fate {
-                Fate::Open(event) => {
+                Fate::Open(decoded) => {
+                    let event = decoded.event();
                     let outcome = Outcome::Stored;
                     processed.ledger.record(Some(&event.project_id), event.received_at.hour(), &outcome);
-                    sessions.add(&event);
-                    self.aggregate(&event, &mut processed);
-                    processed.events.push(StoredEvent { offset, event: *event });
+                    sessions.add(&decoded);
+                    for aggregation in &self.aggregations {
+                        aggregation.apply(&decoded, &mut processed.aggregates);
+                    }
+                    processed.events.push(StoredEvent { offset, event: decoded.into_event() });
                 }
-                Fate::Set(event, outcome) => {
+                Fate::Set(decoded, outcome) => {
+                    let event = decoded.event();
                     processed.ledger.record(Some(&event.project_id), event.received_at.hour(), &outcome);
                 }
-                Fate::Aside(event, reason, detail) => {
+                Fate::Aside(decoded, reason, detail) => {
+                    let event = decoded.map(|decoded| decoded.into_event());
                     let hour = event.as_ref().map_or(now, |event| event.received_at).hour();
                     let project_id = event.map(|event| event.project_id);
                     let outcome = Outcome::DeadLettered(reason.clone());
@@ -178,16 +177,6 @@ impl EventHandler {
         processed.rules = self.sessions.clone();
         processed
     }
-
-    fn aggregate(&self, event: &Event, processed: &mut ProcessedBatch) {
-        if self.aggregations.is_empty() {
-            return;
-        }
-        let fields = EventFields::of(event);
-        for aggregation in &self.aggregations {
-            aggregation.apply(event, &fields, &mut processed.aggregates);
-        }
-    }
 }
 
 impl Item {
@@ -198,6 +187,12 @@ impl Item {
             settled => settled,
         };
     }
+}
+
+/// Claims of the events that `pick` finds.
+fn claims(batch: &PolledBatch, items: &[Item], pick: impl Fn(&Fate) -> Option<&DecodedEvent>) -> Vec<Claim> {
+    let claim = |item: &Item| Some(claim(pick(&item.fate)?.event(), position(batch, item.offset)));
+    items.iter().filter_map(claim).collect()
 }
 
 fn claim(event: &Event, position: LogPosition) -> Claim {
@@ -222,14 +217,13 @@ struct Folds {
 }
 
 impl Folds {
-    fn add(&mut self, event: &Event) {
+    fn add(&mut self, decoded: &DecodedEvent) {
+        let (event, details) = (decoded.event(), decoded.details());
         let Some(session_id) = &event.session_id else { return };
-        // Checked when the record was decoded.
-        let Ok(details) = event.details() else { return };
         match self.places.entry((event.project_id.clone(), session_id.clone())) {
-            hash_map::Entry::Occupied(place) => self.sessions[*place.get()].apply(event, &details),
+            hash_map::Entry::Occupied(place) => self.sessions[*place.get()].apply(event, details),
             hash_map::Entry::Vacant(place) => {
-                if let Some(session) = Session::of(event, &details) {
+                if let Some(session) = Session::of(event, details) {
                     place.insert(self.sessions.len());
                     self.sessions.push(session);
                 }
@@ -246,7 +240,11 @@ impl Folds {
 impl BatchHandler for EventHandler {
     async fn handle(&self, batch: &PolledBatch, refused: &Refusals) -> Result<ProcessedBatch, HandlerError> {
         let mut items = self.decode(batch, refused);
-        self.release_refused(batch, &items).await?;
+        let refused = claims(batch, &items, |fate| match fate {
+            Fate::Aside(Some(event), ..) => Some(event),
+            _ => None,
+        });
+        self.release_refused(refused).await?;
         self.deduplicate(batch, &mut items).await?;
         if let Some(profiles) = &self.ports.profiles {
             let events = items.iter_mut().filter_map(|item| match &mut item.fate {

@@ -10,8 +10,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use gosight_domain::decoded::DecodedEvent;
 use gosight_domain::field::EventFields;
-use gosight_domain::{Event, JsonObject, Violation, ViolationCode};
+use gosight_domain::{JsonObject, Violation, ViolationCode};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use serde_json::value::{RawValue, to_raw_value};
@@ -149,13 +150,12 @@ impl FilterSet {
     }
 
     /// Applies the rules to `event`.
-    pub fn apply(&self, event: &mut Event) -> Verdict {
+    pub fn apply(&self, event: &mut DecodedEvent) -> Verdict {
         let mut next = 0;
-        // Fields are parsed once, and again only after a rule changed them.
         while next < self.rules.len() {
             let mut routes = Vec::new();
             let mut change = None;
-            let fields = EventFields::of(event);
+            let fields = event.fields();
             while let Some(rule) = self.rules.get(next) {
                 next += 1;
                 if !rule.matches(&fields) {
@@ -171,7 +171,7 @@ impl FilterSet {
                     }
                 }
             }
-            event.routes.extend(routes);
+            event.add_routes(routes);
             if let Some((set, remove)) = change {
                 transform(event, set, remove);
             }
@@ -198,12 +198,10 @@ impl Rule {
     }
 }
 
-fn transform(event: &mut Event, set: &BTreeMap<String, Value>, remove: &[String]) {
-    let Ok(changed) = changed(&event.payload, set, remove) else { return };
-    let before = std::mem::replace(&mut event.payload, changed);
-    // A rule must not make an event that no store can hold.
-    if event.details().is_err() {
-        event.payload = before;
+/// A rule must not make an event that no store can hold: it stays as it is then.
+fn transform(event: &mut DecodedEvent, set: &BTreeMap<String, Value>, remove: &[String]) {
+    if let Ok(payload) = changed(&event.event().payload, set, remove) {
+        let _ = event.set_payload(payload);
     }
 }
 

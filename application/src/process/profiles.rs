@@ -3,8 +3,9 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use gosight_domain::decoded::DecodedEvent;
 use gosight_domain::profile::{ProfileKind, context_of, item_id};
-use gosight_domain::{Event, JsonObject, ProjectId};
+use gosight_domain::{JsonObject, ProjectId};
 use moka::sync::Cache;
 
 use super::status::EnrichmentStats;
@@ -52,7 +53,7 @@ impl ProfileEnricher {
         &self.stats
     }
 
-    pub(super) async fn enrich(&self, mut events: Vec<&mut Event>) {
+    pub(super) async fn enrich(&self, mut events: Vec<&mut DecodedEvent>) {
         let wanted: Vec<Wanted> = events.iter().map(|event| Wanted::of(event)).collect();
         let keys: BTreeSet<&ProfileKey> = wanted.iter().flat_map(Wanted::keys).collect();
         let known = match self.look_up(keys).await {
@@ -69,7 +70,7 @@ impl ProfileEnricher {
             let profile = |key: &Option<ProfileKey>| known.get(key.as_ref()?)?.as_ref();
             let (user, item) = (profile(&wanted.user), profile(&wanted.item));
             if user.is_some() || item.is_some() {
-                event.context = context_of(event, &event.payload.to_value(), user, item);
+                event.set_context(context_of(event.event(), event.payload(), user, item));
                 enriched += 1;
             }
         }
@@ -110,11 +111,12 @@ struct Wanted {
 }
 
 impl Wanted {
-    fn of(event: &Event) -> Self {
+    fn of(decoded: &DecodedEvent) -> Self {
+        let event = decoded.event();
         let key = |kind, id: String| (event.project_id.clone(), kind, id);
         // Most events are about no item; parsing is for those that name one.
         let names_item = ["item_id", "product_id"].iter().any(|name| event.payload.as_str().contains(name));
-        let item = names_item.then(|| item_id(&event.payload.to_value())).flatten();
+        let item = names_item.then(|| item_id(decoded.payload())).flatten();
         Self {
             user: event.user_id.as_ref().map(|id| key(ProfileKind::User, id.to_string())),
             item: item.map(|id| key(ProfileKind::Item, id)),

@@ -81,12 +81,26 @@ impl Stepped {
         partitions.entry(place).or_default().clone()
     }
 
+    /// What is known of a partition. It is gone from `slot` until the caller puts it back: whatever happens meanwhile, also
+    /// when the future is dropped, the partition is acquired again before the next attempt.
+    async fn take(&self, slot: &mut Option<Acquired>, place: &LogPartition) -> Result<Acquired, PortError> {
+        match slot.take() {
+            Some(acquired) => Ok(acquired),
+            None => self.acquire(place).await,
+        }
+    }
+
     async fn acquire(&self, place: &LogPartition) -> Result<Acquired, PortError> {
-        let fence = self.ports.ledger.acquire(place).await?;
-        let ledger_end = self.ports.ledger.end(&fence).await?;
+        let SteppedPorts { ledger, events, sessions, aggregates, replays, dead_letters: _ } = &self.ports;
+        let fence = ledger.acquire(place).await?;
+        events.acquired(&fence).await?;
+        sessions.acquired(&fence).await?;
+        aggregates.acquired(&fence).await?;
+        replays.acquired(&fence).await?;
+        let ledger_end = ledger.end(&fence).await?;
         let from = ledger_end.unwrap_or(0);
-        let uncommitted_until = self.ports.events.end(&fence, from).await?.unwrap_or(0);
-        self.ports.aggregates.forget(&fence, from).await?;
+        let uncommitted_until = events.end(&fence, from).await?.unwrap_or(0);
+        aggregates.forget(&fence, from).await?;
         tracing::info!(%place, epoch = fence.epoch(), ledger_end, uncommitted_until, "partition acquired");
         Ok(Acquired { fence, ledger_end, uncommitted_until })
     }
@@ -231,16 +245,21 @@ impl BatchStore for Stepped {
         self.ports.ledger.next_offsets(log).await
     }
 
+    async fn unfinished_until(&self, place: &LogPartition) -> Result<Option<u64>, PortError<Nothing>> {
+        let lock = self.partition(place.clone());
+        let mut slot = lock.lock().await;
+        let acquired = self.take(&mut slot, place).await?;
+        let end = acquired.ledger_end.unwrap_or(0);
+        let until = Some(acquired.uncommitted_until).filter(|until| *until > end);
+        *slot = Some(acquired);
+        Ok(until)
+    }
+
     async fn commit(&self, batch: &ProcessedBatch) -> Result<Committed, CommitError> {
         let place = LogPartition::of(&batch.ledger.span);
         let lock = self.partition(place.clone());
         let mut slot = lock.lock().await;
-        // Gone unless the batch comes to its end: whatever happens, also when this future is dropped, the partition is
-        // acquired again before the next attempt.
-        let mut acquired = match slot.take() {
-            Some(acquired) => acquired,
-            None => self.acquire(&place).await.map_err(PortError::widen)?,
-        };
+        let mut acquired = self.take(&mut slot, &place).await.map_err(PortError::widen)?;
         if let Some(before) = batch.admit(ADAPTER, acquired.ledger_end)? {
             *slot = Some(acquired);
             return Ok(before);

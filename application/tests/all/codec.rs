@@ -114,13 +114,13 @@ fn an_event_is_written_as_it_always_was() {
 
 #[test]
 fn an_event_of_the_first_release_is_read() {
-    assert_eq!(decode_event(EVENT).unwrap(), golden_event());
+    assert_eq!(decode_event(EVENT).unwrap().into_event(), golden_event());
 }
 
 #[test]
 fn an_event_with_nothing_but_what_every_event_has_is_read() {
     let expected = Event::new(event_id(1), project("p"), EventName::new("click").unwrap(), NOON);
-    assert_eq!(decode_event(&event_with(json!({}))).unwrap(), expected);
+    assert_eq!(decode_event(&event_with(json!({}))).unwrap().into_event(), expected);
     let record = encode_event(&expected).unwrap();
     assert_eq!(serde_json::from_slice::<Value>(&record.value).unwrap(), to_value(&event_with(json!({}))));
 }
@@ -132,7 +132,7 @@ fn to_value(record: &[u8]) -> Value {
 #[test]
 fn an_event_of_a_later_release_is_read_without_what_is_new() {
     let newer = event_with(json!({"mood": {"is": ["new"]}, "page": {"path": "/a", "language": "en"}}));
-    let event = decode_event(&newer).unwrap();
+    let event = decode_event(&newer).unwrap().into_event();
     assert_eq!((event.event_id, event.page.path.as_str()), (event_id(1), "/a"));
 }
 

@@ -39,7 +39,7 @@ async fn a_record_goes_back_with_the_key_of_its_session() {
     replay.replay(&position(logs::EVENTS, 7), None).await.unwrap();
     let records = log.records(logs::EVENTS);
     assert_eq!(records.len(), 1);
-    assert_eq!(decode_event(&records[0].value).unwrap(), event(1, "click", 0));
+    assert_eq!(decode_event(&records[0].value).unwrap().into_event(), event(1, "click", 0));
     assert_eq!(letters.list(None, 10).await.unwrap(), []);
     let again = replay.replay(&position(logs::EVENTS, 7), None).await;
     assert!(matches!(again, Err(ReplayLetterError::NotFound(_))), "{again:?}");

@@ -4,10 +4,11 @@ use std::net::IpAddr;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use async_trait::async_trait;
 use gosight_application::codec::decode_event;
 use gosight_application::ingest::{ClientFacts, IngestError, IngestReceipt};
 use gosight_application::logs;
-use gosight_application::ports::{LogError, RateDecision, RateLimiterError};
+use gosight_application::ports::{LogError, RateDecision, RateLimiterError, Record, RecordLog};
 use gosight_conformance::factory::{NOON, project};
 use gosight_domain::validate::EventDraft;
 use gosight_domain::{Event, EventId, Violation, ViolationCode};
@@ -42,7 +43,7 @@ async fn send(door: &Door, drafts: &[Draft<'_>]) -> Result<IngestReceipt, Ingest
 
 fn logged(door: &Door) -> Vec<Event> {
     let records = door.log.records(logs::EVENTS);
-    records.iter().map(|record| decode_event(&record.value).unwrap()).collect()
+    records.iter().map(|record| decode_event(&record.value).unwrap().into_event()).collect()
 }
 
 fn logged_ids(door: &Door) -> Vec<EventId> {
@@ -95,7 +96,7 @@ async fn a_refused_event_is_reported_with_its_place_field_code_and_text() {
             "payload": {"x": 70000},
         },
     });
-    assert_eq!(door.reports(), [expected]);
+    assert_eq!(door.reports().await, [expected]);
     assert_eq!(door.log.records(logs::ERRORS)[0].key, "p");
 }
 
@@ -105,7 +106,7 @@ async fn what_could_not_be_read_or_was_too_large_is_reported_without_its_text() 
     let long = "x".repeat(101);
     let large = EventDraft { url: Some(long.as_str().into()), ..draft("a") };
     send(&door, &[unreadable(), Ok(large)]).await.unwrap();
-    let reports = door.reports();
+    let reports = door.reports().await;
     let codes: Vec<&str> = reports.iter().map(|report| report["code"].as_str().unwrap()).collect();
     assert_eq!(codes, ["wrong_type", "too_large"]);
     assert!(reports.iter().all(|report| report.get("item").is_none()), "{reports:?}");
@@ -149,7 +150,7 @@ async fn a_request_over_the_limit_is_refused_whole_and_leaves_nothing() {
     let error = send(&door, &[Ok(draft("a")), unreadable()]).await.unwrap_err();
     assert!(matches!(error, IngestError::RateLimited { retry_after } if retry_after == wait), "{error}");
     assert_eq!(logged(&door), []);
-    assert!(door.reports().is_empty());
+    assert!(door.reports().await.is_empty());
     assert_eq!(door.numbers.count("events_accepted_total"), 0);
     send(&door, &[Ok(draft("a"))]).await.unwrap();
     assert_eq!(logged_ids(&door), [id("a")]);
@@ -178,7 +179,7 @@ async fn nothing_is_acknowledged_when_the_log_is_away() {
     }
     assert_eq!(door.numbers.count("events_accepted_total"), 0);
     // The client sends all of it again, and the bad one is reported then.
-    assert!(door.reports().is_empty());
+    assert!(door.reports().await.is_empty());
 }
 
 #[tokio::test]
@@ -192,7 +193,7 @@ async fn an_event_that_the_log_refuses_gets_its_verdict_and_its_neighbours_stay_
     let expected = [Err(ViolationCode::WrongType), Ok(id("b")), Err(ViolationCode::TooLarge), Ok(id("d"))];
     assert_eq!(verdicts(&receipt), expected);
     assert_eq!(logged_ids(&door), [id("b"), id("d")]);
-    assert_eq!(door.reports()[1]["index"], 2);
+    assert_eq!(door.reports().await[1]["index"], 2);
     assert_eq!(door.numbers.count("events_accepted_total"), 2);
     assert_eq!(door.numbers.count(r#"events_rejected_total{reason="too_large"}"#), 1);
 }
@@ -240,13 +241,41 @@ async fn accepted_and_refused_events_are_counted_by_reason() {
 }
 
 #[tokio::test]
-async fn a_report_that_cannot_be_written_costs_nobody_an_answer() {
+async fn a_report_that_cannot_be_written_costs_nobody_an_answer_and_is_counted() {
     let mut errors_log = MockLog::new();
     errors_log.expect_append().times(1).returning(|_, _| Err(LogError::transient("log", "gone")));
     let door = Door::with(MemoryLog::new(1), |ports, _| ports.log = Arc::new(errors_log));
-    let receipt = send(&door, &[Ok(draft("a")), unreadable()]).await.unwrap();
-    assert_eq!(verdicts(&receipt), [Ok(id("a")), Err(ViolationCode::WrongType)]);
-    assert_eq!(door.numbers.count(r#"retries_total{what="errors_log"}"#), 1);
+    let receipt = send(&door, &[Ok(draft("a")), unreadable(), unreadable()]).await.unwrap();
+    assert_eq!(
+        verdicts(&receipt),
+        [Ok(id("a")), Err(ViolationCode::WrongType), Err(ViolationCode::WrongType)]
+    );
+    assert!(door.reports().await.is_empty());
+    assert_eq!(door.numbers.count(r#"refusal_reports_lost_total{reason="log"}"#), 2);
+}
+
+/// A log that never says whether it has taken a record.
+#[derive(Debug)]
+struct SilentLog;
+
+#[async_trait]
+impl RecordLog for SilentLog {
+    async fn append(&self, _: &str, _: Vec<Record>) -> Result<(), LogError> {
+        std::future::pending().await
+    }
+}
+
+#[tokio::test]
+async fn no_answer_waits_for_the_errors_log_and_reports_that_wait_are_bounded() {
+    let door = Door::with(MemoryLog::new(1), |ports, _| ports.log = Arc::new(SilentLog));
+    let long = "x".repeat(60_000);
+    let nameless = || Ok(EventDraft { event_type: None, title: Some(long.as_str().into()), ..draft("n") });
+    let drafts: Vec<_> = (0..400).map(|_| nameless()).collect();
+    let receipt = send(&door, &drafts).await.unwrap();
+    assert_eq!(receipt.refused().count(), 400);
+    let lost = door.numbers.count(r#"refusal_reports_lost_total{reason="queue_full"}"#);
+    let kept = (400 - lost) * 60_000;
+    assert!((15_000_000..=16 * 1_024 * 1_024).contains(&kept), "{kept} bytes wait");
 }
 
 #[tokio::test]

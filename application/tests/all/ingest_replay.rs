@@ -126,7 +126,7 @@ async fn another_chunk_with_the_index_of_an_accepted_one_is_refused_and_kept() {
     assert!(violation.reason.contains(&accepted), "{violation}");
     assert_eq!(logged(&door).len(), 2);
 
-    let [report] = &door.reports()[..] else { panic!("expected one report") };
+    let [report] = &door.reports().await[..] else { panic!("expected one report") };
     assert_eq!(report["code"], "conflicting_chunk");
     let kept = &report["item"];
     assert_eq!((&kept["session_id"], &kept["chunk_index"]), (&json!("s-1"), &json!(4)));
@@ -196,7 +196,7 @@ async fn a_chunk_larger_than_a_record_is_refused_and_reported() {
         other => panic!("expected a refusal, got {other:?}"),
     }
     assert_eq!(logged(&door), []);
-    assert_eq!(door.reports()[0]["code"], "too_large");
+    assert_eq!(door.reports().await[0]["code"], "too_large");
     assert_eq!(door.numbers.count(r#"replay_chunks_rejected_total{reason="too_large"}"#), 1);
     assert_eq!(door.numbers.count("replay_chunks_accepted_total"), 0);
 }
@@ -227,7 +227,7 @@ async fn a_bad_chunk_is_reported_without_its_text() {
         report("event_count", "inconsistent", "is 3, but the number of events is 2"),
         report("data", "invalid_json", "is not gzip"),
     ];
-    assert_eq!(door.reports(), expected);
+    assert_eq!(door.reports().await, expected);
     assert_eq!(door.numbers.count(r#"replay_chunks_rejected_total{reason="inconsistent"}"#), 1);
     assert_eq!(logged(&door), []);
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use gosight_application::ports::{
-    AggregateStore, AggregateStoreError, BatchStore, CommitError, EventCursor, EventQuery, Fence,
+    AggregateStore, AggregateStoreError, BatchStore, CommitError, EventCursor, EventQuery, Fence, IdleQuery,
     LedgerBalance, LedgerQuery, Metrics, MetricsQuery, PartitionCoverage, QueryError, SessionDetail,
     SessionQuery, SessionStore, SessionStoreError, SessionSummary, WindowQuery,
 };
@@ -92,9 +92,9 @@ mock! {
         async fn list_idle(
             &self,
             rules: &SessionRules,
-            before: Timestamp,
-            limit: usize,
-        ) -> Result<Vec<SessionRow>, SessionStoreError>;
+            project_id: &ProjectId,
+            query: &IdleQuery,
+        ) -> Result<Vec<SessionSummary>, SessionStoreError>;
     }
 }
 

@@ -84,6 +84,15 @@ async fn a_sink_that_says_when_to_come_back_is_heard() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_sink_that_asks_for_a_long_wait_is_not_waited_for_where_somebody_waits_for_the_answer() {
+    let retrying = Retrying::new(sink(vec![Err(busy())]), BACKOFF, 5, Telemetry::default())
+        .with_max_wait(RETRY_AFTER.mul_f64(0.99));
+    let start = Instant::now();
+    assert_eq!(told(append(&retrying).await), "transient");
+    assert!(start.elapsed() <= Duration::from_millis(10), "{:?}", start.elapsed());
+}
+
+#[tokio::test(start_paused = true)]
 async fn the_last_attempt_gives_its_error_without_another_wait() {
     for max_attempts in [0, 1, 3] {
         let outcomes = (0..max_attempts.max(1)).map(|_| Err(away())).collect();

@@ -2,12 +2,12 @@
 
 use std::process::ExitCode;
 
-use gosight_distributed::Role;
+use gosight_runtime::Role;
 
 /// Events are made on one thread and freed on another all the time, which the system's allocator is slow at.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
-    gosight_distributed::main(Role::EventProcessor)
+    gosight_runtime::thin::main(Role::EventProcessor)
 }

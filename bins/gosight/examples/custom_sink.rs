@@ -6,8 +6,9 @@ use std::borrow::Cow;
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use anyhow::Context as _;
 use async_trait::async_trait;
-use gosight::Gosight;
+use gosight::{Gosight, ReplaceParts as _};
 use gosight_application::ingest::ClientFacts;
 use gosight_application::ports::{Clock, EventSink, SinkError, SystemClock};
 use gosight_domain::key::Scoped;
@@ -57,9 +58,10 @@ async fn main() -> anyhow::Result<()> {
     };
     let project = Scoped::vouched(ProjectId::new("shop")?);
     let drafts = [draft("page_view"), draft("purchase"), draft("purchase")];
+    let ingest = gosight.ingest().context("it takes events")?;
     // Sent twice, as after a timeout.
     for _ in 0..2 {
-        gosight.ingest().events(&project, &ClientFacts::default(), &drafts).await?;
+        ingest.events(&project, &ClientFacts::default(), &drafts).await?;
     }
     assert_eq!(purchases.count(), 2);
     println!("the sink has seen {} purchases", purchases.count());

@@ -5,6 +5,7 @@
 use std::borrow::Cow;
 use std::time::Duration;
 
+use anyhow::Context as _;
 use gosight::Gosight;
 use gosight_application::ingest::ClientFacts;
 use gosight_application::ports::{Clock, SystemClock};
@@ -16,6 +17,9 @@ use gosight_domain::{ProjectId, SessionId};
 async fn main() -> anyhow::Result<()> {
     let dir = tempfile::tempdir()?;
     let gosight = Gosight::builder().data_dir(dir.path()).without_http().start().await?;
+
+    let ingest = gosight.ingest().context("it takes events")?;
+    let query = gosight.query().context("it answers questions")?;
 
     // Your service knows who is calling, so it vouches for the project instead of checking a key.
     let project = ProjectId::new("shop")?;
@@ -32,13 +36,13 @@ async fn main() -> anyhow::Result<()> {
         user_agent: Some("Mozilla/5.0 (X11; Linux x86_64) Firefox/150.0"),
         ..ClientFacts::default()
     };
-    let receipt = gosight.ingest().events(&Scoped::vouched(project.clone()), &client, &[Ok(draft)]).await?;
+    let receipt = ingest.events(&Scoped::vouched(project.clone()), &client, &[Ok(draft)]).await?;
     assert_eq!(receipt.accepted(), 1, "it is on the disk now");
 
     // It is processed within a moment.
     let session = SessionId::new("visit-1")?;
     let found = loop {
-        if let Some(found) = gosight.query().session(&Scoped::vouched(project.clone()), &session).await? {
+        if let Some(found) = query.session(&Scoped::vouched(project.clone()), &session).await? {
             break found;
         }
         tokio::time::sleep(Duration::from_millis(10)).await;

@@ -1,44 +1,51 @@
-//! A test of code that sends events, with the memory adapters: no disk, no threads, no waiting.
+//! A test of code that sends events, over the whole pipeline in memory: no disk, no server, and a clock that the test
+//! sets.
 
-#![expect(clippy::print_stdout, reason = "an example shows what it did")]
-
-use std::sync::Arc;
-
-use gosight_application::LogSink;
-use gosight_application::codec::decode_event;
-use gosight_application::ports::{Clock, EventSink};
-use gosight_domain::{Event, EventId, EventName, ProjectId, Timestamp, UserId};
-use gosight_memory::{ManualClock, MemoryLog};
+use anyhow::Context as _;
+use gosight_application::ingest::{ClientFacts, Ingest};
+use gosight_application::pipeline::ReplaceParts as _;
+use gosight_domain::key::Scoped;
+use gosight_domain::validate::EventDraft;
+use gosight_domain::{ProjectId, SessionId, Timestamp};
 
 /// Your code: says that a trial ended.
-async fn trial_ended(sink: &dyn EventSink, clock: &dyn Clock, user: &UserId) -> anyhow::Result<()> {
-    let project = ProjectId::new("billing")?;
-    // The same trial gives the same id, so saying it twice counts once.
-    let id = EventId::from_client(&project, &format!("trial-ended-{user}"))?;
-    let name = EventName::new("trial_ended")?;
-    let event = Event { user_id: Some(user.clone()), ..Event::new(id, project, name, clock.now()) };
-    sink.append(&[event]).await?;
+async fn trial_ended(ingest: &Ingest, project: &ProjectId, user: &str, at_ms: f64) -> anyhow::Result<()> {
+    let event = EventDraft {
+        // The same trial gives the same id, so saying it twice counts once.
+        event_id: Some(format!("trial-ended-{user}").into()),
+        event_type: Some("trial_ended".into()),
+        user_id: Some(user.into()),
+        session_id: Some(format!("billing-{user}").into()),
+        timestamp: Some(at_ms),
+        ..EventDraft::default()
+    };
+    ingest.events(&Scoped::vouched(project.clone()), &ClientFacts::default(), &[Ok(event)]).await?;
     Ok(())
 }
 
-/// Your test of it.
+/// Your test of it: `#[tokio::test]`.
+async fn a_trial_that_is_said_to_end_twice_ends_once() -> anyhow::Result<()> {
+    let noon_ms = 1_795_204_259_500;
+    let clock = std::sync::Arc::new(gosight_memory::ManualClock::new(Timestamp::from_millis(noon_ms)));
+    let pipeline = gosight_memory::pipeline().with_clock(clock.clone()).build()?;
+    let running = pipeline.start();
+    let ingest = pipeline.ingest.as_ref().context("memory takes events")?;
+    let project = ProjectId::new("billing")?;
+
+    trial_ended(ingest, &project, "u-1", 1_795_204_259_500.0).await?;
+    clock.advance(60_000);
+    trial_ended(ingest, &project, "u-1", 1_795_204_319_500.0).await?;
+
+    // From here on it is processed: what was sent before can be asked for.
+    pipeline.drained().await;
+    let query = pipeline.query.as_ref().context("memory answers questions")?;
+    let session = query.session(&Scoped::vouched(project), &SessionId::new("billing-u-1")?).await?;
+    assert_eq!(session.context("a session")?.summary.event_count, 1);
+    running.stop().await?;
+    Ok(())
+}
+
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> anyhow::Result<()> {
-    let log = Arc::new(MemoryLog::new(1));
-    let sink = LogSink::new(log.clone(), "events");
-    let clock = ManualClock::new(Timestamp::from_millis(1_795_204_259_500));
-    let user = UserId::new("u-1")?;
-
-    trial_ended(&sink, &clock, &user).await?;
-    clock.advance(60_000);
-    trial_ended(&sink, &clock, &user).await?;
-
-    let events: Result<Vec<Event>, _> =
-        log.records("events").iter().map(|record| decode_event(&record.value)).collect();
-    let events = events?;
-    assert_eq!(events.len(), 2);
-    assert_eq!(events[0].event_id, events[1].event_id);
-    assert_eq!(events[1].timestamp.millis_since(events[0].timestamp), 60_000);
-    println!("the trial's end was said twice, with one id: {}", events[0].event_id);
-    Ok(())
+    a_trial_that_is_said_to_end_twice_ends_once().await
 }

@@ -8,7 +8,6 @@ mod replay;
 mod send;
 mod serve;
 mod server;
-mod storage;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -19,8 +18,7 @@ use gosight_runtime::flags::KEY_VARIABLES;
 use gosight_runtime::terminal as output;
 use serde_json::Value;
 
-use crate::config::Config;
-use storage::Storage;
+use crate::{Config, Role};
 
 /// gosight: an event pipeline for product analytics and session replay.
 ///
@@ -69,7 +67,8 @@ struct ConfigArgs {
     #[arg(long, value_name = "DIR")]
     data_dir: Option<PathBuf>,
     /// Use Kafka, ClickHouse, Redis and PostgreSQL in place of a data directory, with the settings of the binaries
-    /// `ingestor`, `event-processor`, `replay-processor` and `api`.
+    /// `ingestor`, `event-processor`, `replay-processor` and `api`. Each can also be chosen by itself, by `log.backend`,
+    /// `store.backend`, `state.backend`, `accounts.backend` and `archive.backend`.
     #[cfg(feature = "distributed")]
     #[arg(long, conflicts_with = "data_dir")]
     distributed: bool,
@@ -83,16 +82,16 @@ const VARIABLES_OF_FLAGS: [&str; 4] = ["GOSIGHT_CONFIG", "GOSIGHT_HTTP", "GOSIGH
 
 impl ConfigArgs {
     /// Reads and checks the settings; `flags` win over everything.
-    fn storage(&self, mut flags: Vec<Flag>) -> anyhow::Result<Storage> {
-        #[cfg(feature = "distributed")]
-        if self.distributed {
-            let config = load_valid(&self.sources(flags), gosight_distributed::Config::validate)?;
-            return Ok(Storage::Distributed(Box::new(config)));
-        }
+    fn load(&self, mut flags: Vec<Flag>) -> anyhow::Result<Config> {
         if let Some(path) = &self.data_dir {
             flags.push(("--data-dir", "data_dir", path.to_string_lossy().into()));
         }
-        Ok(Storage::Embedded(Box::new(load_valid(&self.sources(flags), Config::validate)?)))
+        #[cfg(feature = "distributed")]
+        let defaults = if self.distributed { Config::on_servers() } else { Config::default() };
+        #[cfg(not(feature = "distributed"))]
+        let defaults = Config::default();
+        let is_shared = Role::Everything.is_shared();
+        Ok(load_valid(&defaults, &self.sources(flags), |config| config.validate(is_shared))?)
     }
 
     fn sources(&self, flags: Vec<Flag>) -> Sources {
@@ -115,7 +114,7 @@ pub fn main() -> ExitCode {
     };
     let done = runtime.block_on(async {
         match cli.command {
-            Command::Serve(args) => args.run().await,
+            Command::Serve(args) => Box::pin(args.run()).await,
             Command::Keys(command) => command.run().await,
             Command::Config(command) => command.run(),
             Command::Dlq(command) => command.run().await,

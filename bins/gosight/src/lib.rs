@@ -1,6 +1,7 @@
-//! gosight in one process: the whole pipeline on embedded storage, as a library.
+//! gosight: an event pipeline for product analytics and session replay, as a library and as the command `gosight`.
 //!
-//! [`Gosight::builder`] makes an instance that runs inside your own tokio program; several can run side by side.
+//! [`Gosight::builder`] makes an instance that runs inside your own tokio program; several can run side by side. By
+//! default it keeps everything in one directory and needs no servers.
 //!
 //! ```no_run
 //! # async fn run() -> Result<(), Box<dyn std::error::Error>> {
@@ -11,13 +12,8 @@
 //! # }
 //! ```
 
-mod assembly;
 pub mod cli;
-pub mod config;
-mod maintenance;
-mod running;
 
-pub use config::Config;
 pub use gosight_application::keys::{BootstrapKeys, NewKeys};
-pub use gosight_runtime::RunError;
-pub use running::{Gosight, GosightBuilder, StartError};
+pub use gosight_application::pipeline::ReplaceParts;
+pub use gosight_runtime::{Config, Gosight, GosightBuilder, Role, RunError, StartError, settings};

@@ -111,12 +111,15 @@ impl<T> Loaded<T> {
     }
 }
 
-/// Reads the configuration.
+/// Reads the configuration. What nobody sets is as `defaults` has it.
 ///
 /// # Errors
 /// [`ConfigError`] for the first thing that is wrong.
-pub fn load<T: Serialize + DeserializeOwned + Default>(sources: &Sources) -> Result<Loaded<T>, ConfigError> {
-    let mut tree = Tree::of_defaults(&T::default());
+pub fn load<T: Serialize + DeserializeOwned>(
+    defaults: &T,
+    sources: &Sources,
+) -> Result<Loaded<T>, ConfigError> {
+    let mut tree = Tree::of_defaults(defaults);
     let environment = Environment::new(&sources.env);
     if let Some(path) = &sources.file {
         let file = read_file(path, &environment, &tree)?;
@@ -141,11 +144,12 @@ pub fn load<T: Serialize + DeserializeOwned + Default>(sources: &Sources) -> Res
 ///
 /// # Errors
 /// [`ConfigError`] for the first thing that is wrong.
-pub fn load_valid<T: Serialize + DeserializeOwned + Default>(
+pub fn load_valid<T: Serialize + DeserializeOwned>(
+    defaults: &T,
     sources: &Sources,
     validate: impl FnOnce(&T) -> Result<(), InvalidSetting>,
 ) -> Result<T, ConfigError> {
-    let loaded = load::<T>(sources)?;
+    let loaded = load(defaults, sources)?;
     validate(&loaded.config).map_err(|error| loaded.bad(&error.key, error.reason))?;
     Ok(loaded.config)
 }

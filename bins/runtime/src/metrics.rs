@@ -46,9 +46,10 @@ impl Metrics {
         self.recorder.clone()
     }
 
-    /// All numbers as text for Prometheus.
-    pub fn render(&self) -> String {
-        self.handle.render()
+    /// Writes all numbers as text for Prometheus.
+    pub fn renderer(&self) -> Arc<dyn Fn() -> String + Send + Sync> {
+        let handle = self.handle.clone();
+        Arc::new(move || handle.render())
     }
 
     /// Keeps the memory of histograms bounded until `shutdown`.

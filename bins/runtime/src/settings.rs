@@ -1,15 +1,23 @@
-//! Settings that several binaries have in common, and their checks.
+//! All settings, and their checks.
 
 mod archive;
+mod backends;
+mod config;
 mod ingest;
 mod process;
+mod storage;
 
 use bytesize::ByteSize;
 use gosight_domain::Violation;
 
 pub use archive::ArchiveSettings;
+pub use backends::{
+    AccountSettings, AccountsBackend, ArchiveBackend, LogBackend, StateBackend, StateSettings, StoreBackend,
+};
+pub use config::Config;
 pub use ingest::{EventSettings, KeySettings, RateLimitSettings, ReplaySettings, ingest_rules};
 pub use process::{AggregationConfig, ConsumerSettings, ProcessSettings, ProfileSettings};
+pub use storage::{LogSettings, StoreSettings};
 
 /// A setting that cannot work.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

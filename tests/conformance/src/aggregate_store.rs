@@ -8,13 +8,14 @@ use gosight_domain::aggregate::{AggregateKey, AggregateValue, DistinctSketch, Nu
 use gosight_domain::ledger::{BatchSpan, LedgerRow};
 
 use crate::factory::{LOG, NOON, aggregate_key, project, shared, span};
-use crate::steps::{StepsFixture, assert_fenced_off};
+use crate::steps::{StepsFixture, assert_fenced_off, foreign};
 use crate::suite;
 
 suite! { $ aggregate_store_suite, aggregate_store(StepsFixture):
     values_are_added_to_what_is_there
     forgetting_takes_back_what_came_from_there_on
     an_older_fence_changes_nothing
+    fences_of_another_ledger_count_once_they_are_known
     windows_come_in_order_and_the_latest_are_kept
     projects_do_not_share_values
 }
@@ -107,6 +108,18 @@ pub async fn an_older_fence_changes_nothing(fixture: StepsFixture) {
     assert_fenced_off(&fixture.aggregates.forget(&old, 0).await);
     assert_eq!(windows(&fixture, &query("all")).await, [(NOON, value(1, 5.0, "a"))]);
     put(&fixture, &new, 1, &values).await;
+    assert_eq!(windows(&fixture, &query("all")).await[0].1.count, 2);
+}
+
+pub async fn fences_of_another_ledger_count_once_they_are_known(fixture: StepsFixture) {
+    let (old, new) = (foreign(70), foreign(71));
+    fixture.aggregates.acquired(&old).await.expect("known");
+    let values = one(aggregate_key("clicks", "all"), value(1, 5.0, "a"));
+    fixture.aggregates.put(&old, &span_of(&old, 0), &values).await.expect("put");
+    fixture.aggregates.acquired(&new).await.expect("known");
+    assert_fenced_off(&fixture.aggregates.acquired(&old).await);
+    assert_fenced_off(&fixture.aggregates.put(&old, &span_of(&old, 1), &values).await);
+    fixture.aggregates.put(&new, &span_of(&new, 1), &values).await.expect("put");
     assert_eq!(windows(&fixture, &query("all")).await[0].1.count, 2);
 }
 

@@ -7,7 +7,7 @@ use gosight_domain::session::SessionKey;
 use gosight_domain::{Event, EventId};
 
 use crate::factory::{LOG, click, event, event_id, project, session_id, span};
-use crate::steps::{StepsFixture, assert_fenced_off, stored};
+use crate::steps::{StepsFixture, assert_fenced_off, foreign, stored};
 use crate::suite;
 
 suite! { $ event_rows_suite, event_rows(StepsFixture):
@@ -18,6 +18,7 @@ suite! { $ event_rows_suite, event_rows(StepsFixture):
     hourly_counts_are_those_of_the_rows
     each_event_of_the_sessions_is_visited_once
     an_older_fence_changes_nothing
+    fences_of_another_ledger_count_once_they_are_known
 }
 
 fn of_session(session: &str, event: Event) -> Event {
@@ -150,4 +151,17 @@ pub async fn an_older_fence_changes_nothing(fixture: StepsFixture) {
     assert_eq!(fixture.counted("p").await, 2);
     fixture.insert(&new, 2, &[click(3, 0)]).await;
     assert_eq!(fixture.counted("p").await, 3);
+}
+
+pub async fn fences_of_another_ledger_count_once_they_are_known(fixture: StepsFixture) {
+    let (old, new) = (foreign(70), foreign(71));
+    fixture.events.acquired(&old).await.expect("known");
+    fixture.insert(&old, 0, &[event(1, "click", 0)]).await;
+    fixture.events.acquired(&new).await.expect("known");
+    assert_fenced_off(&fixture.events.acquired(&old).await);
+    let late = stored(1, &[event(2, "click", 0)]);
+    assert_fenced_off(&fixture.events.insert(&old, &[&late[0]]).await);
+    fixture.insert(&new, 1, &[event(3, "click", 0)]).await;
+    assert_eq!(fixture.events.end(&new, 0).await.expect("read"), Some(2));
+    assert_eq!(fixture.counted("p").await, 2);
 }

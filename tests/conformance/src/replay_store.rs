@@ -4,7 +4,7 @@ use gosight_application::ports::{ChunkId, PutVerdict};
 use gosight_domain::replay::{ContentHash, ReplayChunk, ReplaySession};
 
 use crate::factory::{LOG, NOON, chunk, project, replay_session, session_id};
-use crate::steps::{StepsFixture, assert_fenced_off};
+use crate::steps::{StepsFixture, assert_fenced_off, foreign};
 use crate::suite;
 
 suite! { $ replay_store_suite, replay_store(StepsFixture):
@@ -12,6 +12,7 @@ suite! { $ replay_store_suite, replay_store(StepsFixture):
     the_same_chunk_again_changes_nothing
     other_content_is_a_conflict_and_changes_nothing
     an_older_fence_changes_nothing
+    fences_of_another_ledger_count_once_they_are_known
     headers_come_in_order_without_data
     data_comes_in_the_order_asked
     contents_are_told_in_the_order_asked
@@ -65,6 +66,18 @@ pub async fn an_older_fence_changes_nothing(fixture: StepsFixture) {
     assert_eq!(headers(&fixture, "s").await, []);
     let verdicts = fixture.replays.put(&new, &[chunk("s", 0, "right")]).await;
     assert_eq!(verdicts.expect("put"), [PutVerdict::Stored]);
+}
+
+pub async fn fences_of_another_ledger_count_once_they_are_known(fixture: StepsFixture) {
+    let (old, new) = (foreign(70), foreign(71));
+    fixture.replays.acquired(&old).await.expect("known");
+    fixture.replays.put(&old, &[chunk("s", 0, "a")]).await.expect("put");
+    fixture.replays.acquired(&new).await.expect("known");
+    assert_fenced_off(&fixture.replays.acquired(&old).await);
+    assert_fenced_off(&fixture.replays.put(&old, &[chunk("s", 1, "late")]).await);
+    fixture.replays.put(&new, &[chunk("s", 2, "b")]).await.expect("put");
+    let indexes: Vec<u16> = headers(&fixture, "s").await.iter().map(|chunk| chunk.chunk_index).collect();
+    assert_eq!(indexes, [0, 2]);
 }
 
 pub async fn data_comes_in_the_order_asked(fixture: StepsFixture) {

@@ -1,15 +1,16 @@
 //! Suite of `SessionStore`.
 
 use gosight_application::ports::{
-    FoldScope, SessionCursor, SessionDetail, SessionFlagFilter, SessionQuery, SessionSummary,
+    FoldScope, IdleCursor, IdleQuery, SessionCursor, SessionDetail, SessionFlagFilter, SessionQuery,
+    SessionSummary,
 };
 use gosight_application::sessions::{SessionRow, SessionRules};
 use gosight_domain::insight::InsightKind;
 use gosight_domain::session::SessionKey;
 use gosight_domain::{Event, UserId};
 
-use crate::factory::{LOG, NOON, click, event, fold, project, session_id};
-use crate::steps::{StepsFixture, assert_fenced_off, row};
+use crate::factory::{LOG, NOON, click, event, project, session_id};
+use crate::steps::{StepsFixture, assert_fenced_off, foreign, row};
 use crate::suite;
 
 suite! { $ session_store_suite, session_store(StepsFixture):
@@ -17,6 +18,7 @@ suite! { $ session_store_suite, session_store(StepsFixture):
     putting_replaces_what_was_there_and_survives_a_crash
     removing_forgets_these_sessions_and_no_others
     an_older_fence_changes_nothing
+    fences_of_another_ledger_count_once_they_are_known
     projects_do_not_share_sessions
     each_partition_has_rows_of_its_own_if_the_scope_says_so
     a_session_comes_with_its_insights_in_order
@@ -105,6 +107,18 @@ pub async fn an_older_fence_changes_nothing(fixture: StepsFixture) {
     assert_eq!(get(&fixture, "p", "s").await, Some(first.into_detail()));
 }
 
+pub async fn fences_of_another_ledger_count_once_they_are_known(fixture: StepsFixture) {
+    let (old, new) = (foreign(70), foreign(71));
+    fixture.sessions.acquired(&old).await.expect("known");
+    fixture.sessions.put(&old, &[one("s", 1, 0)]).await.expect("put");
+    fixture.sessions.acquired(&new).await.expect("known");
+    assert_fenced_off(&fixture.sessions.acquired(&old).await);
+    assert_fenced_off(&fixture.sessions.put(&old, &[one("s", 2, 0)]).await);
+    fixture.sessions.put(&new, &[one("t", 3, 0)]).await.expect("put");
+    assert_eq!(names(&fixture, query()).await, ["s", "t"]);
+    assert_eq!(get(&fixture, "p", "s").await, Some(one("s", 1, 0).into_detail()));
+}
+
 pub async fn projects_do_not_share_sessions(fixture: StepsFixture) {
     let mine = one("s", 1, 0);
     let theirs = row(&[Event { project_id: project("q"), ..named("s", event(1, "click", 5)) }]);
@@ -144,10 +158,12 @@ pub async fn each_partition_has_rows_of_its_own_if_the_scope_says_so(fixture: St
     assert_eq!(get(&fixture, "p", "s").await, Some(whole.into_detail()));
     let listed = list(&fixture, query()).await;
     assert_eq!(listed.iter().map(|session| session.event_count).collect::<Vec<_>>(), [3]);
-    let idle = fixture.sessions.list_idle(&SessionRules::default(), NOON.plus_millis(9_001), 10).await;
-    assert_eq!(idle.expect("listed").len(), 1);
-    let idle = fixture.sessions.list_idle(&SessionRules::default(), NOON.plus_millis(5_000), 10).await;
-    assert_eq!(idle.expect("listed").len(), 0, "its latest event is in the other partition");
+    assert_eq!(idle(&fixture, idle_before(9_001)).await, ["s"]);
+    assert_eq!(
+        idle(&fixture, idle_before(5_000)).await,
+        [""; 0],
+        "its latest event is in the other partition"
+    );
     if fixture.sessions.scope() == FoldScope::Partition {
         fixture.sessions.remove(&zero, &keys).await.expect("removed");
         assert_eq!(get(&fixture, "p", "s").await, Some(late.into_detail()));
@@ -233,18 +249,30 @@ pub async fn sessions_are_filtered(fixture: StepsFixture) {
     assert_eq!(names(&fixture, of_user).await, ["error"]);
 }
 
+/// Sessions that ended before so long after noon.
+fn idle_before(after_noon_ms: i64) -> IdleQuery {
+    IdleQuery { before: NOON.plus_millis(after_noon_ms), after: None, limit: 10 }
+}
+
+/// The names of idle sessions.
+async fn idle(fixture: &StepsFixture, query: IdleQuery) -> Vec<String> {
+    let idle = fixture.sessions.list_idle(&SessionRules::default(), &project("p"), &query).await;
+    idle.expect("listed").iter().map(|session| session.session_id.to_string()).collect()
+}
+
 pub async fn idle_sessions_are_listed_oldest_first(fixture: StepsFixture) {
-    let theirs = row(&[Event { project_id: project("q"), ..named("c", event(3, "click", 3_000)) }]);
-    put(&fixture, &[one("b", 1, 2_000), one("a", 2, 1_000), theirs]).await;
-    let idle = async |before_ms: i64, limit: usize| -> Vec<String> {
-        let before = NOON.plus_millis(before_ms);
-        let idle = fixture.sessions.list_idle(&SessionRules::default(), before, limit).await.expect("listed");
-        idle.iter().map(|row| row.session.session_id.to_string()).collect()
-    };
-    assert_eq!(idle(3_000, 10).await, ["a", "b"]);
-    assert_eq!(idle(3_001, 10).await, ["a", "b", "c"]);
-    assert_eq!(idle(3_001, 2).await, ["a", "b"]);
-    assert_eq!(idle(1_000, 10).await, [""; 0]);
-    let rows = fixture.sessions.list_idle(&SessionRules::default(), NOON.plus_millis(1_001), 10).await;
-    assert_eq!(rows.expect("listed")[0].session, fold(&[named("a", event(2, "page_view", 1_000))]));
+    let theirs = row(&[Event { project_id: project("q"), ..named("e", event(3, "click", 500)) }]);
+    let rows = [one("b", 1, 2_000), one("a", 2, 1_000), one("d", 4, 3_000), one("c", 5, 3_000), theirs];
+    put(&fixture, &rows).await;
+    assert_eq!(idle(&fixture, idle_before(3_000)).await, ["a", "b"]);
+    assert_eq!(idle(&fixture, idle_before(3_001)).await, ["a", "b", "c", "d"]);
+    assert_eq!(idle(&fixture, IdleQuery { limit: 3, ..idle_before(3_001) }).await, ["a", "b", "c"]);
+    assert_eq!(idle(&fixture, idle_before(1_000)).await, [""; 0]);
+    for (last, ended_ms, rest) in [("a", 1_000, vec!["b", "c", "d"]), ("c", 3_000, vec!["d"])] {
+        let after = IdleCursor { ended_at: NOON.plus_millis(ended_ms), session_id: session_id(last) };
+        assert_eq!(idle(&fixture, IdleQuery { after: Some(after), ..idle_before(3_001) }).await, rest);
+    }
+    let found =
+        fixture.sessions.list_idle(&SessionRules::default(), &project("p"), &idle_before(1_001)).await;
+    assert_eq!(found.expect("listed"), [one("a", 2, 1_000).summary(false)]);
 }

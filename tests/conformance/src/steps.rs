@@ -10,6 +10,7 @@ use gosight_application::ports::{
 use gosight_application::process::{Stepped, SteppedPorts};
 use gosight_application::sessions::{SessionRow, SessionRules};
 use gosight_domain::{Event, Hour};
+use uuid::Uuid;
 
 use crate::batch_store::StoreFixture;
 use crate::factory::{LOG, NOON, fold, project, shared};
@@ -151,6 +152,12 @@ pub fn stored(first: u64, events: &[Event]) -> Vec<StoredEvent> {
 /// The row of a session with these events.
 pub fn row(events: &[Event]) -> SessionRow {
     SessionRules::default().row(fold(events))
+}
+
+/// A fence of a partition that only the ledger of another store gives fences of.
+pub fn foreign(epoch: u64) -> Fence {
+    let place = LogPartition { log: shared(LOG), partition: 9 };
+    Fence::granted(place, epoch, Uuid::from_u128(epoch.into()))
 }
 
 /// Checks that a write behind an older fence was refused as it has to be.

@@ -30,6 +30,10 @@ struct Number {
 
 #[async_trait]
 impl AggregateStore for ClickHouseStore {
+    async fn acquired(&self, fence: &Fence) -> Result<(), AggregateStoreError> {
+        fence::adopt(&self.connection, fence).await
+    }
+
     async fn put(
         &self,
         fence: &Fence,

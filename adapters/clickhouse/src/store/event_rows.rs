@@ -49,6 +49,10 @@ impl Found {
 
 #[async_trait]
 impl EventRows for ClickHouseStore {
+    async fn acquired(&self, fence: &Fence) -> Result<(), EventRowsError> {
+        fence::adopt(&self.connection, fence).await
+    }
+
     async fn insert(&self, fence: &Fence, events: &[&StoredEvent]) -> Result<(), CommitError> {
         for block in event_block::blocks(fence.place(), events.iter().copied()) {
             fence::insert(&self.connection, fence, "events", block).await?;

@@ -158,6 +158,10 @@ fn nameable(chunks: &[ChunkId]) -> Vec<&[ChunkId]> {
 
 #[async_trait]
 impl ReplayStore for ClickHouseStore {
+    async fn acquired(&self, fence: &Fence) -> Result<(), ReplayStoreError> {
+        fence::adopt(&self.connection, fence).await
+    }
+
     async fn put(&self, fence: &Fence, chunks: &[ReplayChunk]) -> Result<Vec<PutVerdict>, CommitError> {
         let names: Vec<ChunkId> = chunks.iter().map(ChunkId::of).collect();
         let stored = self.contents(&names).await.map_err(PortError::widen)?;

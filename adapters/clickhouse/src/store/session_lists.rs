@@ -1,7 +1,9 @@
 use std::collections::{BTreeMap, HashSet};
 
 use clickhouse::Row;
-use gosight_application::ports::{PortError, QueryError, SessionFlagFilter, SessionQuery, SessionSummary};
+use gosight_application::ports::{
+    IdleQuery, PortError, QueryError, SessionFlagFilter, SessionQuery, SessionSummary,
+};
 use gosight_application::sessions::{SessionRow, SessionRules};
 use gosight_domain::insight::Insight;
 use gosight_domain::session::SessionKey;
@@ -89,13 +91,9 @@ pub(super) async fn list(
         .param("limit", *limit as u64)
         .fetch_all::<Fold>();
     let folds = connection.within(folds).await.map_err(read_error)?;
-    let sessions = join(&folds, rules)?;
-    let names = sessions.iter().map(|row| row.session.session_id.as_str());
-    let replays = with_replay(connection, project_id, names).await?;
-    let mut summaries: Vec<SessionSummary> =
-        sessions.iter().map(|row| row.summary(replays.contains(row.session.session_id.as_str()))).collect();
-    summaries.sort_by(|a, b| (b.started_at, &a.session_id).cmp(&(a.started_at, &b.session_id)));
-    Ok(summaries)
+    let mut page = summaries(connection, rules, project_id, &folds).await?;
+    page.sort_by(|a, b| (b.started_at, &a.session_id).cmp(&(a.started_at, &b.session_id)));
+    Ok(page)
 }
 
 /// What the sessions of the page must fulfil; values of the asker's are parameters.
@@ -173,32 +171,52 @@ pub(super) async fn read(
     Ok(join(&folds, rules)?.pop())
 }
 
-/// Sessions that nothing was added to for a while, oldest first.
+/// A page of sessions that nothing was added to for a while, earliest end first.
 pub(super) async fn list_idle(
     connection: &Connection,
     rules: &SessionRules,
-    before: Timestamp,
-    limit: usize,
-) -> Result<Vec<SessionRow>, QueryError> {
+    project_id: &ProjectId,
+    query: &IdleQuery,
+) -> Result<Vec<SessionSummary>, QueryError> {
     let folds = connection
         .query(
             "WITH idle AS (
-                SELECT project_id, session_id, max(ended) AS ended_last FROM (
-                    SELECT project_id, session_id, argMax(toUnixTimestamp64Milli(ended_at), event_count) AS ended
-                    FROM sessions GROUP BY project_id, session_id, log, log_partition
+                SELECT session_id, max(ended) AS ended_last FROM (
+                    SELECT session_id, argMax(toUnixTimestamp64Milli(ended_at), event_count) AS ended
+                    FROM sessions WHERE project_id = {project:String}
+                    GROUP BY session_id, log, log_partition
                 )
-                GROUP BY project_id, session_id HAVING ended_last < {before:Int64}
-                ORDER BY ended_last, project_id, session_id LIMIT {limit:UInt64}
+                GROUP BY session_id
+                HAVING ended_last < {before:Int64}
+                    AND (ended_last, session_id) > ({after_end:Int64}, {after_id:String})
+                ORDER BY ended_last, session_id LIMIT {limit:UInt64}
              )
              SELECT session_id, argMax(insights, event_count) AS insights, argMax(state, event_count) AS state
-             FROM sessions WHERE (project_id, session_id) IN (SELECT project_id, session_id FROM idle)
-             GROUP BY project_id, session_id, log, log_partition",
+             FROM sessions
+             WHERE project_id = {project:String} AND session_id IN (SELECT session_id FROM idle)
+             GROUP BY session_id, log, log_partition",
         )
-        .param("before", before.as_millis())
-        .param("limit", limit as u64)
+        .param("project", project_id.as_str())
+        .param("before", query.before.as_millis())
+        .param("after_end", query.after.as_ref().map_or(i64::MIN, |after| after.ended_at.as_millis()))
+        .param("after_id", query.after.as_ref().map_or("", |after| after.session_id.as_str()))
+        .param("limit", query.limit as u64)
         .fetch_all::<Fold>();
     let folds = connection.within(folds).await.map_err(read_error)?;
-    let mut rows = join(&folds, rules)?;
-    rows.sort_by_key(|row| (row.session.ended_at, row.session.key()));
-    Ok(rows)
+    let mut page = summaries(connection, rules, project_id, &folds).await?;
+    page.sort_by(|a, b| (a.ended_at, &a.session_id).cmp(&(b.ended_at, &b.session_id)));
+    Ok(page)
+}
+
+/// What readers see of the sessions of `folds`, in no order.
+async fn summaries(
+    connection: &Connection,
+    rules: &SessionRules,
+    project_id: &ProjectId,
+    folds: &[Fold],
+) -> Result<Vec<SessionSummary>, QueryError> {
+    let sessions = join(folds, rules)?;
+    let names = sessions.iter().map(|row| row.session.session_id.as_str());
+    let replays = with_replay(connection, project_id, names).await?;
+    Ok(sessions.iter().map(|row| row.summary(replays.contains(row.session.session_id.as_str()))).collect())
 }

@@ -3,13 +3,13 @@ use std::collections::HashMap;
 use async_trait::async_trait;
 use clickhouse::Row;
 use gosight_application::ports::{
-    CommitError, Fence, FoldScope, PortError, SessionDetail, SessionQuery, SessionStore, SessionStoreError,
-    SessionSummary,
+    CommitError, Fence, FoldScope, IdleQuery, PortError, SessionDetail, SessionQuery, SessionStore,
+    SessionStoreError, SessionSummary,
 };
 use gosight_application::sessions::{SessionRow, SessionRules};
 use gosight_domain::insight::InsightKind;
 use gosight_domain::session::SessionKey;
-use gosight_domain::{ProjectId, Session, SessionId, Timestamp};
+use gosight_domain::{ProjectId, Session, SessionId};
 use serde::Deserialize;
 
 use super::{ClickHouseStore, session_lists};
@@ -80,6 +80,10 @@ impl SessionStore for ClickHouseStore {
         FoldScope::Partition
     }
 
+    async fn acquired(&self, fence: &Fence) -> Result<(), SessionStoreError> {
+        fence::adopt(&self.connection, fence).await
+    }
+
     async fn load(
         &self,
         fence: &Fence,
@@ -136,10 +140,10 @@ impl SessionStore for ClickHouseStore {
     async fn list_idle(
         &self,
         rules: &SessionRules,
-        before: Timestamp,
-        limit: usize,
-    ) -> Result<Vec<SessionRow>, SessionStoreError> {
-        session_lists::list_idle(&self.connection, rules, before, limit).await
+        project_id: &ProjectId,
+        query: &IdleQuery,
+    ) -> Result<Vec<SessionSummary>, SessionStoreError> {
+        session_lists::list_idle(&self.connection, rules, project_id, query).await
     }
 }
 

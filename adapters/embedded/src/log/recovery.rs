@@ -14,12 +14,8 @@ use tokio::sync::{Notify, Semaphore, mpsc};
 use super::index::{Index, Segment};
 use super::keys::PartitionId;
 use super::meta::Meta;
+use super::segments::{SEGMENT_NAME, segment_keyspace};
 use super::{EmbeddedLog, LogConfig, MAX_QUEUED_BYTES, Shared, writer};
-
-/// Memory for records of a segment before they are written to tables, in bytes.
-const MEMTABLE_BYTES: u64 = 16 << 20;
-
-const SEGMENT_NAME: &str = "segment-";
 
 /// A partition up to which a store has processed its log, as name, partition and next offset.
 pub(crate) type Processed = (Arc<str>, u32, u64);
@@ -74,11 +70,6 @@ fn open_shared(
         clock,
         config,
     })
-}
-
-pub(super) fn segment_keyspace(database: &Database, number: u64) -> fjall::Result<Keyspace> {
-    let options = || KeyspaceCreateOptions::default().max_memtable_size(MEMTABLE_BYTES);
-    database.keyspace(&format!("{SEGMENT_NAME}{number:012}"), options)
 }
 
 fn rebuild_index(

@@ -3,22 +3,36 @@
 use std::sync::PoisonError;
 use std::sync::atomic::Ordering;
 
-use super::index::{Index, Segment};
-use super::{EmbeddedLog, Shared, writer};
+use async_trait::async_trait;
+use gosight_application::ports::{BoxError, Maintenance, MaintenanceError};
+use gosight_application::sessions::SessionRules;
+use gosight_domain::Timestamp;
 
-impl EmbeddedLog {
-    /// Deletes the oldest segments that are processed, and older or more than is to be kept. Called now and then; also
-    /// done whenever a segment is full.
-    ///
-    /// # Errors
-    /// The storage's.
-    pub fn delete_old_segments(&self) -> fjall::Result<()> {
-        delete_old_segments(&self.shared)
+use super::index::{Index, Segment};
+use super::segments::begin_segment;
+use super::{EmbeddedLog, Shared};
+use crate::LOG_ADAPTER;
+
+#[async_trait]
+impl Maintenance for EmbeddedLog {
+    fn name(&self) -> &'static str {
+        LOG_ADAPTER
+    }
+
+    /// Deletes segments of which every record is processed and past its retention.
+    async fn maintain(&self, now: Timestamp, _: &SessionRules) -> Result<(), MaintenanceError> {
+        let shared = self.shared.clone();
+        let deleted = tokio::task::spawn_blocking(move || delete_old_segments_at(&shared, now)).await;
+        let failed = |error: BoxError| MaintenanceError::transient(LOG_ADAPTER, error);
+        deleted.map_err(|died| failed(died.into()))?.map_err(|error| failed(error.into()))
     }
 }
 
 pub(super) fn delete_old_segments(shared: &Shared) -> fjall::Result<()> {
-    let now = shared.clock.now();
+    delete_old_segments_at(shared, shared.clock.now())
+}
+
+fn delete_old_segments_at(shared: &Shared, now: Timestamp) -> fjall::Result<()> {
     let keep_ms = i64::try_from(shared.config.retain_for.as_millis()).unwrap_or(i64::MAX);
     // Room for new records is worth more than records that are processed, however little of them is kept.
     let keep_bytes = shared.config.retain_bytes.min(shared.config.max_bytes / 10 * 8);
@@ -43,7 +57,7 @@ pub(super) fn make_room(shared: &Shared, bytes: u64) -> fjall::Result<bool> {
         && last.bytes > 0
         && is_processed(shared, &last)?
     {
-        writer::begin_segment(shared, last.number + 1)?;
+        begin_segment(shared, last.number + 1)?;
         delete_processed(shared, is_full)?;
     }
     Ok(shared.has_room(bytes))

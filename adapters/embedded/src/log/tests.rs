@@ -1,7 +1,8 @@
 use std::collections::BTreeSet;
 
 use gosight_application::ports::PartitionSource;
-use gosight_application::ports::{AssignmentChange, EventSource, SystemClock};
+use gosight_application::ports::{AssignmentChange, EventSource, Maintenance, SystemClock};
+use gosight_application::sessions::SessionRules;
 
 use super::*;
 use crate::{DataDir, engine};
@@ -110,16 +111,16 @@ async fn processed_segments_go_and_others_stay() {
         append(&log, n * 300, (n + 1) * 300).await;
         log.append("errors", records(["an error".to_owned()])).await.unwrap();
     }
-    log.delete_old_segments().unwrap();
+    log.maintain(SystemClock.now(), &SessionRules::default()).await.unwrap();
     assert_eq!(log.bounds(LOG, 0).await.unwrap(), 0..3_000, "nothing is processed yet");
     only_partition(&log, "g").await.commit(1_000).await.unwrap();
-    log.delete_old_segments().unwrap();
+    log.maintain(SystemClock.now(), &SessionRules::default()).await.unwrap();
     let bounds = log.bounds(LOG, 0).await.unwrap();
     assert!(bounds.start > 0 && bounds.start <= 1_000, "{bounds:?}");
     assert_eq!(read_from(&log, 0).await.len() as u64, 3_000 - bounds.start);
     only_partition(&log, "slow").await.commit(0).await.unwrap();
     only_partition(&log, "g").await.commit(3_000).await.unwrap();
-    log.delete_old_segments().unwrap();
+    log.maintain(SystemClock.now(), &SessionRules::default()).await.unwrap();
     assert_eq!(log.bounds(LOG, 0).await.unwrap(), bounds, "another group is not done");
     close(log);
     let log = open(&dir, config);

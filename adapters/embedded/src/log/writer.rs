@@ -12,10 +12,9 @@ use gosight_application::ports::{LogError, Record};
 use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
 
 use super::Shared;
-use super::index::Segment;
 use super::keys::PartitionId;
-use super::recovery::segment_keyspace;
 use super::retention;
+use super::segments::begin_segment;
 use crate::LOG_ADAPTER;
 
 /// Records of one call that wait to be written.
@@ -168,11 +167,4 @@ fn rotate_when_full(shared: &Shared) -> fjall::Result<()> {
     }
     begin_segment(shared, number + 1)?;
     retention::delete_old_segments(shared)
-}
-
-/// Begins the segment that is written to from now on.
-pub(super) fn begin_segment(shared: &Shared, number: u64) -> fjall::Result<()> {
-    let keyspace = segment_keyspace(&shared.database, number)?;
-    shared.index_mut().segments.push_back(Segment::new(number, keyspace, shared.clock.now()));
-    Ok(())
 }

@@ -16,6 +16,10 @@ use super::{EmbeddedStore, apply};
 
 #[async_trait]
 impl AggregateStore for EmbeddedStore {
+    async fn acquired(&self, fence: &Fence) -> Result<(), AggregateStoreError> {
+        self.adopt(fence).await
+    }
+
     async fn put(
         &self,
         fence: &Fence,

@@ -22,7 +22,7 @@ pub(super) use events::insert_events;
 pub(super) use ledger::{Entry, insert as insert_ledger_row, insert_entries as insert_ledger_entries};
 pub(super) use replay::put_chunks;
 pub(super) use rollup::{add as add_rollup, count_again};
-pub(super) use sessions::{forget_sessions, load_sessions, number_sessions, put_sessions, whole_session};
+pub(super) use sessions::{forget_sessions, load_sessions, number_sessions, put_sessions};
 
 use super::writer::Transaction;
 

@@ -21,7 +21,7 @@ pub struct EmbeddedDeadLetters {
 }
 
 impl EmbeddedDeadLetters {
-    pub(super) fn new(database: Arc<Database>) -> Self {
+    pub(crate) fn new(database: Arc<Database>) -> Self {
         Self { database }
     }
 

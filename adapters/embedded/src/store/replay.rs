@@ -177,6 +177,10 @@ impl EmbeddedStore {
 
 #[async_trait]
 impl ReplayStore for EmbeddedStore {
+    async fn acquired(&self, fence: &Fence) -> Result<(), ReplayStoreError> {
+        self.adopt(fence).await
+    }
+
     async fn put(&self, fence: &Fence, chunks: &[ReplayChunk]) -> Result<Vec<PutVerdict>, CommitError> {
         let mut writer = self.writer_behind(fence).await?;
         writer

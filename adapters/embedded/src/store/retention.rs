@@ -6,7 +6,8 @@
 mod ledger;
 mod sessions;
 
-use gosight_application::ports::{Nothing, PortError};
+use async_trait::async_trait;
+use gosight_application::ports::{Maintenance, MaintenanceError, Nothing, PortError};
 use gosight_application::sessions::SessionRules;
 use gosight_domain::Timestamp;
 use gosight_domain::time::DAY_MS;
@@ -45,13 +46,15 @@ const OTHER_OLD_ROWS: [Deletion; 5] = [
             SELECT log, log_partition, log_offset FROM dead_letters WHERE at < ?1 LIMIT ?2)"],
 ];
 
-impl EmbeddedStore {
-    /// Deletes what is past its retention, and makes one row of old ledger rows that join. Called now and then; does a
-    /// bounded amount of work between which others can write.
-    ///
-    /// # Errors
-    /// The store's.
-    pub async fn maintain(&self, now: Timestamp, rules: &SessionRules) -> Result<(), PortError<Nothing>> {
+#[async_trait]
+impl Maintenance for EmbeddedStore {
+    fn name(&self) -> &'static str {
+        STORE_ADAPTER
+    }
+
+    /// Deletes what is past its retention, and makes one row of old ledger rows that join. Does a bounded amount of work
+    /// between which others can write.
+    async fn maintain(&self, now: Timestamp, rules: &SessionRules) -> Result<(), MaintenanceError> {
         let detail_ms = i64::try_from(self.config.ledger_detail.as_millis()).unwrap_or(i64::MAX);
         self.merge_ledger_rows(now.plus_millis(detail_ms.saturating_neg())).await?;
         let known_from = now.plus_millis(-i64::from(self.config.known_days) * DAY_MS);
@@ -62,7 +65,9 @@ impl EmbeddedStore {
         }
         Ok(())
     }
+}
 
+impl EmbeddedStore {
     /// Sessions go before their events do: nobody sees a session with fewer events than it counts.
     async fn delete_older_than(
         &self,

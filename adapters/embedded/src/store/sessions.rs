@@ -1,7 +1,7 @@
 use async_trait::async_trait;
 use gosight_application::ports::{
-    CommitError, Fence, PortError, SessionCursor, SessionDetail, SessionFlagFilter, SessionQuery,
-    SessionStore, SessionStoreError, SessionSummary,
+    CommitError, Fence, IdleCursor, IdleQuery, PortError, SessionCursor, SessionDetail, SessionFlagFilter,
+    SessionQuery, SessionStore, SessionStoreError, SessionSummary,
 };
 use gosight_application::sessions::{SessionRow, SessionRules};
 use gosight_domain::insight::{Insight, InsightKind};
@@ -98,27 +98,23 @@ async fn read(
     Ok(Some(SessionDetail { summary: summary(&row)?, insights }))
 }
 
-/// A session with its insights, from the columns `id`, `state` and `trail`.
-async fn whole_row(connection: &mut SqliteConnection, row: &SqliteRow) -> sqlx::Result<SessionRow> {
-    let session = apply::whole_session(row, 1)?;
-    Ok(SessionRow { session, insights: insights_of(connection, row.try_get(0)?).await? })
-}
-
-async fn read_idle(readers: &SqlitePool, before: Timestamp, limit: usize) -> sqlx::Result<Vec<SessionRow>> {
-    let mut snapshot = readers.begin().await?;
-    let found = sqlx::query(
-        "SELECT sessions.id, state, trail FROM sessions JOIN projects ON projects.id = sessions.project
-         WHERE ended_at < ? AND length(state) > 0 ORDER BY ended_at, projects.project_id, session_id LIMIT ?",
-    )
-    .bind(before.as_millis())
-    .bind(i64::try_from(limit).unwrap_or(i64::MAX))
-    .fetch_all(&mut *snapshot)
-    .await?;
-    let mut rows = Vec::with_capacity(found.len());
-    for row in &found {
-        rows.push(whole_row(&mut snapshot, row).await?);
+/// A page of sessions that nothing was added to for a while, earliest end first.
+async fn list_idle(
+    readers: &SqlitePool,
+    project_id: &ProjectId,
+    query: &IdleQuery,
+) -> sqlx::Result<Vec<SessionSummary>> {
+    let mut sql = QueryBuilder::<Sqlite>::new(COLUMNS);
+    sql.push_bind(project_id.to_string());
+    sql.push(" AND sessions.ended_at < ").push_bind(query.before.as_millis());
+    if let Some(IdleCursor { ended_at, session_id }) = &query.after {
+        sql.push(" AND (sessions.ended_at, sessions.session_id) > (").push_bind(ended_at.as_millis());
+        sql.push(", ").push_bind(session_id.to_string()).push(")");
     }
-    Ok(rows)
+    sql.push(" ORDER BY sessions.ended_at, sessions.session_id LIMIT ")
+        .push_bind(i64::try_from(query.limit).unwrap_or(i64::MAX));
+    let rows = sql.build().fetch_all(readers).await?;
+    rows.iter().map(summary).collect()
 }
 
 /// The insights of the session with this number, by kind and time.
@@ -151,6 +147,10 @@ fn insight(row: &SqliteRow) -> sqlx::Result<Insight> {
 
 #[async_trait]
 impl SessionStore for EmbeddedStore {
+    async fn acquired(&self, fence: &Fence) -> Result<(), SessionStoreError> {
+        self.adopt(fence).await
+    }
+
     async fn load(
         &self,
         fence: &Fence,
@@ -194,9 +194,9 @@ impl SessionStore for EmbeddedStore {
     async fn list_idle(
         &self,
         _rules: &SessionRules,
-        before: Timestamp,
-        limit: usize,
-    ) -> Result<Vec<SessionRow>, SessionStoreError> {
-        read_idle(&self.database.readers, before, limit).await.map_err(store_error)
+        project_id: &ProjectId,
+        query: &IdleQuery,
+    ) -> Result<Vec<SessionSummary>, SessionStoreError> {
+        list_idle(&self.database.readers, project_id, query).await.map_err(store_error)
     }
 }

@@ -31,6 +31,12 @@ impl EmbeddedStore {
         Ok(writer)
     }
 
+    /// Keeps writes behind older fences than this one away.
+    pub(super) async fn adopt(&self, fence: &Fence) -> Result<(), PortError> {
+        let _writer = self.ready_writer().await.map_err(PortError::narrow)?;
+        self.fences.adopt(fence).map_err(|error| PortError::transient(STORE_ADAPTER, error))
+    }
+
     /// Whether a batch was committed in steps and did not come to its end. Only who commits in steps can go on then.
     pub async fn has_unfinished_batches(&self) -> bool {
         !self.database.writer.lock().await.unfinished.is_empty()
@@ -134,7 +140,10 @@ impl Ledger for EmbeddedStore {
     async fn acquire(&self, place: &LogPartition) -> Result<Fence, LedgerError> {
         let mut writer = self.database.writer.lock().await;
         writer.ready().await?;
-        Ok(self.fences.grant(place))
+        let epoch = writer.transact(async |transaction| next_epoch(transaction, place).await).await?;
+        let fence = Fence::granted(place.clone(), epoch, Uuid::from_u128(rand::random()));
+        self.fences.adopt(&fence).map_err(|error| PortError::transient(STORE_ADAPTER, error))?;
+        Ok(fence)
     }
 
     async fn end(&self, fence: &Fence) -> Result<Option<u64>, LedgerError> {
@@ -170,6 +179,10 @@ impl Ledger for EmbeddedStore {
 
 #[async_trait]
 impl EventRows for EmbeddedStore {
+    async fn acquired(&self, fence: &Fence) -> Result<(), EventRowsError> {
+        self.adopt(fence).await
+    }
+
     async fn insert(&self, fence: &Fence, events: &[&StoredEvent]) -> Result<(), CommitError> {
         let rollup: HourlyRollup = events.iter().map(|stored| &stored.event).collect();
         let mut writer = self.writer_behind(fence).await?;
@@ -232,6 +245,16 @@ impl EventRows for EmbeddedStore {
         }
         Ok(())
     }
+}
+
+/// Counts how often a partition was acquired. Stores of others may hold its sessions, and know the fences before this one.
+async fn next_epoch(transaction: &mut Transaction<'_>, place: &LogPartition) -> sqlx::Result<u64> {
+    let log = transaction.log(&place.log).await?;
+    let count = "INSERT INTO fences (log, log_partition, epoch) VALUES (?, ?, 1)
+                 ON CONFLICT (log, log_partition) DO UPDATE SET epoch = epoch + 1 RETURNING epoch";
+    let count = sqlx::query_scalar(count).bind(log).bind(place.partition);
+    let epoch: i64 = count.fetch_one(&mut *transaction.connection).await?;
+    Ok(unsigned(epoch))
 }
 
 /// Removes the row of a record of an unfinished batch; tells which event it was, and when.

@@ -6,6 +6,7 @@ mod store_faults;
 mod store_keeping;
 mod store_restart;
 
+use std::io::ErrorKind;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -34,23 +35,30 @@ async fn open_with(path: &Path, config: StoreConfig) -> Opened {
 }
 
 /// What is in `dir` at this moment, as after a crash.
+///
+/// A file that is renamed or deleted while the directory is read belongs to no one moment: then it is read again.
 fn crash_image(dir: &Path) -> TempDir {
-    let image = tempfile::tempdir().unwrap();
-    copy(dir, image.path());
-    image
-}
-
-fn copy(from: &Path, to: &Path) {
-    for entry in std::fs::read_dir(from).unwrap() {
-        let entry = entry.unwrap();
-        let target = to.join(entry.file_name());
-        if entry.file_type().unwrap().is_dir() {
-            std::fs::create_dir(&target).unwrap();
-            copy(&entry.path(), &target);
-        } else {
-            std::fs::copy(entry.path(), target).unwrap();
+    loop {
+        let image = tempfile::tempdir().unwrap();
+        match copy(dir, image.path()) {
+            Ok(()) => return image,
+            Err(error) => assert_eq!(error.kind(), ErrorKind::NotFound, "{error}"),
         }
     }
+}
+
+fn copy(from: &Path, to: &Path) -> std::io::Result<()> {
+    for entry in std::fs::read_dir(from)? {
+        let entry = entry?;
+        let target = to.join(entry.file_name());
+        if entry.file_type()?.is_dir() {
+            std::fs::create_dir(&target)?;
+            copy(&entry.path(), &target)?;
+        } else {
+            std::fs::copy(entry.path(), target)?;
+        }
+    }
+    Ok(())
 }
 
 async fn session(

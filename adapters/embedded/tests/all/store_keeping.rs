@@ -4,7 +4,7 @@ use std::path::Path;
 
 use gosight_application::ports::{
     AggregateStore, BatchStore, Clock, DeadLetter, DeadLetters, EventQuery, LedgerQuery, LogPosition,
-    MetricsQuery, ProcessedBatch, SystemClock, WindowQuery,
+    Maintenance, MetricsQuery, ProcessedBatch, SystemClock, WindowQuery,
 };
 use gosight_application::sessions::SessionRules;
 use gosight_conformance::factory::{

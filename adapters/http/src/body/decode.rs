@@ -4,8 +4,8 @@ use std::io::Read;
 
 use bytes::Bytes;
 
-use super::budget::{Overloaded, Reservation};
 use super::encoding::Encoding;
+use crate::budget::{Overloaded, Reservation};
 
 /// Why something could not be decompressed.
 #[derive(Debug, PartialEq, Eq)]

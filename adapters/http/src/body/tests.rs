@@ -6,8 +6,9 @@ use bytesize::ByteSize;
 use flate2::Compression;
 use flate2::write::GzEncoder;
 
-use super::budget::Overloaded;
-use super::{DecodeError, Encoding, MemoryBudget, decode};
+use super::{DecodeError, Encoding, decode};
+use crate::budget::MemoryBudget;
+use crate::budget::Overloaded;
 
 fn budget(bytes: u64) -> MemoryBudget {
     MemoryBudget::new(ByteSize(bytes), Duration::from_millis(10))

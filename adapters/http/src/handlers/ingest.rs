@@ -8,7 +8,8 @@ use axum::http::request::Parts;
 use gosight_application::ingest::{ClientFacts, IngestError, IngestReceipt};
 use gosight_domain::key::{Ingest, PresentedKey, Scoped};
 
-use crate::body::{self, Known, RequestBody, Reservation};
+use crate::body::{self, Known, RequestBody};
+use crate::budget::Reservation;
 use crate::client_ip::client_ip;
 use crate::config::BodyLimits;
 use crate::error::{ApiError, Detail};

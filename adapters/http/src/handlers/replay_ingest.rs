@@ -12,7 +12,8 @@ use utoipa::ToSchema;
 
 use super::ingest::Incoming;
 use crate::answer;
-use crate::body::{self, DecodeError, Encoding, Reservation};
+use crate::body::{self, DecodeError, Encoding};
+use crate::budget::Reservation;
 use crate::config::BodyLimits;
 use crate::error::{ApiError, Detail, ErrorAnswer, ErrorCode};
 use crate::state::IngestState;

@@ -3,7 +3,7 @@
 use axum::extract::State;
 use axum::response::Response;
 use gosight_application::ports::{
-    EventCursor, SessionCursor, SessionFlagFilter, SessionQuery, SessionSummary,
+    EventCursor, IdleCursor, IdleQuery, SessionCursor, SessionFlagFilter, SessionQuery, SessionSummary,
 };
 use gosight_domain::{Event, EventId, SessionId, Timestamp, UserId};
 use serde::Serialize;
@@ -17,7 +17,7 @@ use crate::query_params::{Params, cursor};
 use crate::state::ReadState;
 use crate::wire::read::{EventAnswer, SessionAnswer, SessionDetailAnswer};
 
-/// A page of sessions, latest start first.
+/// A page of sessions.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct SessionsAnswer {
     /// The sessions.
@@ -38,6 +38,8 @@ pub(crate) struct SessionEventsAnswer {
 const DEFAULT_SESSIONS: usize = 50;
 const MAX_SESSIONS: usize = 1_000;
 const MAX_EVENTS: usize = 1_000;
+/// After so long without events most analytics tools count what comes as another session.
+const IDLE_MS: i64 = 30 * 60 * 1_000;
 
 /// List sessions
 ///
@@ -88,6 +90,44 @@ pub(crate) async fn list(
     let mut sessions = state.query.sessions(&scope, query).await?;
     let next_cursor =
         next(&mut sessions, limit, |last: &SessionSummary| cursor(last.started_at, &last.session_id));
+    let sessions = sessions.into_iter().map(SessionAnswer::from).collect();
+    Ok(answer::ok(&SessionsAnswer { sessions, next_cursor }))
+}
+
+/// List sessions that are over
+///
+/// Those to which nothing was added since `before`, earliest end first: for jobs that do something once a session is over.
+/// Events that come late can still be added to one.
+#[utoipa::path(
+    get, path = "/api/v1/idle-sessions", tag = "read",
+    params(
+        ("before" = Option<String>, Query, description = "Ended before; 30 minutes ago by default"),
+        ("limit" = Option<usize>, Query, description = "Most sessions, 1 to 1,000; 50 by default"),
+        ("cursor" = Option<String>, Query, description = "The `next_cursor` of the page before"),
+    ),
+    responses(
+        (status = 200, description = "A page of sessions", body = SessionsAnswer),
+        (status = "4XX", description = "The request was refused", body = ErrorAnswer),
+        (status = 503, description = "The data cannot be read right now", body = ErrorAnswer),
+    ),
+    security(("project_key" = []), ("bearer" = [])),
+)]
+pub(crate) async fn list_idle(
+    State(state): State<ReadState>,
+    Reader(scope): Reader,
+    mut params: Params,
+) -> Result<Response, ApiError> {
+    let limit = params.limit(1..=MAX_SESSIONS, DEFAULT_SESSIONS)?;
+    let half_an_hour_ago = state.app.clock.now().plus_millis(-IDLE_MS);
+    let query = IdleQuery {
+        before: params.time("before")?.unwrap_or(half_an_hour_ago),
+        after: params.cursor(idle_cursor)?,
+        limit: limit + 1,
+    };
+    params.finish()?;
+    let mut sessions = state.query.idle_sessions(&scope, query).await?;
+    let next_cursor =
+        next(&mut sessions, limit, |last: &SessionSummary| cursor(last.ended_at, &last.session_id));
     let sessions = sessions.into_iter().map(SessionAnswer::from).collect();
     Ok(answer::ok(&SessionsAnswer { sessions, next_cursor }))
 }
@@ -161,6 +201,11 @@ fn next<T>(page: &mut Vec<T>, limit: usize, cursor_of: impl FnOnce(&T) -> String
 fn session_cursor(millis: i64, id: &str) -> Option<SessionCursor> {
     let session_id = SessionId::new(id).ok()?;
     Some(SessionCursor { started_at: Timestamp::from_millis(millis), session_id })
+}
+
+fn idle_cursor(millis: i64, id: &str) -> Option<IdleCursor> {
+    let session_id = SessionId::new(id).ok()?;
+    Some(IdleCursor { ended_at: Timestamp::from_millis(millis), session_id })
 }
 
 fn event_cursor(millis: i64, rest: &str) -> Option<EventCursor> {

@@ -6,10 +6,10 @@ use std::sync::Mutex;
 use async_trait::async_trait;
 use gosight_application::logs;
 use gosight_application::ports::{
-    AggregateStore, AggregateStoreError, ChunkId, CommitError, EventCursor, EventQuery, Fence, LedgerBalance,
-    LedgerQuery, LogPartition, Metrics, MetricsQuery, PartitionCoverage, PortError, PutVerdict, QueryError,
-    ReplayStore, ReplayStoreError, SessionDetail, SessionQuery, SessionStore, SessionStoreError,
-    SessionSummary, WindowQuery,
+    AggregateStore, AggregateStoreError, ChunkId, CommitError, EventCursor, EventQuery, Fence, IdleQuery,
+    LedgerBalance, LedgerQuery, LogPartition, Metrics, MetricsQuery, PartitionCoverage, PortError,
+    PutVerdict, QueryError, ReplayStore, ReplayStoreError, SessionDetail, SessionQuery, SessionStore,
+    SessionStoreError, SessionSummary, WindowQuery,
 };
 use gosight_application::sessions::{SessionRow, SessionRules};
 use gosight_domain::aggregate::{AggregateKey, AggregateValue};
@@ -115,10 +115,11 @@ impl SessionStore for Store {
     async fn list_idle(
         &self,
         _: &SessionRules,
-        _: Timestamp,
-        _: usize,
-    ) -> Result<Vec<SessionRow>, SessionStoreError> {
-        Ok(Vec::new())
+        _: &ProjectId,
+        query: &IdleQuery,
+    ) -> Result<Vec<SessionSummary>, SessionStoreError> {
+        self.check()?;
+        Ok(query.page(self.sessions.iter().map(|detail| detail.summary.clone())))
     }
 }
 

@@ -16,7 +16,7 @@ use gosight_application::access::Access;
 use gosight_application::ingest::{Ingest, IngestPorts, IngestRules};
 use gosight_application::ports::{AcceptedChunks, HealthCheck, RateDecision};
 use gosight_application::process::filter::FilterSet;
-use gosight_application::process::{EnrichmentStats, ProcessStatus};
+use gosight_application::process::{EnrichmentStats, ProcessStatus, ProcessorInfo};
 use gosight_application::query::{Query, QueryPorts};
 use gosight_application::replay::{ArchivePolicy, Archiver, ColdReplays, Replays};
 use gosight_application::sessions::SessionRules;
@@ -28,7 +28,7 @@ use tower::ServiceExt as _;
 
 use super::fake_store::Store;
 use super::fakes::{Enricher, FakeKeys, FixedClock, Limiter, LogEnd, Sink, SinkMode};
-use crate::{HttpConfig, HttpPorts, ProcessorInfo, router};
+use crate::{HttpConfig, HttpPorts, router};
 
 /// What a test can set before it builds the surface.
 #[derive(Debug)]

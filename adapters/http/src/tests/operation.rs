@@ -136,6 +136,7 @@ async fn the_description_has_every_route() {
         [
             "/api/v1/events",
             "/api/v1/events/bulk",
+            "/api/v1/idle-sessions",
             "/api/v1/ledger",
             "/api/v1/metrics",
             "/api/v1/replays",

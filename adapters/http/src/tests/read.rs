@@ -186,6 +186,28 @@ async fn sessions_are_listed_page_by_page() {
 }
 
 #[tokio::test]
+async fn sessions_that_are_over_are_listed_by_their_end() {
+    // The store's sessions end when they start.
+    let half_an_hour = 30 * 60 * 1_000;
+    let sessions = [0, -half_an_hour, -half_an_hour - 1, -half_an_hour - 2];
+    let named = |(n, at): (usize, &i64)| session(&format!("s{n}"), *at);
+    let sessions = sessions.iter().enumerate().map(named).collect();
+    let harness = with_store(Store { sessions, ..Store::default() });
+    let names = async |uri: &str| {
+        let answer = harness.get(uri).await.json();
+        let page = answer["sessions"].as_array().unwrap().iter();
+        let names: Vec<_> = page.map(|session| session["session_id"].as_str().unwrap().to_owned()).collect();
+        (names, answer["next_cursor"].as_str().unwrap_or_default().to_owned())
+    };
+    assert_eq!(names("/api/v1/idle-sessions").await.0, ["s3", "s2"]);
+    let (page, cursor) = names("/api/v1/idle-sessions?limit=1").await;
+    assert_eq!(page, ["s3"]);
+    assert_eq!(names(&format!("/api/v1/idle-sessions?cursor={cursor}")).await.0, ["s2"]);
+    let all = format!("/api/v1/idle-sessions?before={}", NOW.as_millis() + 1);
+    assert_eq!(names(&all).await.0, ["s3", "s2", "s1", "s0"]);
+}
+
+#[tokio::test]
 async fn sessions_are_filtered() {
     let harness = Harness::new();
     let uri = "/api/v1/sessions?from=1795000000&to=1796000000000&user_id=u&has_error=true&has_rage_click=false\

@@ -10,6 +10,10 @@ use super::MemoryStore;
 
 #[async_trait]
 impl AggregateStore for MemoryStore {
+    async fn acquired(&self, fence: &Fence) -> Result<(), AggregateStoreError> {
+        self.adopt(fence)
+    }
+
     async fn put(
         &self,
         fence: &Fence,

@@ -17,6 +17,10 @@ fn session_of(event: &Event) -> Option<SessionKey> {
 
 #[async_trait]
 impl EventRows for MemoryStore {
+    async fn acquired(&self, fence: &Fence) -> Result<(), EventRowsError> {
+        self.adopt(fence)
+    }
+
     async fn insert(&self, fence: &Fence, events: &[&StoredEvent]) -> Result<(), CommitError> {
         self.check(events.iter().copied())?;
         let mut state = self.lock_behind(fence)?;

@@ -24,6 +24,10 @@ impl State {
 
 #[async_trait]
 impl ReplayStore for MemoryStore {
+    async fn acquired(&self, fence: &Fence) -> Result<(), ReplayStoreError> {
+        self.adopt(fence)
+    }
+
     async fn put(&self, fence: &Fence, chunks: &[ReplayChunk]) -> Result<Vec<PutVerdict>, CommitError> {
         let mut state = self.lock_behind(fence)?;
         let mut verdicts = Vec::with_capacity(chunks.len());

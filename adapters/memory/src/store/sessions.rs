@@ -1,10 +1,11 @@
 use async_trait::async_trait;
 use gosight_application::ports::{
-    CommitError, Fence, SessionDetail, SessionQuery, SessionStore, SessionStoreError, SessionSummary,
+    CommitError, Fence, IdleQuery, SessionDetail, SessionQuery, SessionStore, SessionStoreError,
+    SessionSummary,
 };
 use gosight_application::sessions::{SessionRow, SessionRules};
 use gosight_domain::session::SessionKey;
-use gosight_domain::{ProjectId, Session, SessionId, Timestamp};
+use gosight_domain::{ProjectId, Session, SessionId};
 
 use super::{MemoryStore, State};
 
@@ -16,6 +17,10 @@ impl State {
 
 #[async_trait]
 impl SessionStore for MemoryStore {
+    async fn acquired(&self, fence: &Fence) -> Result<(), SessionStoreError> {
+        self.adopt(fence)
+    }
+
     async fn load(
         &self,
         _fence: &Fence,
@@ -61,13 +66,11 @@ impl SessionStore for MemoryStore {
     async fn list_idle(
         &self,
         _rules: &SessionRules,
-        before: Timestamp,
-        limit: usize,
-    ) -> Result<Vec<SessionRow>, SessionStoreError> {
+        project_id: &ProjectId,
+        query: &IdleQuery,
+    ) -> Result<Vec<SessionSummary>, SessionStoreError> {
         let state = self.lock();
-        let mut idle: Vec<(&SessionKey, &SessionRow)> =
-            state.sessions.iter().filter(|(_, row)| row.session.ended_at < before).collect();
-        idle.sort_by_key(|(key, row)| (row.session.ended_at, *key));
-        Ok(idle.into_iter().take(limit).map(|(_, row)| row.clone()).collect())
+        let of_project = state.sessions.iter().filter(|(key, _)| key.project_id == *project_id);
+        Ok(query.page(of_project.map(|(key, row)| row.summary(state.is_recorded(key)))))
     }
 }

@@ -16,6 +16,7 @@ use gosight_domain::{Device, Event, Geo, ProjectId};
 use gosight_memory::{ManualClock, MemoryAcceptedChunks, MemoryLog};
 use mockall::mock;
 use serde_json::Value;
+use tokio_util::sync::CancellationToken;
 
 use super::Numbers;
 
@@ -102,8 +103,11 @@ impl Door {
         Self { ingest: Ingest::new(ports, rules, numbers.telemetry()), log, numbers }
     }
 
-    /// What the errors log has.
-    pub fn reports(&self) -> Vec<Value> {
+    /// What the errors log has, once the reports that wait are written.
+    pub async fn reports(&self) -> Vec<Value> {
+        let at_once = CancellationToken::new();
+        at_once.cancel();
+        self.ingest.write_refusals(at_once).await;
         let reports = self.log.records(logs::ERRORS);
         reports.iter().map(|record| serde_json::from_slice(&record.value).unwrap()).collect()
     }

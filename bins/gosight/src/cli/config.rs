@@ -6,7 +6,7 @@ use gosight_runtime::config::to_yaml;
 
 use gosight_runtime::terminal as output;
 
-use super::{ConfigArgs, Storage};
+use super::ConfigArgs;
 
 #[derive(Debug, Subcommand)]
 pub(super) enum ConfigCommand {
@@ -20,18 +20,14 @@ pub(super) enum ConfigCommand {
 impl ConfigCommand {
     pub(super) fn run(self) -> anyhow::Result<ExitCode> {
         let Self::Check { config } = self;
-        let (enrich, yaml) = match config.storage(Vec::new())? {
-            Storage::Embedded(config) => (config.enrich.clone(), to_yaml(&*config)),
-            #[cfg(feature = "distributed")]
-            Storage::Distributed(config) => (config.enrich.clone(), to_yaml(&*config)),
-        };
-        if let Some(path) = enrich.geoip.database_path.as_ref().filter(|path| !path.exists()) {
+        let config = config.load(Vec::new())?;
+        if let Some(path) = config.enrich.geoip.database_path.as_ref().filter(|path| !path.exists()) {
             output::note(format!(
                 "warning: enrich.geoip.database_path: there is no {}; events get no country until there is",
                 path.display()
             ))?;
         }
-        output::line(yaml.map_err(|reason| anyhow!(reason))?)?;
+        output::line(to_yaml(&config).map_err(|reason| anyhow!(reason))?)?;
         Ok(ExitCode::SUCCESS)
     }
 }

@@ -2,12 +2,14 @@
 
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use anyhow::{Context, anyhow, bail};
 use clap::{Args, Subcommand};
 use gosight_application::ports::{DeadLetter, DeadLetters, LogPosition};
 use serde_json::json;
 
+use gosight_runtime::storage::Storage;
 use gosight_runtime::terminal as output;
 
 use super::ConfigArgs;
@@ -87,7 +89,7 @@ impl DlqCommand {
     pub(super) async fn run(self) -> anyhow::Result<ExitCode> {
         match self {
             Self::List(ListArgs { config, after, limit }) => {
-                let letters = config.storage(Vec::new())?.dead_letters().await?;
+                let letters = dead_letters(&config).await?;
                 let listed = letters.list(after.as_ref(), limit).await?;
                 for letter in &listed {
                     output::line(summary(letter))?;
@@ -97,8 +99,7 @@ impl DlqCommand {
                 }
             }
             Self::Show { config, place, record } => {
-                let letter =
-                    get(&*config.storage(Vec::new())?.dead_letters().await?, &place.position).await?;
+                let letter = get(&*dead_letters(&config).await?, &place.position).await?;
                 if record {
                     output::bytes(&letter.record)?;
                 } else {
@@ -107,7 +108,7 @@ impl DlqCommand {
             }
             Self::Replay { config, positions, record } => replay(&config, &positions, record).await?,
             Self::Drop { config, positions } => {
-                let letters = config.storage(Vec::new())?.dead_letters().await?;
+                let letters = dead_letters(&config).await?;
                 for position in &positions {
                     get(&*letters, position).await?;
                     letters.remove(position).await?;
@@ -117,6 +118,11 @@ impl DlqCommand {
         }
         Ok(ExitCode::SUCCESS)
     }
+}
+
+async fn dead_letters(config: &ConfigArgs) -> anyhow::Result<Arc<dyn DeadLetters>> {
+    let config = config.load(Vec::new())?;
+    Storage::of(&config).dead_letters().await
 }
 
 async fn get(letters: &dyn DeadLetters, position: &LogPosition) -> anyhow::Result<DeadLetter> {
@@ -136,7 +142,8 @@ async fn replay(
         Some(path) => Some(std::fs::read(path).with_context(|| path.display().to_string())?.into()),
         None => None,
     };
-    let replay = config.storage(Vec::new())?.replay().await?;
+    let config = config.load(Vec::new())?;
+    let replay = Storage::of(&config).letters_to_replay().await?;
     let mut result = Ok(());
     for position in positions {
         result =
@@ -144,7 +151,7 @@ async fn replay(
         if result.is_err() {
             break;
         }
-        output::line(format!("put {position} back; it is processed {}", replay.when()))?;
+        output::line(format!("put {position} back; it is processed {}", replay.when))?;
     }
     replay.close().await?;
     result

@@ -1,5 +1,4 @@
 use std::process::ExitCode;
-use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use anyhow::{Context, bail};
@@ -10,6 +9,7 @@ use gosight_domain::key::{ApiKey, Scope};
 use gosight_domain::{ProjectId, Timestamp};
 use uuid::Uuid;
 
+use gosight_runtime::storage::Storage;
 use gosight_runtime::terminal as output;
 
 use super::ConfigArgs;
@@ -82,18 +82,18 @@ impl KeysCommand {
 
 /// The keys that there are.
 async fn keys(config: &ConfigArgs) -> anyhow::Result<Keys> {
-    let accounts = config.storage(Vec::new())?.accounts().await?;
-    Ok(Keys::new(accounts, Arc::new(SystemClock)))
+    let config = config.load(Vec::new())?;
+    Ok(Storage::of(&config).accounts().await?.keys)
 }
 
 impl CreateArgs {
     async fn run(self) -> anyhow::Result<()> {
         let project_id = ProjectId::new(self.project.as_str()).context("--project")?;
-        let (accounts, new_dir) = self.config.storage(Vec::new())?.new_accounts().await?;
+        let config = self.config.load(Vec::new())?;
+        let (accounts, new_dir) = Storage::of(&config).new_accounts().await?;
         if let Some(dir) = new_dir {
             output::note(format!("made a new data directory at {}", dir.display()))?;
         }
-        let keys = Keys::new(accounts, Arc::new(SystemClock));
         let request = KeyRequest {
             project_id,
             name: self.name,
@@ -101,7 +101,7 @@ impl CreateArgs {
             expires_in: self.expires_in,
             is_test: self.test,
         };
-        let NewKey { key, .. } = keys.create(request).await?;
+        let NewKey { key, .. } = accounts.keys.create(request).await?;
         Ok(output::line(key.reveal())?)
     }
 }

@@ -8,6 +8,7 @@ use gosight_domain::profile::ProfileKind;
 use gosight_domain::{JsonObject, ProjectId};
 use serde::Deserialize;
 
+use gosight_runtime::storage::Storage;
 use gosight_runtime::terminal as output;
 
 use super::ConfigArgs;
@@ -44,9 +45,6 @@ struct Line {
     profile: JsonObject,
 }
 
-/// Profiles that are written at once.
-const AT_ONCE: usize = 1_000;
-
 impl ProfilesCommand {
     pub(super) async fn run(self) -> anyhow::Result<ExitCode> {
         let Self::Put { config, project, kind, file } = self;
@@ -63,10 +61,8 @@ impl ProfilesCommand {
             }
             None => read(std::io::stdin().lock()).context("standard input")?,
         };
-        let accounts = config.storage(Vec::new())?.accounts().await?;
-        for part in profiles.chunks(AT_ONCE) {
-            accounts.put(&project, kind, part).await?;
-        }
+        let config = config.load(Vec::new())?;
+        Storage::of(&config).accounts().await?.projects.put_profiles(&project, kind, &profiles).await?;
         output::line(format!("{} profiles stored", profiles.len()))?;
         Ok(ExitCode::SUCCESS)
     }

@@ -4,14 +4,12 @@ use std::process::ExitCode;
 
 use anyhow::Context;
 use clap::Args;
-#[cfg(feature = "distributed")]
-use gosight_distributed::Role;
 use gosight_runtime::flags::{KeyArgs, parse_address};
 use gosight_runtime::terminal as output;
 use gosight_runtime::{init_logs, raise_open_files, stop_on_signals};
 use tokio_util::sync::CancellationToken;
 
-use super::{ConfigArgs, Storage};
+use super::ConfigArgs;
 use crate::NewKeys;
 use crate::{Gosight, RunError};
 
@@ -34,14 +32,7 @@ impl ServeArgs {
             .map(|address| ("--http", "http.listen", address.to_string().into()))
             .into_iter()
             .collect();
-        let config = match self.config.storage(flags)? {
-            Storage::Embedded(config) => *config,
-            #[cfg(feature = "distributed")]
-            Storage::Distributed(config) => {
-                gosight_distributed::run(Role::Everything, &config, self.keys).await?;
-                return Ok(ExitCode::SUCCESS);
-            }
-        };
+        let config = self.config.load(flags)?;
         init_logs(&config.logs).context("logs.filter")?;
         raise_open_files();
         let shutdown = CancellationToken::new();

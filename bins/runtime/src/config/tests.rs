@@ -48,7 +48,9 @@ fn load_text(text: &str, variables: &[(&str, &str)]) -> Result<Settings, String>
     let file = file(text);
     let sources = Sources { file: Some(file.path().to_owned()), env: env(variables), ..Sources::default() };
     let name = file.path().display().to_string();
-    load(&sources).map(|loaded| loaded.config).map_err(|error| error.to_string().replace(&name, "FILE"))
+    load(&Settings::default(), &sources)
+        .map(|loaded| loaded.config)
+        .map_err(|error| error.to_string().replace(&name, "FILE"))
 }
 
 #[test]
@@ -64,7 +66,7 @@ fn later_sources_win() {
         other_variables: vec![],
         flags: vec![("--http", "http.listen", json!("from flag"))],
     };
-    let config = load::<Settings>(&sources).unwrap().config;
+    let config = load::<Settings>(&Settings::default(), &sources).unwrap().config;
     assert_eq!(config.name, "from file");
     assert_eq!(config.http.listen, "from flag");
     assert_eq!(config.http.max_connections, 30);
@@ -73,7 +75,10 @@ fn later_sources_win() {
 
 #[test]
 fn no_sources_are_the_defaults() {
-    assert_eq!(load::<Settings>(&Sources::default()).unwrap().config, Settings::default());
+    assert_eq!(
+        load::<Settings>(&Settings::default(), &Sources::default()).unwrap().config,
+        Settings::default()
+    );
     for empty in ["", "\n", "# only a comment\n", "{}"] {
         assert_eq!(load_text(empty, &[]).unwrap(), Settings::default(), "{empty:?}");
     }
@@ -148,14 +153,14 @@ fn errors_say_where_and_what() {
 #[test]
 fn a_file_that_is_named_must_exist() {
     let sources = Sources { file: Some("/no/such/file.yaml".into()), ..Sources::default() };
-    let error = load::<Settings>(&sources).unwrap_err().to_string();
+    let error = load::<Settings>(&Settings::default(), &sources).unwrap_err().to_string();
     assert!(error.starts_with("/no/such/file.yaml: "), "{error}");
 }
 
 #[test]
 fn a_later_check_can_name_the_origin() {
     let sources = Sources { env: env(&[("GOSIGHT_HTTP_LISTEN", "nonsense")]), ..Sources::default() };
-    let loaded = load::<Settings>(&sources).unwrap();
+    let loaded = load::<Settings>(&Settings::default(), &sources).unwrap();
     let error = loaded.bad("http.listen", "is no address").to_string();
     assert_eq!(error, "environment variable GOSIGHT_HTTP_LISTEN: http.listen: is no address");
     assert_eq!(loaded.bad("name", "x").to_string(), "default: name: x");

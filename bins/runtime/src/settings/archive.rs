@@ -4,11 +4,14 @@ use gosight_application::replay::ArchivePolicy;
 use serde::{Deserialize, Serialize};
 
 use super::InvalidSetting;
+use super::backends::ArchiveBackend;
 
 /// When replays move to the archive, and when they are deleted there. Durations are written as `30days`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct ArchiveSettings {
+    /// Where archived replays are.
+    pub backend: ArchiveBackend,
     /// Whether replays are archived at all. Those that are in the archive are read in any case.
     pub enabled: bool,
     /// How often old replays are looked for.
@@ -35,11 +38,12 @@ pub struct ArchiveSettings {
 }
 
 impl Default for ArchiveSettings {
-    /// Hourly; 30 days hot, 90 days cold.
+    /// In the data directory, hourly; 30 days hot, 90 days cold.
     fn default() -> Self {
         let ArchivePolicy { hot_retention, cold_retention, grace, lease, batch, parallel, level } =
             ArchivePolicy::default();
         Self {
+            backend: ArchiveBackend::Directory,
             enabled: true,
             interval: Duration::from_hours(1),
             hot_retention,

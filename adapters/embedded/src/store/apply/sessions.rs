@@ -134,7 +134,7 @@ pub(in crate::store) async fn forget_sessions(
 }
 
 /// A whole session, from the columns `state` and `trail` that stand at `column` and after it.
-pub(in crate::store) fn whole_session(row: &SqliteRow, column: usize) -> sqlx::Result<Session> {
+fn whole_session(row: &SqliteRow, column: usize) -> sqlx::Result<Session> {
     let session: Session = unpack(row.try_get(column)?)?;
     Ok(session.with_trail(unpack(row.try_get(column + 1)?)?))
 }

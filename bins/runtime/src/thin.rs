@@ -1,4 +1,4 @@
-//! The command line of the thin binaries.
+//! The command line of the binaries that do a part of the work.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -6,14 +6,14 @@ use std::process::ExitCode;
 
 use anyhow::Context;
 use clap::{CommandFactory, FromArgMatches, Parser};
-use gosight_runtime::config::{Sources, load_valid, to_yaml};
-use gosight_runtime::flags::{KEY_VARIABLES, KeyArgs, parse_address};
-use gosight_runtime::{init_logs, raise_open_files, stop_on_signals, terminal};
 use tokio_util::sync::CancellationToken;
 
-use crate::Role;
-use crate::config::Config;
-use crate::node::{Node, NodeError};
+use crate::config::{Sources, load_valid, to_yaml};
+use crate::connect::ConnectError;
+use crate::flags::{KEY_VARIABLES, KeyArgs, parse_address};
+use crate::gosight::{Gosight, StartError};
+use crate::logs::init_logs;
+use crate::{Config, Role, raise_open_files, stop_on_signals, terminal};
 
 #[expect(clippy::doc_markdown, reason = "the text of --help")]
 #[derive(Debug, Parser)]
@@ -35,7 +35,7 @@ struct Args {
 }
 
 impl Args {
-    fn load(&self) -> anyhow::Result<Config> {
+    fn load(&self, role: Role) -> anyhow::Result<Config> {
         let address = self.http.map(|address| ("--http", "http.listen", address.to_string().into()));
         let sources = Sources {
             file: self.config.clone(),
@@ -43,15 +43,15 @@ impl Args {
             other_variables: KEY_VARIABLES.to_vec(),
             flags: address.into_iter().collect(),
         };
-        Ok(load_valid(&sources, Config::validate)?)
+        Ok(load_valid(&Config::on_servers(), &sources, |config| config.validate(role.is_shared()))?)
     }
 
     async fn run(self, role: Role) -> anyhow::Result<()> {
-        let config = self.load()?;
+        let config = self.load(role)?;
         if self.check_config {
             return Ok(terminal::line(to_yaml(&config).map_err(anyhow::Error::msg)?)?);
         }
-        run(role, &config, self.keys).await
+        Box::pin(run(role, config, self.keys)).await
     }
 }
 
@@ -59,22 +59,23 @@ impl Args {
 ///
 /// # Errors
 /// Why it did not start or go on.
-pub async fn run(role: Role, config: &Config, keys: KeyArgs) -> anyhow::Result<()> {
+pub async fn run(role: Role, config: Config, keys: KeyArgs) -> anyhow::Result<()> {
     init_logs(&config.logs).context("logs.filter")?;
     raise_open_files();
     let shutdown = CancellationToken::new();
     stop_on_signals(shutdown.clone())?;
-    let mut node = match Node::start(role, config, &keys.into(), &shutdown).await {
-        Err(NodeError::Stopped) => return Ok(()),
+    let builder = Gosight::builder().role(role).config(config).bootstrap_keys(keys.into());
+    let mut gosight = match builder.start_unless(&shutdown).await {
+        Err(StartError::Connect(ConnectError::Stopped)) => return Ok(()),
         started => started?,
     };
     tracing::info!(version = env!("CARGO_PKG_VERSION"), role = role.as_str(), "started");
-    announce(role, &node)?;
+    announce(role, &gosight)?;
     let failure = tokio::select! {
         () = shutdown.cancelled() => None,
-        error = node.failed() => Some(error),
+        error = gosight.failed() => Some(error),
     };
-    let stopped = node.stop().await;
+    let stopped = gosight.stop().await;
     tracing::info!("stopped");
     match failure {
         Some(error) => Err(error.into()),
@@ -82,9 +83,11 @@ pub async fn run(role: Role, config: &Config, keys: KeyArgs) -> anyhow::Result<(
     }
 }
 
-fn announce(role: Role, node: &Node) -> anyhow::Result<()> {
-    terminal::line(format!("{} listens on http://{}", role.as_str(), node.local_addr()))?;
-    let Some(keys) = node.new_keys() else { return Ok(()) };
+fn announce(role: Role, gosight: &Gosight) -> anyhow::Result<()> {
+    if let Some(address) = gosight.local_addr() {
+        terminal::line(format!("{} listens on http://{address}", role.as_str()))?;
+    }
+    let Some(keys) = gosight.new_keys() else { return Ok(()) };
     Ok(terminal::line(format!(
         "\nThe project \"default\" was made. Its keys are shown this once:\n\n  ingest  {}\n  read    {}\n  admin   {}\n",
         keys.ingest.reveal(),

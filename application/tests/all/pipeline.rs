@@ -1,0 +1,227 @@
+//! A pipeline of which parts were replaced: each part that is given is the one that is used.
+
+use std::sync::{Arc, Mutex};
+
+use async_trait::async_trait;
+use gosight_application::access::AccessError;
+use gosight_application::ingest::{ClientFacts, IngestError};
+use gosight_application::pipeline::{BuildError, Pipeline, PipelinePorts, ReplaceParts, StorePorts};
+use gosight_application::ports::{
+    EventSink, IdleQuery, KeyError, KeyValidator, PortError, SessionQuery, SinkError,
+};
+use gosight_application::sessions::SessionRules;
+use gosight_application::{LogSink, logs};
+use gosight_conformance::factory::{NOON, project, replay_session, session_id};
+use gosight_conformance::key_store::{key, presented};
+use gosight_domain::Event;
+use gosight_domain::key::{Grant, KeyRefusal, PresentedKey, Scoped};
+use gosight_domain::replay::ReplayDraft;
+use gosight_domain::validate::EventDraft;
+use gosight_memory::{ManualClock, MemoryParts, MemoryReplayArchive, MemoryStore};
+use serde_json::value::RawValue;
+use tokio_util::sync::CancellationToken;
+
+use crate::support::{Numbers, away, epoch, may_send};
+
+fn clock() -> Arc<ManualClock> {
+    Arc::new(ManualClock::new(NOON))
+}
+
+fn draft<'a>(id: &'a str, event_type: &'a str) -> EventDraft<'a> {
+    EventDraft {
+        event_id: Some(id.into()),
+        event_type: Some(event_type.into()),
+        timestamp: Some(epoch(-1_000)),
+        session_id: Some("s".into()),
+        ..EventDraft::default()
+    }
+}
+
+async fn send(pipeline: &Pipeline, drafts: &[EventDraft<'_>]) -> Result<usize, IngestError> {
+    let drafts: Vec<_> = drafts.iter().cloned().map(Ok).collect();
+    let ingest = pipeline.ingest.as_ref().unwrap();
+    Ok(ingest.events(&may_send(), &ClientFacts::default(), &drafts).await?.accepted())
+}
+
+async fn send_chunk(pipeline: &Pipeline) {
+    let events = RawValue::from_string(format!(r#"[{{"type":4,"timestamp":{}}}]"#, NOON.as_millis()));
+    let events = events.unwrap();
+    let chunk = ReplayDraft {
+        session_id: Some("s".into()),
+        chunk_index: Some(0.0),
+        timestamp_start: Some(epoch(0)),
+        timestamp_end: Some(epoch(0)),
+        events: Some(&events),
+        ..ReplayDraft::default()
+    };
+    pipeline.ingest.as_ref().unwrap().replay(&may_send(), Ok(chunk)).await.unwrap();
+}
+
+/// How many events session `s` has, and whether it has a replay.
+async fn session(pipeline: &Pipeline) -> Option<(u64, bool)> {
+    let scope = Scoped::vouched(project("p"));
+    let found = pipeline.query.as_ref().unwrap().session(&scope, &session_id("s")).await.unwrap();
+    found.map(|detail| (detail.summary.event_count, detail.summary.has_replay))
+}
+
+#[tokio::test]
+async fn sessions_of_one_s_own_are_where_sessions_are_kept_and_read() {
+    let (parts, own) = (MemoryParts::default(), Arc::new(MemoryStore::default()));
+    let pipeline =
+        Pipeline::builder(parts.ports()).with_clock(clock()).with_sessions(own.clone()).build().unwrap();
+    let running = pipeline.start();
+    send(&pipeline, &[draft("a", "page_view"), draft("b", "click")]).await.unwrap();
+    send(&pipeline, &[draft("b", "click"), draft("c", "click")]).await.unwrap();
+    send_chunk(&pipeline).await;
+    pipeline.drained().await;
+    assert_eq!(session(&pipeline).await, Some((3, true)));
+    let count = async |store: &Arc<MemoryStore>| {
+        let ports = StorePorts::of(store, store.deduplicator(), None);
+        let (rules, query) = (SessionRules::default(), SessionQuery { limit: 10, ..SessionQuery::default() });
+        ports.sessions.list(&rules, &project("p"), &query).await.unwrap().len()
+    };
+    assert_eq!((count(&own).await, count(&parts.store).await), (1, 0));
+    assert_eq!((own.events().len(), parts.store.events().len()), (0, 3));
+    // Lists say which sessions have a replay, although it is in the other store.
+    let (query, scope) = (pipeline.query.as_ref().unwrap(), Scoped::vouched(project("p")));
+    let idle = IdleQuery { before: NOON, after: None, limit: 10 };
+    assert!(query.idle_sessions(&scope, idle).await.unwrap()[0].has_replay);
+    running.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn replays_of_one_s_own_are_where_chunks_are_kept_read_and_archived_from() {
+    let (parts, own) = (MemoryParts::default(), Arc::new(MemoryStore::default()));
+    let archive = Arc::new(MemoryReplayArchive::default());
+    let pipeline = Pipeline::builder(parts.ports())
+        .with_clock(clock())
+        .with_replays(own.clone())
+        .with_archive(archive.clone())
+        .build()
+        .unwrap();
+    let running = pipeline.start();
+    send(&pipeline, &[draft("a", "page_view")]).await.unwrap();
+    send_chunk(&pipeline).await;
+    pipeline.drained().await;
+    assert_eq!(session(&pipeline).await, Some((1, true)));
+    let replays = async |store: &Arc<MemoryStore>| {
+        let ports = StorePorts::of(store, store.deduplicator(), None);
+        ports.replays.headers(&replay_session("p", "s")).await.unwrap().len()
+    };
+    assert_eq!((replays(&own).await, replays(&parts.store).await), (1, 0));
+    pipeline.archiver.as_ref().unwrap().archive(&replay_session("p", "s")).await.unwrap();
+    let objects = gosight_application::ports::ReplayArchive::list(&*archive, "", None, 10).await.unwrap();
+    assert!(!objects.is_empty());
+    running.stop().await.unwrap();
+}
+
+/// Lets one key in, and nobody else.
+#[derive(Debug)]
+struct OneKey;
+
+#[async_trait]
+impl KeyValidator for OneKey {
+    async fn validate(&self, presented: &PresentedKey) -> Result<Grant, KeyError> {
+        let is_mine = presented.hash() == key(7).hash;
+        let grant = if is_mine { key(7).grant(NOON) } else { Err(KeyRefusal::Unknown) };
+        grant.map_err(|refused| PortError::Rejected { adapter: "one key", refused })
+    }
+}
+
+#[tokio::test]
+async fn keys_of_one_s_own_are_those_that_open() {
+    let pipeline =
+        gosight_memory::pipeline().with_clock(clock()).with_keys(Arc::new(OneKey)).build().unwrap();
+    let grant = pipeline.access.grant(Some(&presented(7))).await.unwrap();
+    assert_eq!(grant.project_id, project("p"));
+    let refused = pipeline.access.grant(Some(&presented(8))).await.unwrap_err();
+    assert!(matches!(refused, AccessError::Refused(KeyRefusal::Unknown)), "{refused}");
+}
+
+/// A sink that fails so many times, and then hands on what it gets.
+#[derive(Debug)]
+struct Flaky {
+    failures: Mutex<u32>,
+    sink: LogSink,
+}
+
+#[async_trait]
+impl EventSink for Flaky {
+    async fn append(&self, events: &[Event]) -> Result<(), SinkError> {
+        {
+            let mut failures = self.failures.lock().unwrap();
+            if *failures > 0 {
+                *failures -= 1;
+                return Err(away());
+            }
+        }
+        self.sink.append(events).await
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_sink_of_one_s_own_is_asked_again_when_it_fails_for_a_moment() {
+    for (failures, is_accepted) in [(0, true), (2, true), (3, false)] {
+        let (parts, numbers) = (MemoryParts::default(), Numbers::default());
+        let flaky = |log: &str| {
+            let sink = LogSink::new(parts.log.clone(), log);
+            Arc::new(Flaky { failures: Mutex::new(failures), sink })
+        };
+        let ports = PipelinePorts { telemetry: numbers.telemetry(), ..parts.ports() };
+        let pipeline = Pipeline::builder(ports)
+            .with_clock(clock())
+            .with_events(flaky(logs::EVENTS))
+            .also_send_to(flaky("mine"))
+            .build()
+            .unwrap();
+        assert_eq!(send(&pipeline, &[draft("a", "click")]).await.is_ok(), is_accepted, "{failures}");
+        let count = usize::from(is_accepted);
+        assert_eq!(parts.log.records(logs::EVENTS).len(), count);
+        assert_eq!(parts.log.records("mine").len(), count);
+        let outcome = if is_accepted { "ok" } else { "transient" };
+        for name in ["events", "also_1"] {
+            let series = format!(r#"sink_append_seconds{{sink="{name}",outcome="{outcome}"}}"#);
+            assert_eq!(numbers.observations(&series), 1, "{series}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn without_an_event_log_an_event_is_stored_when_it_is_acknowledged() {
+    let parts = MemoryParts::default();
+    let pipeline = Pipeline::builder(parts.ports()).with_clock(clock()).without_event_log().build().unwrap();
+    send(&pipeline, &[draft("a", "page_view"), draft("b", "click")]).await.unwrap();
+    send(&pipeline, &[draft("a", "page_view")]).await.unwrap();
+    assert_eq!(parts.store.events().len(), 2);
+    assert!(parts.log.records(logs::EVENTS).is_empty());
+    assert_eq!(session(&pipeline).await, Some((2, false)));
+    let consumed: Vec<_> = pipeline.consumers.iter().map(|consumer| consumer.source.log().clone()).collect();
+    assert_eq!(consumed.iter().map(|log| &**log).collect::<Vec<_>>(), [logs::REPLAY]);
+}
+
+#[tokio::test]
+async fn a_log_that_is_processed_needs_a_store_and_a_place_for_dead_letters() {
+    let parts = MemoryParts::default();
+    let without_store = PipelinePorts { store: None, ..parts.ports() };
+    let store = StorePorts::of(&parts.store, parts.store.deduplicator(), None);
+    let without_letters = PipelinePorts { store: Some(store), ..parts.ports() };
+    for ports in [without_store, without_letters] {
+        let error = Pipeline::builder(ports).build().unwrap_err();
+        assert!(matches!(&error, BuildError::NoStore(log) if &**log == logs::EVENTS), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn refusals_are_in_the_errors_log_once_a_pipeline_has_stopped() {
+    let parts = MemoryParts::default();
+    let pipeline = Pipeline::builder(parts.ports()).with_clock(clock()).build().unwrap();
+    let running = pipeline.start();
+    let nameless = EventDraft { event_type: None, ..draft("a", "click") };
+    assert_eq!(send(&pipeline, &[nameless]).await.unwrap(), 0);
+    running.stop().await.unwrap();
+    assert_eq!(parts.log.records(logs::ERRORS).len(), 1);
+    let stopped = CancellationToken::new();
+    stopped.cancel();
+    pipeline.ingest.as_ref().unwrap().write_refusals(stopped).await;
+    assert_eq!(parts.log.records(logs::ERRORS).len(), 1, "each once");
+}
