@@ -16,6 +16,10 @@ pub mod config;
         feature = "s3"
     )),
     allow(
+        clippy::needless_update,
+        clippy::ptr_arg,
+        clippy::unnecessary_wraps,
+        clippy::unused_async,
         dead_code,
         dropping_copy_types,
         unreachable_code,
@@ -32,6 +36,28 @@ mod gosight;
 mod logs;
 mod metrics;
 mod role;
+#[cfg_attr(
+    not(all(
+        feature = "embedded",
+        feature = "kafka",
+        feature = "clickhouse",
+        feature = "redis",
+        feature = "postgres",
+        feature = "s3"
+    )),
+    allow(
+        clippy::needless_update,
+        clippy::ptr_arg,
+        clippy::unnecessary_wraps,
+        clippy::unused_async,
+        dead_code,
+        dropping_copy_types,
+        unreachable_code,
+        unused_imports,
+        unused_variables,
+        reason = "a build without some backend needs less"
+    )
+)]
 pub mod settings;
 mod shutdown;
 #[cfg_attr(
@@ -44,6 +70,10 @@ mod shutdown;
         feature = "s3"
     )),
     allow(
+        clippy::needless_update,
+        clippy::ptr_arg,
+        clippy::unnecessary_wraps,
+        clippy::unused_async,
         dead_code,
         dropping_copy_types,
         unreachable_code,

@@ -9,6 +9,16 @@ use crate::tools::{cache, cargo, root, say, step};
 /// The version of cargo-deny that is used, so that all machines judge alike.
 const DENY_VERSION: &str = "0.20.2";
 
+/// What runs as it stands in the documentation.
+const EXAMPLES: [&str; 6] = [
+    "embed",
+    "memory_test",
+    "custom_sink",
+    "custom_session_store",
+    "custom_replay_store",
+    "custom_key_validator",
+];
+
 /// Format, lints and documentation, all without warnings.
 pub(crate) fn lint() -> anyhow::Result<()> {
     step("format", &mut cargo(&["fmt", "--all", "--check"]))?;
@@ -44,7 +54,7 @@ pub(crate) fn test() -> anyhow::Result<()> {
     gosight_services::chromium()?;
     step("tests", &mut cargo(&["test", "--workspace", "--quiet"]))?;
     step("tests of Kafka with TLS", &mut kafka_with_tls(&["test", "--test", "security"], &[]))?;
-    for example in ["embed", "custom_sink", "memory_test"] {
+    for example in EXAMPLES {
         step(
             &format!("example {example}"),
             &mut cargo(&["run", "--quiet", "--package", "gosight", "--example", example]),

@@ -161,11 +161,25 @@ impl Set {
         &self.database
     }
 
-    /// Starts one process.
+    /// Starts one process, with everything on servers.
     pub fn start(&self, binary: Binary) -> Process {
-        let serve: &[&str] = if binary == Binary::Gosight { &["serve", "--distributed"] } else { &[] };
-        let args = [serve, &["--http", "127.0.0.1:0"]].concat().into_iter().map(str::to_owned).collect();
+        if binary == Binary::Gosight { self.serve(&["--distributed"]) } else { self.run(binary, &[]) }
+    }
+
+    /// Starts `gosight serve` with these flags, and the backends of the settings.
+    pub fn serve(&self, flags: &[&str]) -> Process {
+        self.run(Binary::Gosight, &[&["serve"], flags].concat())
+    }
+
+    fn run(&self, binary: Binary, args: &[&str]) -> Process {
+        let args = [args, &["--http", "127.0.0.1:0"]].concat().into_iter().map(str::to_owned).collect();
         Process::start(Start { binary: path(binary, self.is_released), args, env: self.env.clone() })
+    }
+
+    /// The settings, as environment variables.
+    pub fn settings(&self) -> Vec<(String, String)> {
+        let is_flag = |name: &str| name.starts_with("GOSIGHT_BOOTSTRAP_");
+        self.env.clone().into_iter().filter(|(name, _)| !is_flag(name)).collect()
     }
 
     /// `gosight` with these arguments.

@@ -1,4 +1,4 @@
-//! Health, readiness, metrics, CORS and the description of the API.
+//! Health, readiness, metrics, processors, CORS and the description of the API.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -6,6 +6,7 @@ use std::time::Duration;
 use axum::body::Body;
 use axum::http::Request;
 use gosight_application::ports::{Health, HealthCheck};
+use gosight_application::process::filter::FilterSet;
 use serde_json::json;
 
 use super::fakes::Part;
@@ -189,4 +190,30 @@ async fn the_description_can_be_browsed_or_left_out() {
     let harness = Setup { config, ..Setup::default() }.build();
     assert_eq!(harness.get("/swagger/").await.status.as_u16(), 404);
     assert_eq!(harness.get("/openapi.json").await.status.as_u16(), 404);
+}
+
+#[tokio::test]
+async fn processors_tell_what_they_do() {
+    let rules: Vec<_> = serde_json::from_value(json!([{"name": "bots", "action": "block"}])).unwrap();
+    let harness = Setup { filters: FilterSet::new(&rules).unwrap(), ..Setup::default() }.build();
+    assert_eq!(
+        harness.get_as_admin("/processor/status").await.json(),
+        json!({"status": "running", "consumers": [
+            {"log": "gosight.events.raw", "status": "running", "batches": 0, "partitions": []},
+        ]})
+    );
+    let enrichment = json!({"enabled": true, "enriched": 0, "cache_hits": 0, "cache_misses": 0,
+                            "cache_hit_ratio": 0.0, "failures": 0});
+    assert_eq!(harness.get_as_admin("/processor/enrichment").await.json(), enrichment);
+    assert_eq!(
+        harness.get_as_admin("/processor/filters").await.json(),
+        json!({"rules": [{"name": "bots", "evaluated": 0, "matched": 0, "errors": 0}]})
+    );
+    let metrics = harness.get_as_admin("/metrics/processor").await.json();
+    assert_eq!(metrics["enrichment"], enrichment);
+    assert_eq!(metrics["consumers"][0]["polled"], 0);
+    for uri in ["/processor/status", "/processor/enrichment", "/processor/filters", "/metrics/processor"] {
+        let refused = (403, "insufficient_scope".to_owned());
+        assert_eq!(harness.get(uri).await.error(), refused, "{uri} counts what is of all projects");
+    }
 }

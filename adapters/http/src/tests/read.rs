@@ -1,10 +1,9 @@
-//! Metrics, sessions, events, the ledger, aggregates and the processors.
+//! Metrics, sessions, events, the ledger and aggregates.
 
 use gosight_application::ports::{
     GroupBy, GroupKey, LedgerBalance, Metrics, MetricsGroup, PartitionCoverage,
 };
 use gosight_application::ports::{SessionDetail, SessionSummary};
-use gosight_application::process::filter::FilterSet;
 use gosight_domain::aggregate::{AggregateValue, NumberStats};
 use gosight_domain::details::Details;
 use gosight_domain::insight::{Insight, InsightKind};
@@ -363,32 +362,6 @@ async fn windows_have_their_measures() {
     for (asked, window_ms) in asked.iter().zip([3_600_000, 86_400_000]) {
         let (from, day_ago) = (asked.from.as_millis(), NOW.as_millis() - 86_400_000);
         assert_eq!(from, day_ago - day_ago % window_ms, "the window that has begun by then is asked for too");
-    }
-}
-
-#[tokio::test]
-async fn processors_tell_what_they_do() {
-    let rules: Vec<_> = serde_json::from_value(json!([{"name": "bots", "action": "block"}])).unwrap();
-    let harness = Setup { filters: FilterSet::new(&rules).unwrap(), ..Setup::default() }.build();
-    assert_eq!(
-        harness.get_as_admin("/processor/status").await.json(),
-        json!({"status": "running", "consumers": [
-            {"log": "gosight.events.raw", "status": "running", "batches": 0, "partitions": []},
-        ]})
-    );
-    let enrichment = json!({"enabled": true, "enriched": 0, "cache_hits": 0, "cache_misses": 0,
-                            "cache_hit_ratio": 0.0, "failures": 0});
-    assert_eq!(harness.get_as_admin("/processor/enrichment").await.json(), enrichment);
-    assert_eq!(
-        harness.get_as_admin("/processor/filters").await.json(),
-        json!({"rules": [{"name": "bots", "evaluated": 0, "matched": 0, "errors": 0}]})
-    );
-    let metrics = harness.get_as_admin("/metrics/processor").await.json();
-    assert_eq!(metrics["enrichment"], enrichment);
-    assert_eq!(metrics["consumers"][0]["polled"], 0);
-    for uri in ["/processor/status", "/processor/enrichment", "/processor/filters", "/metrics/processor"] {
-        let refused = (403, "insufficient_scope".to_owned());
-        assert_eq!(harness.get(uri).await.error(), refused, "{uri} counts what is of all projects");
     }
 }
 

@@ -71,10 +71,6 @@ impl Log {
     }
 
     /// The logs called `names`, each as read by its group.
-    #[cfg_attr(
-        not(feature = "kafka"),
-        expect(unused_variables, clippy::unnecessary_wraps, reason = "Kafka's")
-    )]
     pub(super) fn sources(
         &self,
         config: &Config,

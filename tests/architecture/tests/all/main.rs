@@ -1,11 +1,15 @@
 //! Rules about the code.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
+mod adapters;
+mod circles;
 mod configuration;
 mod dependencies;
 mod documentation;
 mod files;
 mod fixtures;
+mod ports;
+mod sources;
 
 use std::path::PathBuf;
 

@@ -2,12 +2,12 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-mod browser_sessions;
 mod commands;
 mod exact;
 mod faults;
 mod kills;
 mod log;
+mod matrix;
 mod outage;
 mod poison;
 mod replay_kills;
