@@ -3,6 +3,8 @@
 use std::path::PathBuf;
 use std::process::Command;
 
+use clap::Args;
+
 use crate::services;
 use crate::tools::{cache, cargo, root, say, step};
 
@@ -68,6 +70,31 @@ pub(crate) fn test() -> anyhow::Result<()> {
     )?;
     say("\nall passed");
     Ok(())
+}
+
+/// The tests that kill and cut off, many times over.
+#[derive(Debug, Args)]
+pub(crate) struct SoakArgs {
+    /// How many times as often as in `cargo xtask test`.
+    #[arg(long, value_name = "N", default_value_t = 5)]
+    rounds: usize,
+}
+
+/// The packages whose tests kill real processes, and the names of those tests.
+const SOAKED: [(&str, &[&str]); 2] =
+    [("gosight-e2e", &["kills"]), ("gosight-distributed-tests", &["kills", "faults"])];
+
+impl SoakArgs {
+    /// Runs them.
+    pub(crate) fn run(self) -> anyhow::Result<()> {
+        services::up()?;
+        for (package, tests) in SOAKED {
+            let mut test = cargo(&["test", "--package", package, "--test", "all", "--"]);
+            test.args(tests).env("GOSIGHT_TEST_ROUNDS", self.rounds.to_string());
+            step(&format!("{package}, {} times", self.rounds), &mut test)?;
+        }
+        Ok(())
+    }
 }
 
 /// A command about the Kafka adapter with the features that link OpenSSL.

@@ -24,6 +24,8 @@ enum Command {
     Test,
     /// Run the checks that are quick: format, lints, documentation.
     Lint,
+    /// Run the tests that kill processes and servers, many times over.
+    Soak(check::SoakArgs),
     /// Measure the whole pipeline over HTTP with made-up events, in release mode.
     Bench(bench::BenchArgs),
     /// Write made-up requests to files for `gosight send`.
@@ -36,6 +38,7 @@ fn main() -> ExitCode {
     let done = match Cli::parse().command {
         Command::Test => check::test(),
         Command::Lint => check::lint(),
+        Command::Soak(args) => args.run(),
         Command::Bench(args) => args.run(),
         Command::Load(args) => args.run(),
         Command::Services(args) => args.run(),

@@ -16,6 +16,12 @@ pub use server::{ADMIN_KEY, INGEST_KEY, READ_KEY, Server, ServerBuilder};
 
 use std::time::Duration;
 
+/// How often a test that kills does so: `times`, as many times over as `GOSIGHT_TEST_ROUNDS` says. `cargo xtask soak` sets it.
+pub fn rounds(times: usize) -> usize {
+    let over = std::env::var("GOSIGHT_TEST_ROUNDS").map(|over| over.parse::<usize>().expect("a number"));
+    times * over.unwrap_or(1)
+}
+
 /// How long a condition may take to come true. Far more than it takes.
 pub const PATIENCE: Duration = Duration::from_mins(2);
 

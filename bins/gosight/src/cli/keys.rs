@@ -26,7 +26,7 @@ pub(super) enum KeysCommand {
         #[arg(long)]
         project: Option<String>,
     },
-    /// Revoke a key. A running server refuses it within `keys.cache_life`.
+    /// Revoke a key. Running servers refuse it within `keys.cache_life`, and with Redis `redis.key_life` more.
     Revoke {
         #[command(flatten)]
         config: ConfigArgs,

@@ -2,7 +2,7 @@
 
 use gosight_distributed_tests::{Binary, Servers, Set, one_at_a_time};
 use gosight_e2e::load::{Sent, batch};
-use gosight_e2e::{Api, INGEST_KEY};
+use gosight_e2e::{Api, INGEST_KEY, rounds};
 use gosight_services::{Instance, Service};
 
 use crate::exact::assert_exact;
@@ -62,7 +62,7 @@ async fn servers_that_go_away_and_come_back_lose_and_double_nothing() {
     let _other = set.start(Binary::EventProcessor);
     let api = set.start(Binary::Api);
     let mut sent = Sent::default();
-    for round in 0..ROUNDS {
+    for round in 0..rounds(ROUNDS) {
         let traffic = Traffic::of(&ingestor, round, EVENTS / ROUNDS);
         pause(300..1_000).await;
         match round % 4 {
@@ -100,6 +100,6 @@ async fn servers_that_go_away_and_come_back_lose_and_double_nothing() {
         traffic.all(&mut sent).await;
     }
     // And the lone events.
-    assert_eq!(sent.acknowledged.len(), EVENTS + ROUNDS / 4);
+    assert_eq!(sent.acknowledged.len(), rounds(EVENTS) + rounds(ROUNDS) / 4);
     assert_exact(&set, &api, &sent).await;
 }

@@ -6,19 +6,14 @@ use std::time::Duration;
 use gosight_application::ports::ReplayArchive;
 use gosight_distributed_tests::{Binary, Process, Servers, Set, one_at_a_time};
 use gosight_e2e::replays::{Counts, Cut, Doors, Replays, Work};
-use gosight_e2e::{ADMIN_KEY, Api, INGEST_KEY, READ_KEY};
+use gosight_e2e::{ADMIN_KEY, Api, INGEST_KEY, READ_KEY, rounds};
 use gosight_s3::{S3Config, S3ReplayArchive};
 use rand::RngExt;
 use tokio::runtime::Handle;
 use tokio::task::JoinSet;
 
-/// How often a process is killed at each point, unless `GOSIGHT_TEST_KILLS` says it.
+/// How often a process is killed at each point.
 const KILLS: usize = 5;
-
-fn kills() -> usize {
-    let chosen = std::env::var("GOSIGHT_TEST_KILLS").ok();
-    chosen.map_or(KILLS, |kills| kills.parse().unwrap())
-}
 
 /// The processes that replays pass through.
 struct Processes {
@@ -92,7 +87,7 @@ async fn killed_at(binary: Binary, points: &[&str], work: Work) {
     processes.victim(binary).stop();
     for point in points {
         replays.next_sessions(point);
-        for _ in 0..kills() {
+        for _ in 0..rounds(KILLS) {
             // The first few times the point is passed, so that there is something to be lost.
             let passes = replays.rng.random_range(0..4);
             processes
@@ -126,7 +121,7 @@ async fn killed_at_random_moments() {
     replays.next_sessions("random");
     processes.processor.stop();
     processes.processor.restart_with(&eager);
-    for round in 0..kills() {
+    for round in 0..rounds(KILLS) {
         let doors = processes.doors();
         Replays::processed(&doors).await.unwrap();
         replays.check(&doors).await.unwrap();

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use gosight_e2e::{ADMIN_KEY, READ_KEY, Server, ServerBuilder, ledger_sum};
+use gosight_e2e::{ADMIN_KEY, READ_KEY, Server, ServerBuilder, ledger_sum, rounds};
 use rand::RngExt;
 use tokio::task::JoinSet;
 
@@ -37,7 +37,7 @@ async fn collect(mut senders: JoinSet<Sent>, stop: &AtomicBool, sent: &mut Sent)
 async fn killed_at_random_moments_nothing_is_lost_or_counted_twice() {
     let mut server = Server::start();
     let mut sent = Sent::default();
-    for round in 0..25 {
+    for round in 0..rounds(25) {
         let time = Duration::from_millis(rand::rng().random_range(20..400));
         let (senders, stop) = traffic(&server, round, time).await;
         server = server.kill_and_restart();

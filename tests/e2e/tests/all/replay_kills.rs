@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use gosight_e2e::replays::{Counts, Cut, Doors, Replays, Work};
-use gosight_e2e::{Server, ServerBuilder};
+use gosight_e2e::{Server, ServerBuilder, rounds};
 use rand::RngExt;
 
 /// How often the server is killed at each point.
@@ -25,7 +25,7 @@ async fn killed_at(points: &[&str], work: Work) {
     let mut server: Option<Server> = None;
     for point in points {
         replays.next_sessions(point);
-        for _ in 0..KILLS {
+        for _ in 0..rounds(KILLS) {
             // The first few times the point is passed, so that there is something to be lost.
             let passes = replays.rng.random_range(0..4);
             let mortal = self::server().env("FAILPOINTS", format!("{point}={passes}*off->return"));
@@ -105,7 +105,7 @@ async fn killed_while_it_purges_replays() {
 async fn killed_at_random_moments() {
     let mut replays = Replays::seeded();
     let mut server = self::server().start();
-    for round in 0..3 * KILLS {
+    for round in 0..rounds(3 * KILLS) {
         if round % KILLS == 0 {
             replays.next_sessions(&format!("random-{round}"));
         }
