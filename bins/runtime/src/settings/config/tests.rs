@@ -60,6 +60,19 @@ fn what_cannot_work_is_named() {
     );
 }
 
+#[test]
+fn what_cannot_work_on_servers_is_named_too() {
+    let wrong = |change: fn(&mut Config)| {
+        let mut config = Config::on_servers();
+        change(&mut config);
+        config.validate(true).unwrap_err().key
+    };
+    assert_eq!(wrong(|config| config.logs.filter = "a=b=c".to_owned()), "logs.filter");
+    let long = |config: &mut Config| config.keys.cache_life = Duration::from_hours(2_000 * 366 * 24);
+    assert_eq!(wrong(long), "keys.cache_life");
+    assert_eq!(wrong(|config| config.process.replay.linger = Duration::MAX), "process.replay.linger");
+}
+
 #[cfg(feature = "distributed")]
 #[test]
 fn the_examples_are_valid_and_say_the_defaults() {
