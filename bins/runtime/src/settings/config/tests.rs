@@ -60,6 +60,7 @@ fn what_cannot_work_is_named() {
     );
 }
 
+#[cfg(feature = "distributed")]
 #[test]
 fn what_cannot_work_on_servers_is_named_too() {
     let wrong = |change: fn(&mut Config)| {
