@@ -25,6 +25,7 @@ suite! { $ session_store_suite, session_store(StepsFixture):
     sessions_are_listed_latest_first_page_by_page
     sessions_are_filtered
     idle_sessions_are_listed_oldest_first
+    a_list_goes_on_while_sessions_come_and_go
 }
 
 fn named(session: &str, event: Event) -> Event {
@@ -192,23 +193,27 @@ async fn list(fixture: &StepsFixture, query: SessionQuery) -> Vec<SessionSummary
     fixture.sessions.list(&SessionRules::default(), &project("p"), &query).await.expect("read")
 }
 
+/// The place of a session in a list.
+fn cursor(session: &SessionSummary) -> SessionCursor {
+    SessionCursor { started_at: session.started_at, session_id: session.session_id.clone() }
+}
+
 async fn names(fixture: &StepsFixture, query: SessionQuery) -> Vec<String> {
     list(fixture, query).await.iter().map(|session| session.session_id.to_string()).collect()
 }
 
 pub async fn sessions_are_listed_latest_first_page_by_page(fixture: StepsFixture) {
     let starts = [("c", 0), ("a", 5_000), ("b", 5_000), ("e", 1_000), ("d", 9_000)];
-    let rows: Vec<SessionRow> = (1..).zip(starts).map(|(n, (name, at))| one(name, n, at)).collect();
+    let mut rows: Vec<SessionRow> = (1..).zip(starts).map(|(n, (name, at))| one(name, n, at)).collect();
+    // The first to start is the last to end.
+    rows[0] = row(&[named("c", event(1, "page_view", 0)), named("c", click(6, 20_000))]);
     put(&fixture, &rows).await;
-    let mut found = Vec::new();
     let mut after = None;
-    loop {
-        let page = list(&fixture, SessionQuery { after: after.clone(), limit: 2, ..query() }).await;
-        let Some(last) = page.last() else { break };
-        after = Some(SessionCursor { started_at: last.started_at, session_id: last.session_id.clone() });
-        found.extend(page.iter().map(|session| session.session_id.to_string()));
+    for page in [&["d", "a"][..], &["b", "e"], &["c"], &[]] {
+        let found = list(&fixture, SessionQuery { after: after.clone(), limit: 2, ..query() }).await;
+        assert_eq!(found.iter().map(|session| session.session_id.as_str()).collect::<Vec<_>>(), page);
+        after = found.last().map(cursor);
     }
-    assert_eq!(found, ["d", "a", "b", "e", "c"]);
     let between =
         SessionQuery { from: Some(NOON.plus_millis(1_000)), to: Some(NOON.plus_millis(9_000)), ..query() };
     assert_eq!(names(&fixture, between).await, ["a", "b", "e"]);
@@ -247,6 +252,13 @@ pub async fn sessions_are_filtered(fixture: StepsFixture) {
     }
     let of_user = SessionQuery { user_id: Some(UserId::new("u-8").expect("valid")), ..query() };
     assert_eq!(names(&fixture, of_user).await, ["error"]);
+    // A page is full of what meets the query, wherever that stands in the list.
+    for (name, flags) in [
+        ("error", SessionFlagFilter { has_error: Some(true), ..none }),
+        ("dead", SessionFlagFilter { has_dead_click: Some(true), ..none }),
+    ] {
+        assert_eq!(names(&fixture, SessionQuery { limit: 1, ..by(flags) }).await, [name]);
+    }
 }
 
 /// Sessions that ended before so long after noon.
@@ -262,7 +274,9 @@ async fn idle(fixture: &StepsFixture, query: IdleQuery) -> Vec<String> {
 
 pub async fn idle_sessions_are_listed_oldest_first(fixture: StepsFixture) {
     let theirs = row(&[Event { project_id: project("q"), ..named("e", event(3, "click", 500)) }]);
-    let rows = [one("b", 1, 2_000), one("a", 2, 1_000), one("d", 4, 3_000), one("c", 5, 3_000), theirs];
+    // The last to end is the first to start.
+    let long = row(&[named("d", event(4, "page_view", 0)), named("d", click(6, 3_000))]);
+    let rows = [one("b", 1, 2_000), one("a", 2, 1_000), long, one("c", 5, 3_000), theirs];
     put(&fixture, &rows).await;
     assert_eq!(idle(&fixture, idle_before(3_000)).await, ["a", "b"]);
     assert_eq!(idle(&fixture, idle_before(3_001)).await, ["a", "b", "c", "d"]);
@@ -275,4 +289,20 @@ pub async fn idle_sessions_are_listed_oldest_first(fixture: StepsFixture) {
     let found =
         fixture.sessions.list_idle(&SessionRules::default(), &project("p"), &idle_before(1_001)).await;
     assert_eq!(found.expect("listed"), [one("a", 2, 1_000).summary(false)]);
+}
+
+pub async fn a_list_goes_on_while_sessions_come_and_go(fixture: StepsFixture) {
+    let starts = [("e", 1_000), ("d", 2_000), ("c", 3_000), ("b", 4_000), ("a", 5_000)];
+    let rows: Vec<SessionRow> = (1..).zip(starts).map(|(n, (name, at))| one(name, n, at)).collect();
+    put(&fixture, &rows).await;
+    let first = list(&fixture, SessionQuery { limit: 2, ..query() }).await;
+    assert_eq!(first.iter().map(|session| session.session_id.as_str()).collect::<Vec<_>>(), ["a", "b"]);
+    // The last of the page goes, and one comes before it and one after it.
+    fixture.sessions.remove(&fixture.fence().await, &[key("p", "b")]).await.expect("removed");
+    put(&fixture, &[one("z", 8, 9_000), one("y", 9, 1_500)]).await;
+    let after = first.last().map(cursor);
+    assert_eq!(names(&fixture, SessionQuery { after, ..query() }).await, ["c", "d", "y", "e"]);
+    // The same from the other side.
+    let after = Some(IdleCursor { ended_at: NOON.plus_millis(4_000), session_id: session_id("b") });
+    assert_eq!(idle(&fixture, IdleQuery { after, ..idle_before(10_000) }).await, ["a", "z"]);
 }
