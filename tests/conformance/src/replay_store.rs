@@ -48,6 +48,9 @@ pub async fn the_same_chunk_again_changes_nothing(fixture: StepsFixture) {
     assert_eq!(put(&fixture, &chunks).await, [PutVerdict::Stored, PutVerdict::Same, PutVerdict::Stored]);
     assert_eq!(put(&fixture, &chunks[1..]).await, [PutVerdict::Same, PutVerdict::Same]);
     assert_eq!(headers(&fixture, "s").await.len(), 2);
+    // It is another chunk in another project.
+    let theirs = ReplayChunk { project_id: project("q"), ..chunk("s", 0, "a") };
+    assert_eq!(put(&fixture, &[theirs]).await, [PutVerdict::Stored]);
 }
 
 pub async fn other_content_is_a_conflict_and_changes_nothing(fixture: StepsFixture) {
@@ -57,6 +60,10 @@ pub async fn other_content_is_a_conflict_and_changes_nothing(fixture: StepsFixtu
     assert_eq!(verdicts, [PutVerdict::Conflict, PutVerdict::Stored]);
     assert_eq!(data(&fixture, &first).await, Some(b"first".to_vec()));
     assert_eq!(headers(&fixture, "s").await[0].content, ContentHash::of(b"first"));
+    // Chunks of one call count in order.
+    let verdicts = put(&fixture, &[chunk("t", 0, "first"), chunk("t", 0, "second")]).await;
+    assert_eq!(verdicts, [PutVerdict::Stored, PutVerdict::Conflict]);
+    assert_eq!(data(&fixture, &chunk("t", 0, "")).await, Some(b"first".to_vec()));
 }
 
 pub async fn an_older_fence_changes_nothing(fixture: StepsFixture) {
@@ -108,14 +115,18 @@ pub async fn sessions_are_recorded_by_their_chunks_or_by_a_mark(fixture: StepsFi
 }
 
 pub async fn headers_come_in_order_without_data(fixture: StepsFixture) {
-    put(&fixture, &[chunk("s", 300, "x"), chunk("s", 2, "x"), chunk("s", 0, "x"), chunk("t", 1, "x")]).await;
+    // In no other order than that of numbers: not in that of texts, nor of bytes.
+    let mine = [256, 2, 10, 0].map(|index| chunk("s", index, "x"));
+    put(&fixture, &mine).await;
+    put(&fixture, &[chunk("t", 1, "x"), chunk("ss", 1, "x"), chunk("S", 1, "x")]).await;
     let indexes: Vec<u16> = headers(&fixture, "s").await.iter().map(|chunk| chunk.chunk_index).collect();
-    assert_eq!(indexes, [0, 2, 300]);
+    assert_eq!(indexes, [0, 2, 10, 256]);
     assert_eq!(headers(&fixture, "unknown").await, []);
 }
 
 pub async fn contents_are_told_in_the_order_asked(fixture: StepsFixture) {
-    put(&fixture, &[chunk("s", 0, "a"), chunk("s", 1, "b")]).await;
+    let theirs = ReplayChunk { project_id: project("q"), ..chunk("s", 7, "x") };
+    put(&fixture, &[chunk("s", 0, "a"), chunk("s", 1, "b"), theirs]).await;
     let ids = [chunk("s", 1, ""), chunk("s", 7, ""), chunk("s", 0, "")].map(|chunk| ChunkId::of(&chunk));
     let contents = fixture.replays.contents(&ids).await.expect("read");
     assert_eq!(contents, [Some(ContentHash::of(b"b")), None, Some(ContentHash::of(b"a"))]);
@@ -159,6 +170,7 @@ pub async fn sessions_of_a_project_are_listed_in_order(fixture: StepsFixture) {
     };
     assert_eq!(sessions("p", None, 10).await, ["a", "b", "ä"]);
     assert_eq!(sessions("p", None, 2).await, ["a", "b"]);
+    assert_eq!(sessions("p", None, 3).await, ["a", "b", "ä"], "a session has its chunks, and is one");
     assert_eq!(sessions("p", Some("a"), 10).await, ["b", "ä"]);
     assert_eq!(sessions("p", Some("ä"), 10).await, [""; 0]);
     assert_eq!(sessions("nobody", None, 10).await, [""; 0]);
@@ -172,6 +184,7 @@ pub async fn idle_sessions_are_those_whose_last_chunk_is_old(fixture: StepsFixtu
     };
     put(&fixture, &[at("p", "b", 0, 0), at("p", "b", 1, 50), at("p", "a", 0, 10), at("q", "a", 0, 20)]).await;
     put(&fixture, &[at("p", "busy", 0, 0), at("p", "busy", 1, 100), at("o", "z", 0, 99)]).await;
+    put(&fixture, &[at("p", "ä", 0, 30)]).await;
     let idle = async |after: Option<ReplaySession>, limit: usize| {
         fixture.replays.idle(NOON.plus_millis(100), after, limit).await.expect("read")
     };
@@ -179,11 +192,12 @@ pub async fn idle_sessions_are_those_whose_last_chunk_is_old(fixture: StepsFixtu
         replay_session("o", "z"),
         replay_session("p", "a"),
         replay_session("p", "b"),
+        replay_session("p", "ä"),
         replay_session("q", "a"),
     ];
     assert_eq!(idle(None, 10).await, all);
     assert_eq!(idle(None, 2).await, all[..2]);
     assert_eq!(idle(Some(all[1].clone()), 10).await, all[2..]);
     assert_eq!(idle(Some(replay_session("p", "aa")), 1).await, all[2..3]);
-    assert_eq!(idle(Some(all[3].clone()), 10).await, []);
+    assert_eq!(idle(Some(all[4].clone()), 10).await, []);
 }
