@@ -52,12 +52,12 @@ pub async fn events_survive_a_crash_as_they_were(fixture: SinkFixture) {
 }
 
 pub async fn a_refused_event_is_named_and_the_others_are_accepted(fixture: SinkFixture) {
-    let bad = (fixture.refused)(click(2, 10));
-    let events = [event(1, "page_view", 0), bad.clone(), click(3, 20)];
+    let bad = [(fixture.refused)(click(2, 10)), (fixture.refused)(click(4, 30))];
+    let events = [event(1, "page_view", 0), bad[0].clone(), click(3, 20), bad[1].clone()];
     match fixture.sink.append(&events).await {
         Err(PortError::Rejected { refused: RefusedEvents(refused), .. }) => {
             let named: Vec<_> = refused.iter().map(|refused| (refused.index, refused.event_id)).collect();
-            assert_eq!(named, [(1, bad.event_id)]);
+            assert_eq!(named, [(1, bad[0].event_id), (3, bad[1].event_id)]);
             assert!(refused.iter().all(|refused| !refused.reason.is_empty()), "{refused:?}");
         }
         other => panic!("{other:?}"),
