@@ -66,11 +66,21 @@ pub async fn a_redelivered_record_is_not_its_own_duplicate(fixture: Deduplicator
     let first = verdicts(&fixture, &claims).await;
     assert_eq!(verdicts(&fixture, &claims).await, first);
     assert_eq!(verdicts(&fixture, &claims[1..]).await, first[1..]);
+    // The same place in another partition or log is another record's.
+    let elsewhere = LogPosition { log: shared("another.log"), ..claim(1, 0, 0).position };
+    let others = [claim(1, 1, 0), Claim { position: elsewhere, ..claim(1, 0, 0) }];
+    assert_eq!(verdicts(&fixture, &others).await, [DUPLICATE, DUPLICATE]);
 }
 
 pub async fn projects_do_not_see_each_other(fixture: DeduplicatorFixture) {
-    let theirs = Claim { project_id: project("q"), ..claim(1, 1, 0) };
-    assert_eq!(verdicts(&fixture, &[claim(1, 0, 0), theirs]).await, [NEW, NEW]);
+    let of_q = |event, offset| Claim { project_id: project("q"), ..claim(event, 1, offset) };
+    assert_eq!(verdicts(&fixture, &[claim(1, 0, 0), of_q(1, 0)]).await, [NEW, NEW]);
+    // Nor what is stored.
+    assert_eq!(verdicts(&fixture, &[claim(2, 0, 1)]).await, [NEW]);
+    let batch = batch(0, &[1, 2].map(|n| Event { session_id: None, ..click(n, 0) }));
+    fixture.store.commit(&batch).await.expect("committed");
+    fixture.deduplicator.committed(&batch.ledger.span);
+    assert_eq!(verdicts(&fixture, &[of_q(2, 1), claim(2, 0, 1)]).await, [NEW, NEW]);
 }
 
 pub async fn many_claimants_are_one_winner(fixture: DeduplicatorFixture) {
