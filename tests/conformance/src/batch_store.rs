@@ -22,6 +22,7 @@ suite! { $ batch_store_suite, batch_store(StoreFixture):
     a_batch_becomes_visible_whole
     a_batch_survives_a_crash_whole
     the_same_batch_again_changes_nothing
+    what_the_ledger_covers_is_done_however_it_is_cut
     a_span_that_does_not_join_is_refused
     the_first_span_may_start_anywhere
     next_offsets_are_by_log_and_partition
@@ -124,6 +125,13 @@ impl StoreFixture {
         assert_eq!(self.dead_letters.list(None, 10).await.expect("listed"), [letter(polled - 1)]);
     }
 
+    /// Checks that nothing was stored of what [`with_chunk_and_letter`] adds to a batch.
+    pub(crate) async fn assert_has_no_chunk_or_letter(&self) {
+        let data = self.replays.data(&[ChunkId::of(&chunk("s", 0, ""))]).await.expect("read");
+        assert_eq!(data, [None]);
+        assert_eq!(self.dead_letters.list(None, 10).await.expect("listed"), []);
+    }
+
     /// Checks that exactly these events are stored, each counted once everywhere.
     pub(crate) async fn assert_stored(&self, events: &[Event], polled: u64) {
         assert_eq!(self.events("p").await, events);
@@ -211,6 +219,17 @@ pub async fn the_same_batch_again_changes_nothing(fixture: StoreFixture) {
     fixture.assert_ledger(3, 3).await;
 }
 
+pub async fn what_the_ledger_covers_is_done_however_it_is_cut(fixture: StoreFixture) {
+    let events = [event(1, "page_view", 0), click(2, 10), click(3, 20), click(4, 30)];
+    fixture.commit(&batch(0, &events[..2])).await;
+    fixture.commit(&batch(2, &events[2..])).await;
+    for (first, end) in [(0, 4), (1, 3), (3, 4), (0, 1)] {
+        let cut = batch(first as u64, &events[first..end]);
+        assert_eq!(fixture.commit_again(&cut).await, Committed::Before, "{first}..{end}");
+    }
+    fixture.assert_stored(&events, 4).await;
+}
+
 pub async fn a_span_that_does_not_join_is_refused(fixture: StoreFixture) {
     fixture.commit(&batch(0, &[event(1, "page_view", 0), click(2, 10)])).await;
     for first in [1, 3] {
@@ -265,7 +284,9 @@ pub async fn insights_are_found_again_and_replaced(fixture: StoreFixture) {
     assert!(!fixture.session("p").await.summary.has_dead_click);
     let rage: Vec<Event> =
         (10..16).map(|n| click(n, 6_000 + 10 * i64::try_from(n).expect("small"))).collect();
-    fixture.commit(&batch(3, &rage)).await;
+    fixture.commit(&batch(3, &rage[..3])).await;
+    assert_eq!(kinds().await, [], "it takes more clicks than a batch has");
+    fixture.commit(&batch(6, &rage[3..])).await;
     assert_eq!(kinds().await, [InsightKind::RageClick]);
     let rage_click = &fixture.session("p").await.insights[0];
     assert_eq!((rage_click.count, &*rage_click.path), (6, "/a"));

@@ -12,6 +12,7 @@ use crate::suite;
 
 suite! { $ interrupted_batches_suite, interrupted_batches(StoreFixture):
     a_commit_that_is_given_up_anywhere_can_be_done_again
+    a_commit_that_is_given_up_once_counts_once
     a_crash_anywhere_leaves_what_can_be_committed_in_other_batches
 }
 
@@ -57,6 +58,21 @@ pub async fn a_commit_that_is_given_up_anywhere_can_be_done_again(fixture: Store
     let third = [click(5, 40)];
     fixture.commit(&batch(6, &third)).await;
     fixture.assert_stored(&[all, third.to_vec()].concat(), 7).await;
+}
+
+pub async fn a_commit_that_is_given_up_once_counts_once(fixture: StoreFixture) {
+    let mut all = Vec::new();
+    // Each batch is given up one step later than the one before it, and finds nothing left of that one.
+    for steps in 0..STEPS {
+        all.push(event(steps as u128, "page_view", 1_000 * i64::try_from(steps).expect("small")));
+        let whole = batch(steps as u64, &all[steps..]);
+        let is_done = fixture.commit_in_part(&whole, steps).await;
+        fixture.commit_again(&whole).await;
+        if is_done {
+            break;
+        }
+    }
+    fixture.assert_stored(&all, all.len() as u64).await;
 }
 
 pub async fn a_crash_anywhere_leaves_what_can_be_committed_in_other_batches(mut fixture: StoreFixture) {
