@@ -1,16 +1,18 @@
 //! Suite of `Ledger`.
 
-use gosight_application::ports::Fence;
+use gosight_application::ports::{ChunkId, Fence};
 use gosight_domain::Hour;
 use gosight_domain::ledger::{BatchSpan, LedgerRow, Outcome};
 
-use crate::factory::{LOG, NOON, project, shared, span};
-use crate::steps::{StepsFixture, assert_fenced_off};
+use crate::factory::{LOG, NOON, batch, chunk, click, project, shared, span};
+use crate::steps::{self, StepsFixture, assert_fenced_off, stored};
 use crate::suite;
 
 suite! { $ ledger_suite, ledger(StepsFixture):
     next_offsets_are_by_log_and_partition
     an_older_fence_appends_nothing
+    what_was_begun_before_takes_no_effect_after
+    no_table_takes_a_write_behind_an_older_fence
     the_end_is_that_of_the_last_row
     a_row_survives_a_crash_whole
     a_batch_without_records_has_a_row
@@ -68,6 +70,50 @@ pub async fn an_older_fence_appends_nothing(fixture: StepsFixture) {
     assert_eq!(fixture.ledger.end(&newest).await.expect("read"), Some(3));
 }
 
+/// How often two race.
+const RACES: u64 = 20;
+
+pub async fn what_was_begun_before_takes_no_effect_after(fixture: StepsFixture) {
+    let mut fence = fixture.fence().await;
+    let mut end = 0;
+    for _ in 0..RACES {
+        let old = &fence;
+        let begun_before = row(&span_of(old, end, 1));
+        let take_over = async {
+            let new = fixture.fence().await;
+            let end = fixture.ledger.end(&new).await.expect("read");
+            (new, end)
+        };
+        let (appended, (new, then)) = tokio::join!(fixture.ledger.append(old, &begun_before), take_over);
+        match appended {
+            Ok(()) => assert_eq!(then, Some(end + 1), "it took effect after another had the partition"),
+            Err(_) => assert_fenced_off(&appended),
+        }
+        // What the new holder saw stays so.
+        assert_eq!(fixture.ledger.end(&new).await.expect("read"), then);
+        end = then.unwrap_or(0);
+        fence = new;
+    }
+}
+
+pub async fn no_table_takes_a_write_behind_an_older_fence(fixture: StepsFixture) {
+    let old = fixture.fence().await;
+    let new = fixture.fence().await;
+    let (event, chunk) = (click(1, 0), chunk("s", 0, "late"));
+    let rows = stored(0, std::slice::from_ref(&event));
+    let aggregates = batch(0, std::slice::from_ref(&event)).aggregates;
+    let sessions = [steps::row(&[event])];
+    assert_fenced_off(&fixture.events.insert(&old, &rows.iter().collect::<Vec<_>>()).await);
+    assert_fenced_off(&fixture.sessions.put(&old, &sessions).await);
+    assert_fenced_off(&fixture.aggregates.put(&old, &span(0, 1), &aggregates).await);
+    assert_fenced_off(&fixture.replays.put(&old, std::slice::from_ref(&chunk)).await);
+    assert_eq!(fixture.events.end(&new, 0).await.expect("read"), None);
+    let loaded = fixture.sessions.load(&new, 0, &[sessions[0].session.key()]).await;
+    assert_eq!(loaded.expect("loaded"), [None]);
+    assert_eq!(fixture.aggregated().await, 0);
+    assert_eq!(fixture.replays.contents(&[ChunkId::of(&chunk)]).await.expect("read"), [None]);
+}
+
 pub async fn the_end_is_that_of_the_last_row(fixture: StepsFixture) {
     let fence = fixture.fence().await;
     assert_eq!(fixture.ledger.end(&fence).await.expect("read"), None);
@@ -81,7 +127,8 @@ pub async fn the_end_is_that_of_the_last_row(fixture: StepsFixture) {
 pub async fn a_row_survives_a_crash_whole(fixture: StepsFixture) {
     let fence = fixture.fence().await;
     let mut row = row(&span(0, 1));
-    row.span = span(0, 4);
+    row.span = span(0, 5);
+    row.record(Some(&project("q")), NOON.hour(), &Outcome::Stored);
     for outcome in
         [Outcome::Duplicate, Outcome::Filtered(shared("bots")), Outcome::DeadLettered(shared("not_json"))]
     {
@@ -94,8 +141,9 @@ pub async fn a_row_survives_a_crash_whole(fixture: StepsFixture) {
     let counts = &balances[0].counts;
     assert_eq!((counts.polled, counts.stored, counts.duplicate), (4, 1, 1));
     assert_eq!((counts.filtered[&shared("bots")], counts.dead_lettered[&shared("not_json")]), (1, 1));
+    assert_eq!(polled(&fixture).await, 5, "those of the other project too");
     let coverage = fixture.ledger_query.coverage(LOG).await.expect("read");
-    assert_eq!((coverage.len(), coverage[0].coverage.end, coverage[0].polled), (1, 4, 4));
+    assert_eq!((coverage.len(), coverage[0].coverage.end, coverage[0].polled), (1, 5, 5));
     assert!(coverage[0].coverage.is_whole());
 }
 

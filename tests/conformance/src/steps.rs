@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use gosight_application::ports::{
     AggregateStore, BatchStore, DeadLetters, Deduplicator, EventQuery, EventRows, Fence, Ledger, LedgerQuery,
-    LogPartition, MetricsQuery, PortError, ReplayStore, SessionStore, StoredEvent, StoredEvents,
+    LogPartition, MetricsQuery, PortError, ReplayStore, SessionStore, StoredEvent, StoredEvents, WindowQuery,
 };
 use gosight_application::process::{Stepped, SteppedPorts};
 use gosight_application::sessions::{SessionRow, SessionRules};
@@ -141,6 +141,19 @@ impl StepsFixture {
             limit: 10,
         };
         self.event_query.metrics(&project(project_name), &query).await.expect("read").total_count
+    }
+
+    /// How many events the aggregate of [`batch`](crate::factory::batch) has counted.
+    pub async fn aggregated(&self) -> u64 {
+        let query = WindowQuery {
+            aggregation: "clicks".into(),
+            key: "all".into(),
+            from: NOON,
+            to: NOON.plus_millis(1),
+            limit: 10,
+        };
+        let windows = self.aggregates.windows(&project("p"), &query).await.expect("read");
+        windows.iter().map(|(_, value)| value.count).sum()
     }
 }
 
