@@ -4,6 +4,7 @@
 
 mod api;
 mod binary;
+pub mod fixture;
 pub mod load;
 pub mod recordings;
 pub mod replays;

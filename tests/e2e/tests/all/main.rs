@@ -13,3 +13,4 @@ mod replay_commands;
 mod replay_kills;
 mod serve;
 mod storage;
+mod version_09ea4e6;
