@@ -20,6 +20,7 @@ mod process_restarts;
 mod purge;
 mod query_ledger;
 mod query_replay;
+mod records_09ea4e6;
 mod replay_handler;
 mod replay_lists;
 mod sinks;

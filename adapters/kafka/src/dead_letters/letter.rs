@@ -86,7 +86,20 @@ pub(super) fn parse_position(text: &[u8]) -> Option<LogPosition> {
 
 #[cfg(test)]
 mod tests {
+    use base64::Engine as _;
+    use base64::engine::general_purpose::STANDARD;
+    use serde_json::Value;
+
     use super::*;
+
+    /// Records of the topic that version 09ea4e6 wrote: a letter, and what removes one.
+    const WRITTEN: &str = include_str!("../../../../tests/fixtures/09ea4e6/records/dead-letter.json");
+    const REMOVED: &str = include_str!("../../../../tests/fixtures/09ea4e6/records/dead-letter-removed.json");
+
+    fn part(record: &str, name: &str) -> Option<Vec<u8>> {
+        let record: Value = serde_json::from_str(record).unwrap();
+        record[name].as_str().map(|text| STANDARD.decode(text).unwrap())
+    }
 
     fn letter() -> DeadLetter {
         DeadLetter {
@@ -106,6 +119,26 @@ mod tests {
         let expected = [header.as_bytes(), b"\n\0{\n\xff"].concat();
         assert_eq!(encode(&letter()), expected);
         assert_eq!(decode_parts(b"a/log/3/7", &expected), Ok(letter()));
+    }
+
+    #[test]
+    fn a_letter_of_version_09ea4e6_is_read_and_written_as_it_was() {
+        let (key, value) = (part(WRITTEN, "key").unwrap(), part(WRITTEN, "value").unwrap());
+        let letter = decode_parts(&key, &value).unwrap();
+        assert_eq!(letter.position.to_string(), "gosight.events.raw/0/2");
+        assert_eq!(letter.project_id, Some(ProjectId::new("default").unwrap()));
+        assert_eq!((&*letter.reason, letter.at.as_millis()), ("store_refused", 1_795_795_473_124));
+        assert!(letter.detail.starts_with("bad response: Code: 469."), "{}", letter.detail);
+        let event = r#"{"event_id": "00000003-0000-4000-8000-000000000000", "project_id": "default", "session_id": "poisoned", "event_type": "page_view", "timestamp": 1795795472443, "received_at": 1795795472443, "page": {"path": "/refused"}}"#;
+        assert_eq!(letter.record, event);
+        assert_eq!(encode(&letter), value);
+    }
+
+    #[test]
+    fn the_end_of_a_letter_of_version_09ea4e6_names_it() {
+        let position = parse_position(&part(REMOVED, "key").unwrap()).unwrap();
+        let expected = LogPosition { log: "gosight.replay.chunks".into(), partition: 0, offset: 4 };
+        assert_eq!((position, part(REMOVED, "value")), (expected, None));
     }
 
     #[test]
