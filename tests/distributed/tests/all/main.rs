@@ -14,3 +14,4 @@ mod replay_kills;
 mod replays;
 mod three_brokers;
 mod traffic;
+mod version_09ea4e6;
