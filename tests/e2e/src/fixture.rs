@@ -21,12 +21,24 @@ use sha2::{Digest, Sha256};
 
 pub use sent::Sent;
 
+use crate::Api;
+
 /// The projects of a fixture, each with the key that its questions are asked with.
 pub const PROJECTS: [(&str, &str); 2] = [("default", "admin"), ("shop", "shop")];
 /// The project that most of it is of.
 pub const DEFAULT: &str = "default";
 /// The project with the same ids.
 pub const SHOP: &str = "shop";
+
+/// What has to be answered to a key that wants to read: the status, and the code of the error.
+const KEYS: [(&str, u16, &str); 6] = [
+    ("read", 200, ""),
+    ("default", 403, "insufficient_scope"),
+    ("expires", 403, "insufficient_scope"),
+    ("expired", 401, "expired_key"),
+    ("revoked", 401, "revoked_key"),
+    ("unknown", 401, "invalid_key"),
+];
 
 /// What runs gosight: there is a fixture of each.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -88,6 +100,17 @@ impl Fixture {
     /// The key with this name.
     pub fn key(&self, name: &str) -> &str {
         &self.facts.keys[name]
+    }
+
+    /// Checks what a server says to each kind of key that asks it something.
+    ///
+    /// # Panics
+    /// When it lets in one that may not, or does not let in one that may.
+    pub async fn check_keys(&self, api: &Api) {
+        for (name, status, code) in KEYS {
+            let answer = api.with_key(self.key(name)).get("/api/v1/sessions?limit=1").await;
+            assert_eq!((answer.status.as_u16(), &*answer.code()), (status, code), "{name}");
+        }
     }
 
     /// The project that `key` is of.

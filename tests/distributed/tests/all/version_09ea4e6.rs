@@ -84,6 +84,7 @@ async fn servers_of_version_09ea4e6_are_opened_and_gone_on_with() {
     assert_eq!(opened.command(&["keys", "list"]), expected.commands["keys list"]);
     let api = set.start(Binary::Api);
     let mut processors = PROCESSORS.map(|binary| set.start(binary));
+    fixture.check_keys(&Api::new(api.url(), None)).await;
     let before = opened.ask(&api).await;
     for (project, _) in PROJECTS {
         assert_same(&format!("opened: {project}"), &expected.answers[project], &before[project].by_path());

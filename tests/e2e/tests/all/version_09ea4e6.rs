@@ -85,6 +85,7 @@ async fn a_directory_of_version_09ea4e6_is_opened_and_gone_on_with() {
     let expected = fixture.expected();
     assert_eq!(opened.command(&["keys", "list"]), expected.commands["keys list"]);
     let gosight = opened.start().await;
+    fixture.check_keys(&api(&gosight)).await;
     let before = opened.ask(&gosight).await;
     for (project, _) in PROJECTS {
         assert_same(&format!("opened: {project}"), &expected.answers[project], &before[project].by_path());
