@@ -5,8 +5,7 @@
 //!             (adapters)                     └─▶ Running
 //! ```
 
-pub mod config;
-#[cfg_attr(
+#![cfg_attr(
     not(all(
         feature = "embedded",
         feature = "kafka",
@@ -28,6 +27,8 @@ pub mod config;
         reason = "a build without some backend needs less"
     )
 )]
+
+pub mod config;
 mod connect;
 mod errors;
 mod files;
@@ -36,52 +37,8 @@ mod gosight;
 mod logs;
 mod metrics;
 mod role;
-#[cfg_attr(
-    not(all(
-        feature = "embedded",
-        feature = "kafka",
-        feature = "clickhouse",
-        feature = "redis",
-        feature = "postgres",
-        feature = "s3"
-    )),
-    allow(
-        clippy::needless_update,
-        clippy::ptr_arg,
-        clippy::unnecessary_wraps,
-        clippy::unused_async,
-        dead_code,
-        dropping_copy_types,
-        unreachable_code,
-        unused_imports,
-        unused_variables,
-        reason = "a build without some backend needs less"
-    )
-)]
 pub mod settings;
 mod shutdown;
-#[cfg_attr(
-    not(all(
-        feature = "embedded",
-        feature = "kafka",
-        feature = "clickhouse",
-        feature = "redis",
-        feature = "postgres",
-        feature = "s3"
-    )),
-    allow(
-        clippy::needless_update,
-        clippy::ptr_arg,
-        clippy::unnecessary_wraps,
-        clippy::unused_async,
-        dead_code,
-        dropping_copy_types,
-        unreachable_code,
-        unused_imports,
-        unused_variables,
-        reason = "a build without some backend needs less"
-    )
-)]
 pub mod storage;
 pub mod terminal;
 pub mod thin;
