@@ -10,8 +10,8 @@ use tokio::sync::Mutex;
 
 use crate::codec::encode_event;
 use crate::ports::{
-    BatchStore, Claim, ClaimVerdict, Clock, CommitError, Deduplicator, DeduplicatorError, EventSink,
-    LogPartition, LogPosition, PolledBatch, PolledRecord, PortError, ProcessedBatch, RefusedEvent,
+    BatchStore, Claim, ClaimVerdict, Clock, CommitError, Committed, Deduplicator, DeduplicatorError,
+    EventSink, LogPartition, LogPosition, PolledBatch, PolledRecord, PortError, ProcessedBatch, RefusedEvent,
     RefusedEvents, RefusedRows, SinkError, StoredEvents,
 };
 use crate::process::{BatchHandler, EventHandler, EventHandlerPorts, Refusals};
@@ -95,8 +95,17 @@ impl DirectSink {
     async fn store(&self, first: u64, events: &[&Event]) -> Result<u64, CommitError> {
         let batch = self.polled(first, events)?;
         let processed = self.handler.handle(&batch, &Refusals::new()).await.map_err(PortError::widen)?;
-        self.ports.batches.commit(&processed).await?;
-        Ok(batch.span.next())
+        match self.ports.batches.commit(&processed).await? {
+            Committed::Now => Ok(batch.span.next()),
+            // What is stored with these offsets is of somebody else.
+            Committed::Before => {
+                let text = format!(
+                    "another process stores events as the log {}, which one at a time may do",
+                    self.log
+                );
+                Err(CommitError::transient(ADAPTER, text))
+            }
+        }
     }
 
     fn polled(&self, first: u64, events: &[&Event]) -> Result<PolledBatch, CommitError> {

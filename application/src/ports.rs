@@ -43,7 +43,7 @@ pub use event_query::{
     EventCursor, EventQuery, GroupBy, GroupKey, LedgerBalance, LedgerQuery, Metrics, MetricsGroup,
     MetricsQuery, PartitionCoverage, QueryError,
 };
-pub use event_rows::{EventRows, EventRowsError, RowOfRecord};
+pub use event_rows::{EventRows, EventRowsError, EventsOf, RowOfRecord};
 pub use event_sink::{EventSink, RefusedEvent, RefusedEvents, SinkError};
 pub use event_source::{
     AssignmentChange, EventSource, LogEnds, PartitionSource, PollLimits, PolledBatch, PolledRecord,

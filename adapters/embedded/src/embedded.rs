@@ -81,6 +81,16 @@ impl<'a> DataDirParts<'a> {
         Ok(Arc::new(log.map_err(failed)?))
     }
 
+    /// The database, to be closed, if one of the parts is in it.
+    pub fn opened_database(&self) -> Option<EmbeddedAccounts> {
+        self.database.clone().map(EmbeddedAccounts::new)
+    }
+
+    /// Whether there is a log already.
+    pub fn has_log(&self) -> bool {
+        self.dir.log_path().exists()
+    }
+
     /// Where archived replays are.
     pub fn archive_path(&self) -> std::path::PathBuf {
         self.dir.archive_path()

@@ -6,7 +6,10 @@ use gosight_domain::Timestamp;
 use gosight_domain::key::{Grant, PresentedKey};
 use uuid::Uuid;
 
-use crate::ports::{Clock, KeyError, KeyStoreError, KeyUsage, KeyUsageStore, KeyValidator};
+use crate::ports::{Clock, KeyError, KeyStoreError, KeyUsage, KeyUsageStore, KeyValidator, PortError};
+
+/// Names this validator in errors.
+const ADAPTER: &str = "keys";
 
 /// Counts how often keys are used. It stands before all caches, so that each use is counted, whoever answered.
 #[derive(Debug)]
@@ -66,8 +69,11 @@ impl CountedKeys {
 #[deny(clippy::missing_trait_methods)]
 impl KeyValidator for CountedKeys {
     async fn validate(&self, key: &PresentedKey) -> Result<Grant, KeyError> {
-        let grant = self.validator.validate(key).await?;
-        self.add(grant.key_id, 1, self.clock.now());
+        let now = self.clock.now();
+        // Whatever stands behind, a key ends at its very moment.
+        let grant = self.validator.validate(key).await?.at(now);
+        let grant = grant.map_err(|refused| PortError::Rejected { adapter: ADAPTER, refused })?;
+        self.add(grant.key_id, 1, now);
         Ok(grant)
     }
 }

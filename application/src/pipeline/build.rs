@@ -17,7 +17,9 @@ use crate::ingest::{Ingest, IngestPorts};
 use crate::keys::{Keys, StoredKeys};
 use crate::logs;
 use crate::pipeline::Reach;
-use crate::ports::{AcceptedChunks, BatchStore, EventSink, EventSource, KeyValidator, SessionStore};
+use crate::ports::{
+    AcceptedChunks, BatchStore, EventSink, EventSource, FoldScope, KeyValidator, SessionStore,
+};
 use crate::process::{
     BatchHandler, EventHandler, EventHandlerPorts, LogConsumer, ProcessStatus, ProcessorInfo,
     ProfileEnricher, ReplayHandler, Stepped, SteppedPorts,
@@ -32,6 +34,9 @@ pub enum BuildError {
     /// Parts that do not go together.
     #[error(transparent)]
     BadCombination(#[from] BadCombination),
+    /// Events are to be stored without a log, and there is no store.
+    #[error("events are to be stored without a log, but there is no store, or no place for dead letters")]
+    NothingToStoreIn,
     /// A log is processed here, and nothing takes what becomes of it.
     #[error("the log {0} is processed here, but there is no store, or no place for dead letters")]
     NoStore(Arc<str>),
@@ -88,7 +93,8 @@ impl PipelineBuilder {
     }
 
     /// Stores events as they come in, with a [`DirectSink`], instead of logging them first. An event is acknowledged when
-    /// it is stored, so that is how long its sender waits; and while the store is unavailable none is taken in.
+    /// it is stored, so that is how long its sender waits; and while the store is unavailable none is taken in. What an
+    /// event log still has from before is processed.
     #[must_use]
     pub fn without_event_log(self) -> Self {
         Self { is_direct: true, ..self }
@@ -106,7 +112,13 @@ impl PipelineBuilder {
         let cold = self.cold();
         let stored = self.ports.store.clone().map(|store| self.stored(store, cold.clone()));
         let usage = self.key_chain();
+        if self.ports.combination.is_shared {
+            self.check_shared(stored.as_ref())?;
+        }
         let batches = stored.as_ref().and_then(|stored| stored.batches.clone().zip(Some(stored)));
+        if self.is_direct && batches.is_none() {
+            return Err(BuildError::NothingToStoreIn);
+        }
         let (consumers, processor) = match batches {
             Some((batches, stored)) => self.consumers(stored, &batches),
             None => self.no_consumers()?,
@@ -135,6 +147,21 @@ impl PipelineBuilder {
                 archive_interval: self.settings.archive_interval.filter(|_| is_archiving),
             },
         })
+    }
+
+    /// Checks what only one process at a time may do.
+    fn check_shared(&self, stored: Option<&Stored>) -> Result<(), BadCombination> {
+        if self.is_direct {
+            let reason = "each process would give its events the same offsets";
+            return Err(BadCombination::shared("a sink without a log", reason));
+        }
+        let scope =
+            stored.filter(|_| !self.ports.sources.is_empty()).map(|stored| stored.store.sessions.scope());
+        if scope == Some(FoldScope::Session) {
+            let reason = "its rows count all of a session, so the processes would overwrite each other's";
+            return Err(BadCombination::shared("a session store of `FoldScope::Session`", reason));
+        }
+        Ok(())
     }
 
     fn cold(&mut self) -> Option<ColdReplays> {
@@ -217,8 +244,7 @@ impl PipelineBuilder {
                 config,
             }
         };
-        let is_read = |source: &&Arc<dyn EventSource>| !self.is_direct || &**source.log() != logs::EVENTS;
-        let consumers: Vec<LogConsumer> = self.ports.sources.iter().filter(is_read).map(consumer).collect();
+        let consumers: Vec<LogConsumer> = self.ports.sources.iter().map(consumer).collect();
         let windows =
             aggregations.iter().map(|aggregation| (aggregation.name.clone(), aggregation.window_ms));
         let processor = ProcessorInfo {

@@ -42,6 +42,13 @@ pub struct BadCombination {
     pub reason: &'static str,
 }
 
+impl BadCombination {
+    /// A part that several processes cannot have.
+    pub(super) fn shared(part: &'static str, reason: &'static str) -> Self {
+        Self { part, what: "in several processes", reason }
+    }
+}
+
 impl fmt::Display for Reach {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.as_str())

@@ -21,6 +21,17 @@ pub struct RowOfRecord {
     pub session: Option<SessionKey>,
 }
 
+/// Which events are visited.
+#[derive(Debug, Clone, Copy)]
+pub struct EventsOf<'a> {
+    /// Those of these sessions.
+    pub sessions: &'a [SessionKey],
+    /// Of one partition, or of all.
+    pub scope: FoldScope,
+    /// But not those of the records at these offsets. A few thousand at most.
+    pub except: &'a [u64],
+}
+
 /// Rows of events, with the hourly counts that belong to them.
 ///
 /// # Contract
@@ -29,7 +40,8 @@ pub struct RowOfRecord {
 /// 3. `end` is the offset after the last record at or after `from` that has a row; `None` when there is none.
 /// 4. `remove` removes the rows of these records, and no others.
 /// 5. Hourly counts are those of the rows, after every one of these calls.
-/// 6. `each_of` visits every event of the sessions once: of the fence's partition only, or of all, as `scope` says.
+/// 6. `each_of` visits every event of the sessions once: of the fence's partition only, or of all, as `scope` says. It leaves out the
+///    records of the fence's partition at the offsets `except`.
 /// 7. A write behind an older fence changes nothing.
 #[async_trait]
 pub trait EventRows: fmt::Debug + Send + Sync {
@@ -51,12 +63,11 @@ pub trait EventRows: fmt::Debug + Send + Sync {
     /// Removes the rows of the records at `offsets`.
     async fn remove(&self, fence: &Fence, offsets: &[u64]) -> Result<(), EventRowsError>;
 
-    /// Gives every event of `sessions` to `visit`, in no order.
+    /// Gives events to `visit`, in no order.
     async fn each_of(
         &self,
         fence: &Fence,
-        scope: FoldScope,
-        sessions: &[SessionKey],
+        of: &EventsOf<'_>,
         visit: &mut (dyn FnMut(Event) + Send),
     ) -> Result<(), EventRowsError>;
 }

@@ -4,7 +4,7 @@
 //!  acquire ─► fence, ledger end, how far rows of unfinished batches go
 //!     │
 //!     ▼                 no unfinished rows              unfinished rows
-//!  events              insert all                      insert what is missing, remove orphans
+//!  events              insert all                      remove orphans, insert what is missing
 //!  sessions            load, merge, put                fold again from the events, put
 //!  aggregates, chunks, dead letters
 //!  ledger row          the batch counts from here on
@@ -22,13 +22,17 @@ use gosight_domain::session::SessionKey;
 
 use crate::kill_point;
 use crate::ports::{
-    AggregateStore, BatchStore, CommitError, Committed, DeadLetters, EventRows, Fence, FoldScope, Ledger,
-    LogPartition, Nothing, PortError, ProcessedBatch, PutVerdict, ReplayStore, SessionStore, StoredEvent,
+    AggregateStore, BatchStore, CommitError, Committed, DeadLetters, EventRows, EventsOf, Fence, FoldScope,
+    Ledger, LogPartition, Nothing, PortError, ProcessedBatch, PutVerdict, ReplayStore, RowOfRecord,
+    SessionStore, StoredEvent,
 };
-use crate::sessions::{SessionRow, fold_into};
+use crate::sessions::{SessionRow, SessionRules, fold_into};
 
 /// Names this store in errors.
 const ADAPTER: &str = "stepped store";
+
+/// Rows that are removed together.
+const ORPHANS_AT_ONCE: usize = 2_000;
 
 /// What batches are committed to. Each may be of another technology.
 #[derive(Debug, Clone)]
@@ -137,18 +141,17 @@ impl Stepped {
             FoldScope::Partition => None,
         };
         let rows = if is_uncommitted {
-            let orphaned = self.store_missing_events(fence, batch).await?;
+            self.store_missing_events(fence, batch).await?;
             kill_point("events-inserted");
-            self.fold_again(fence, batch, orphaned).await.map_err(PortError::widen)?
+            let sessions: Vec<SessionKey> = batch.sessions.iter().map(Session::key).collect();
+            self.fold_again(fence, &batch.rules, &sessions, &[]).await.map_err(PortError::widen)?
         } else {
             let events: Vec<&StoredEvent> = batch.events.iter().collect();
             self.insert_events(fence, &events).await?;
             kill_point("events-inserted");
             self.merge(fence, batch).await.map_err(PortError::widen)?
         };
-        if !rows.is_empty() {
-            self.ports.sessions.put(fence, &rows).await?;
-        }
+        self.put_sessions(fence, &rows).await?;
         kill_point("sessions-inserted");
         Ok(rows)
     }
@@ -171,12 +174,8 @@ impl Stepped {
     }
 
     /// Stores the events of which a batch that did not come to its end has left no row, and removes orphans: rows that are
-    /// not the batch's any more, because a setting changed in between. Gives the sessions of those.
-    async fn store_missing_events(
-        &self,
-        fence: &Fence,
-        batch: &ProcessedBatch,
-    ) -> Result<BTreeSet<SessionKey>, CommitError> {
+    /// not the batch's any more, because a setting changed in between, or because nobody sends them again.
+    async fn store_missing_events(&self, fence: &Fence, batch: &ProcessedBatch) -> Result<(), CommitError> {
         let span = &batch.ledger.span;
         let rows = self.ports.events.rows(fence, span).await.map_err(PortError::widen)?;
         let wanted: BTreeSet<_> =
@@ -185,32 +184,46 @@ impl Stepped {
         let orphans: Vec<_> =
             rows.into_iter().filter(|row| !wanted.contains(&(row.offset, row.event_id))).collect();
         tracing::info!(%span, rows = there.len(), orphans = orphans.len(), "rows of an unfinished batch are there");
-        if !orphans.is_empty() {
-            let offsets: Vec<u64> = orphans.iter().map(|row| row.offset).collect();
-            self.ports.events.remove(fence, &offsets).await.map_err(PortError::widen)?;
+        for orphans in orphans.chunks(ORPHANS_AT_ONCE) {
+            self.remove_orphans(fence, &batch.rules, orphans).await?;
         }
         let is_missing = |stored: &&StoredEvent| !there.contains(&(stored.offset, stored.event.event_id));
         let missing: Vec<&StoredEvent> = batch.events.iter().filter(is_missing).collect();
-        self.insert_events(fence, &missing).await?;
-        Ok(orphans.into_iter().filter_map(|row| row.session).collect())
+        self.insert_events(fence, &missing).await
     }
 
-    /// Folds the batch's sessions again, from all of their events: some of these may be counted in what is stored of the
-    /// session and some not.
+    /// Removes rows, once their sessions are right without them: as long as the rows are there they tell that these
+    /// sessions may be wrong, and nothing else does.
+    async fn remove_orphans(
+        &self,
+        fence: &Fence,
+        rules: &SessionRules,
+        orphans: &[RowOfRecord],
+    ) -> Result<(), CommitError> {
+        let offsets: Vec<u64> = orphans.iter().map(|row| row.offset).collect();
+        let sessions: BTreeSet<SessionKey> = orphans.iter().filter_map(|row| row.session.clone()).collect();
+        let sessions: Vec<SessionKey> = sessions.into_iter().collect();
+        if !sessions.is_empty() {
+            let rows = self.fold_again(fence, rules, &sessions, &offsets).await.map_err(PortError::widen)?;
+            self.ports.sessions.remove(fence, &sessions).await.map_err(PortError::widen)?;
+            self.put_sessions(fence, &rows).await?;
+        }
+        kill_point("orphans-uncounted");
+        self.ports.events.remove(fence, &offsets).await.map_err(PortError::widen)?;
+        kill_point("orphans-removed");
+        Ok(())
+    }
+
+    /// Folds sessions again, from all of their events but those of the records at `except`: some of these may be
+    /// counted in what is stored of a session and some not.
     async fn fold_again(
         &self,
         fence: &Fence,
-        batch: &ProcessedBatch,
-        orphaned: BTreeSet<SessionKey>,
+        rules: &SessionRules,
+        sessions: &[SessionKey],
+        except: &[u64],
     ) -> Result<Vec<SessionRow>, PortError> {
-        if !orphaned.is_empty() {
-            let sessions: Vec<SessionKey> = orphaned.iter().cloned().collect();
-            self.ports.sessions.remove(fence, &sessions).await?;
-        }
-        let mut keys = orphaned;
-        keys.extend(batch.sessions.iter().map(Session::key));
-        let keys: Vec<SessionKey> = keys.into_iter().collect();
-        if keys.is_empty() {
+        if sessions.is_empty() {
             return Ok(Vec::new());
         }
         let mut folds: BTreeMap<SessionKey, Option<Session>> = BTreeMap::new();
@@ -220,8 +233,13 @@ impl Stepped {
                 fold_into(folds.entry(key).or_default(), &event);
             }
         };
-        self.ports.events.each_of(fence, self.ports.sessions.scope(), &keys, &mut visit).await?;
-        Ok(folds.into_values().flatten().map(|session| batch.rules.row(session)).collect())
+        let of = EventsOf { sessions, scope: self.ports.sessions.scope(), except };
+        self.ports.events.each_of(fence, &of, &mut visit).await?;
+        Ok(folds.into_values().flatten().map(|session| rules.row(session)).collect())
+    }
+
+    async fn put_sessions(&self, fence: &Fence, rows: &[SessionRow]) -> Result<(), CommitError> {
+        if rows.is_empty() { Ok(()) } else { self.ports.sessions.put(fence, rows).await }
     }
 
     /// Stores the chunks of a batch. The batch was made of those that were not there, so a conflict came up since: it is

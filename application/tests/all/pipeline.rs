@@ -5,7 +5,9 @@ use std::sync::{Arc, Mutex};
 use async_trait::async_trait;
 use gosight_application::access::AccessError;
 use gosight_application::ingest::{ClientFacts, IngestError};
-use gosight_application::pipeline::{BuildError, Pipeline, PipelinePorts, ReplaceParts, StorePorts};
+use gosight_application::pipeline::{
+    BuildError, Combination, Pipeline, PipelinePorts, Reach, ReplaceParts, StorePorts,
+};
 use gosight_application::ports::{
     EventSink, IdleQuery, KeyError, KeyValidator, PortError, SessionQuery, SinkError,
 };
@@ -195,8 +197,41 @@ async fn without_an_event_log_an_event_is_stored_when_it_is_acknowledged() {
     assert_eq!(parts.store.events().len(), 2);
     assert!(parts.log.records(logs::EVENTS).is_empty());
     assert_eq!(session(&pipeline).await, Some((2, false)));
-    let consumed: Vec<_> = pipeline.consumers.iter().map(|consumer| consumer.source.log().clone()).collect();
-    assert_eq!(consumed.iter().map(|log| &**log).collect::<Vec<_>>(), [logs::REPLAY]);
+}
+
+#[tokio::test]
+async fn what_an_event_log_has_is_processed_without_one_too() {
+    let parts = MemoryParts::default();
+    let with_log = Pipeline::builder(parts.ports()).with_clock(clock()).build().unwrap();
+    send(&with_log, &[draft("a", "page_view")]).await.unwrap();
+    let pipeline = Pipeline::builder(parts.ports()).with_clock(clock()).without_event_log().build().unwrap();
+    let running = pipeline.start();
+    send(&pipeline, &[draft("b", "click")]).await.unwrap();
+    pipeline.drained().await;
+    assert_eq!(session(&pipeline).await, Some((2, false)));
+    running.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn what_several_processes_cannot_do_is_refused() {
+    let parts = MemoryParts::default();
+    let servers = Combination {
+        log: Reach::Servers,
+        store: Reach::Servers,
+        accounts: Reach::Servers,
+        archive: None,
+        state: Reach::Servers,
+        is_shared: true,
+    };
+    let ports = || PipelinePorts { combination: servers, ..parts.ports() };
+    let direct = Pipeline::builder(ports()).without_event_log().build().unwrap_err();
+    assert!(direct.to_string().contains("the same offsets"), "{direct}");
+    // Memory has one row for each session.
+    let sessions = Pipeline::builder(ports()).with_sessions(parts.store.clone()).build().unwrap_err();
+    assert!(sessions.to_string().contains("overwrite each other's"), "{sessions}");
+    let nowhere = PipelinePorts { store: None, sources: Vec::new(), ..parts.ports() };
+    let error = Pipeline::builder(nowhere).without_event_log().build().unwrap_err();
+    assert!(matches!(error, BuildError::NothingToStoreIn), "{error}");
 }
 
 #[tokio::test]

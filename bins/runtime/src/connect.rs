@@ -20,6 +20,8 @@ use tokio_util::sync::CancellationToken;
 use crate::metrics::Metrics;
 use crate::role::Role;
 use crate::settings::{Config, InvalidSetting};
+#[cfg(feature = "embedded")]
+use crate::settings::{LogBackend, StoreBackend};
 use accounts::accounts;
 use archive::archive;
 use log::Log;
@@ -70,8 +72,9 @@ pub(crate) struct Connected {
 pub(crate) struct Open {
     #[cfg(feature = "kafka")]
     kafka: Option<Arc<gosight_kafka::KafkaLog>>,
+    /// The database of the directory, by one of those that use it.
     #[cfg(feature = "embedded")]
-    accounts: Option<gosight_embedded::EmbeddedAccounts>,
+    database: Option<gosight_embedded::EmbeddedAccounts>,
     #[cfg(feature = "embedded")]
     log: Option<Arc<gosight_embedded::EmbeddedLog>>,
     /// Given back after everything in it is closed.
@@ -83,9 +86,8 @@ impl Open {
     /// Closes everything. Whatever used it has to be gone.
     pub(crate) async fn close(self) -> Result<(), PortError> {
         #[cfg(feature = "embedded")]
-        if let Some(accounts) = self.accounts {
-            // The database is one, whatever of it is used.
-            accounts.close().await;
+        if let Some(database) = self.database {
+            database.close().await;
         }
         #[cfg(feature = "embedded")]
         drop((self.log, self.data_dir));
@@ -141,10 +143,14 @@ pub(crate) struct Letters {
 /// # Errors
 /// [`ConnectError`].
 pub(crate) async fn open_letters(config: &Config, clock: Arc<dyn Clock>) -> Result<Letters, ConnectError> {
-    let (stop, role, telemetry) = (CancellationToken::new(), Role::Everything, Telemetry::default());
+    // A role that says nothing to the servers of how long they keep what they have.
+    let (stop, role, telemetry) = (CancellationToken::new(), Role::Ingestor, Telemetry::default());
     let connecting = Connecting { config, role, clock, telemetry, stop: &stop };
+    let backends = config.backends();
     #[cfg(feature = "embedded")]
-    let data_dir = config.backends().use_directory().then(|| DataDir::open(&config.data_dir)).transpose()?;
+    let needs_directory = backends.log == LogBackend::Embedded || backends.store == StoreBackend::Embedded;
+    #[cfg(feature = "embedded")]
+    let data_dir = needs_directory.then(|| DataDir::open(&config.data_dir)).transpose()?;
     #[cfg(feature = "embedded")]
     let mut parts = data_dir.as_ref().map(|dir| DataDirParts::new(dir, connecting.clock.clone()));
     #[cfg(not(feature = "embedded"))]
@@ -157,7 +163,7 @@ pub(crate) async fn open_letters(config: &Config, clock: Arc<dyn Clock>) -> Resu
     log.join(&mut Vec::new(), &mut Vec::new(), &mut open);
     #[cfg(feature = "embedded")]
     if let Some(parts) = &mut parts {
-        open.accounts = Some(parts.accounts(config.store.readers).await?);
+        open.database = parts.opened_database();
     }
     drop(parts);
     #[cfg(feature = "embedded")]
@@ -176,7 +182,7 @@ impl Connecting<'_> {
         let store = if needs_store { Some(Store::open(self, parts).await?) } else { None };
         let needs_log = role.takes() || !processed.is_empty();
         let log = if needs_log { Some(Log::open(self, parts, store.as_ref()).await?) } else { None };
-        let accounts = accounts(self, parts, &mut open, &mut health).await?;
+        let accounts = accounts(self, parts, &mut health).await?;
         let state = State::open(config)?;
         let ends = if role.answers() { Some(log::ends(config, log.as_ref())?) } else { None };
         let (mut intake, mut enricher) = (None, None);
@@ -212,6 +218,10 @@ impl Connecting<'_> {
         }
         if let Some(log) = log {
             log.join(&mut health, &mut maintenance, &mut open);
+        }
+        #[cfg(feature = "embedded")]
+        if let Some(parts) = parts {
+            open.database = parts.opened_database();
         }
         Ok(Connected { ports: PipelinePorts { health, maintenance, ..ports }, enricher, open })
     }

@@ -84,6 +84,11 @@ impl StoreFixture {
         found.expect("read")
     }
 
+    /// Whether there is a row of `event`.
+    pub(crate) async fn has(&self, event: &Event) -> bool {
+        self.events("p").await.contains(event)
+    }
+
     async fn session(&self, name: &str) -> SessionDetail {
         let rules = SessionRules::default();
         let found = self.sessions.get(&rules, &project(name), &session_id("s")).await.expect("read");

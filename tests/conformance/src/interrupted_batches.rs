@@ -5,15 +5,17 @@ use std::pin::pin;
 use std::task::Poll;
 
 use gosight_application::ports::{Committed, ProcessedBatch};
+use gosight_domain::ledger::{LedgerRow, Outcome};
 
 use crate::batch_store::{StoreFixture, with_chunk_and_letter};
-use crate::factory::{LOG, batch, click, event};
+use crate::factory::{LOG, NOON, batch, click, event, shared, span};
 use crate::suite;
 
 suite! { $ interrupted_batches_suite, interrupted_batches(StoreFixture):
     a_commit_that_is_given_up_anywhere_can_be_done_again
     a_commit_that_is_given_up_once_counts_once
     a_crash_anywhere_leaves_what_can_be_committed_in_other_batches
+    what_is_left_of_a_batch_is_removed_wherever_that_is_given_up
 }
 
 /// More than a commit waits for anything.
@@ -96,4 +98,49 @@ pub async fn a_crash_anywhere_leaves_what_can_be_committed_in_other_batches(mut 
         fixture.commit(&with_chunk_and_letter(batch(3, &second[1..]), 4)).await;
     }
     fixture.assert_has(&all, 6).await;
+}
+
+/// The batch of the record of `offset`, of which nothing is stored.
+fn nothing_of(offset: u64) -> ProcessedBatch {
+    let mut row = LedgerRow::new(span(offset, 1));
+    row.record(None, NOON.hour(), &Outcome::Rejected(shared("unacknowledged")));
+    ProcessedBatch::empty(row)
+}
+
+impl StoreFixture {
+    /// Commits `batch`; gives how often that waits for something.
+    async fn steps_of(&self, batch: &ProcessedBatch) -> usize {
+        let (mut commit, mut steps) = (pin!(self.commit_again(batch)), 0);
+        let committed = poll_fn(|context| {
+            steps += 1;
+            commit.as_mut().poll(context)
+        });
+        assert_eq!(committed.await, Committed::Now);
+        steps
+    }
+}
+
+pub async fn what_is_left_of_a_batch_is_removed_wherever_that_is_given_up(fixture: StoreFixture) {
+    let mut all = vec![event(0, "page_view", 0)];
+    let step = (fixture.steps_of(&batch(0, &all)).await / 6).max(1);
+    let mut offset = 1;
+    for (stored, removed) in (0..8).flat_map(|stored| (0..8).map(move |removed| (stored, removed))) {
+        let next = event(all.len() as u128, "page_view", 1_000 * i64::try_from(all.len()).expect("small"));
+        // A record that is not processed again as it was: its filter changed, or its sender never got an answer.
+        let is_done =
+            fixture.commit_in_part(&batch(offset, std::slice::from_ref(&next)), stored * step).await;
+        fixture.commit_in_part(&nothing_of(offset), removed * step).await;
+        let is_removed = fixture.commit_again(&nothing_of(offset)).await == Committed::Now;
+        assert!(!(is_done && is_removed), "what counts is not removed");
+        offset += 1;
+        // The same event may come with a later record, which is known as a duplicate only where it is stored.
+        if fixture.has(&next).await {
+            fixture.commit(&nothing_of(offset)).await;
+        } else {
+            fixture.commit(&batch(offset, std::slice::from_ref(&next))).await;
+        }
+        offset += 1;
+        all.push(next);
+        fixture.assert_stored(&all, offset).await;
+    }
 }

@@ -1,7 +1,7 @@
 use async_trait::async_trait;
 use clickhouse::Row;
 use gosight_application::ports::{
-    CommitError, EventRows, EventRowsError, Fence, FoldScope, PortError, RowOfRecord, StoredEvent,
+    CommitError, EventRows, EventRowsError, EventsOf, Fence, FoldScope, PortError, RowOfRecord, StoredEvent,
 };
 use gosight_domain::ledger::BatchSpan;
 use gosight_domain::session::SessionKey;
@@ -91,25 +91,27 @@ impl EventRows for ClickHouseStore {
     async fn each_of(
         &self,
         fence: &Fence,
-        scope: FoldScope,
-        sessions: &[SessionKey],
+        of: &EventsOf<'_>,
         visit: &mut (dyn FnMut(Event) + Send),
     ) -> Result<(), EventRowsError> {
-        let of_partition = match scope {
+        let of_partition = match of.scope {
             FoldScope::Session => "",
             FoldScope::Partition => "AND log = {log:String} AND log_partition = {partition:UInt32}",
         };
         let sql = format!(
             "SELECT {} FROM events WHERE (project_id, session_id)
-             IN arrayZip({{projects:Array(String)}}, {{sessions:Array(String)}}) {of_partition}",
+             IN arrayZip({{projects:Array(String)}}, {{sessions:Array(String)}}) {of_partition}
+             AND NOT (log = {{log:String}} AND log_partition = {{partition:UInt32}}
+                      AND has({{except:Array(UInt64)}}, log_offset))",
             event_columns()
         );
-        for part in parts(sessions, |key| [key.project_id.as_str(), key.session_id.as_str()]) {
+        for part in parts(of.sessions, |key| [key.project_id.as_str(), key.session_id.as_str()]) {
             let projects: Vec<&str> = part.iter().map(|key| key.project_id.as_str()).collect();
             let names: Vec<&str> = part.iter().map(|key| key.session_id.as_str()).collect();
             let rows = fence::query_of(&self.connection, fence.place(), &sql)
                 .param("projects", projects)
                 .param("sessions", names)
+                .param("except", of.except)
                 .fetch::<EventRow>();
             let mut rows = rows.map_err(read_error)?;
             while let Some(row) = self.connection.within(rows.next()).await.map_err(read_error)? {

@@ -116,8 +116,12 @@ impl Marks {
         batch.commit()
     }
 
-    /// Forgets the marks of events whose rows are gone.
-    pub(super) fn remove(&self, events: impl IntoIterator<Item = MarkedEvent>) -> fjall::Result<()> {
+    /// Forgets the marks of events whose rows are about to go. All marks together cover the rows up to `last_row` then.
+    pub(super) fn remove(
+        &self,
+        events: impl IntoIterator<Item = MarkedEvent>,
+        last_row: i64,
+    ) -> fjall::Result<()> {
         let mut batch = self.database.batch();
         let weeks = self.weeks.read().unwrap_or_else(PoisonError::into_inner);
         for event in events {
@@ -125,6 +129,7 @@ impl Marks {
                 batch.remove(week, event.key());
             }
         }
+        batch.insert(&self.meta, LAST_ROW, last_row.to_be_bytes());
         batch.commit()
     }
 

@@ -4,13 +4,13 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use async_trait::async_trait;
 use gosight_application::ports::{
-    CommitError, EventRows, EventRowsError, Fence, FoldScope, Ledger, LedgerError, LogPartition, PortError,
-    RowOfRecord, StoredEvent,
+    CommitError, EventRows, EventRowsError, EventsOf, Fence, FoldScope, Ledger, LedgerError, LogPartition,
+    PortError, RowOfRecord, StoredEvent,
 };
 use gosight_domain::ledger::{BatchSpan, LedgerRow};
 use gosight_domain::rollup::HourlyRollup;
 use gosight_domain::session::SessionKey;
-use gosight_domain::{Event, EventId, ProjectId, SessionId, Timestamp};
+use gosight_domain::{Event, EventId, Hour, ProjectId, SessionId, Timestamp};
 use sqlx::Row;
 use sqlx::sqlite::SqliteRow;
 use tokio::sync::MutexGuard;
@@ -78,14 +78,15 @@ impl EmbeddedStore {
     async fn visit(
         &self,
         fence: &Fence,
-        scope: FoldScope,
+        of: &EventsOf<'_>,
         session: &SessionKey,
         visit: &mut (dyn FnMut(Event) + Send),
     ) -> sqlx::Result<()> {
         let mut after = (i64::MIN, 0, Uuid::nil());
         loop {
             let rows = sqlx::query(
-                "SELECT timestamp, sequence, event_id, event FROM events
+                "SELECT timestamp, sequence, event_id, event, log_offset,
+                   log = (SELECT id FROM logs WHERE name = ?4) AND log_partition = ?5 FROM events
                  WHERE session = (SELECT sessions.id FROM sessions JOIN projects ON projects.id = sessions.project
                         WHERE projects.project_id = ?1 AND sessions.session_id = ?2)
                    AND (?3 OR log = (SELECT id FROM logs WHERE name = ?4) AND log_partition = ?5)
@@ -94,7 +95,7 @@ impl EmbeddedStore {
             )
             .bind(session.project_id.as_str())
             .bind(session.session_id.as_str())
-            .bind(scope == FoldScope::Session)
+            .bind(of.scope == FoldScope::Session)
             .bind(&**fence.log())
             .bind(fence.partition())
             .bind(after.0)
@@ -106,7 +107,10 @@ impl EmbeddedStore {
             let Some(last) = rows.last() else { return Ok(()) };
             after = (last.try_get(0)?, last.try_get(1)?, last.try_get(2)?);
             for row in &rows {
-                visit(from_json(row.try_get(3)?)?);
+                let (offset, is_of_partition): (i64, bool) = (row.try_get(4)?, row.try_get(5)?);
+                if !(is_of_partition && of.except.contains(&unsigned(offset))) {
+                    visit(from_json(row.try_get(3)?)?);
+                }
             }
         }
     }
@@ -215,33 +219,43 @@ impl EventRows for EmbeddedStore {
 
     async fn remove(&self, fence: &Fence, offsets: &[u64]) -> Result<(), EventRowsError> {
         let mut writer = self.writer_behind(fence).await.map_err(PortError::narrow)?;
-        let removed = writer
+        let found = writer
             .transact(async |transaction| {
-                let mut removed = Vec::with_capacity(offsets.len());
+                let mut found = Vec::with_capacity(offsets.len());
                 for offset in offsets {
-                    removed.extend(remove(transaction, fence.place(), *offset).await?);
+                    found.extend(find(transaction, fence.place(), *offset).await?);
                 }
-                let hours: BTreeSet<_> =
-                    removed.iter().map(|(event, at)| (event.project, at.hour())).collect();
+                Ok(found)
+            })
+            .await?;
+        let Some(first) = found.iter().map(|(row, _)| *row).min() else { return Ok(()) };
+        // Before the rows: a mark without its row would make a duplicate of an event that is not stored. A row without its
+        // mark is marked again.
+        writer.has_unmarked_rows = true;
+        let events = found.into_iter().map(|(_, event)| event);
+        self.marks.remove(events, first - 1).map_err(|error| EventRowsError::fatal(STORE_ADAPTER, error))?;
+        writer
+            .transact(async |transaction| {
+                let mut hours = BTreeSet::new();
+                for offset in offsets {
+                    hours.extend(remove(transaction, fence.place(), *offset).await?);
+                }
                 for hour in hours {
                     apply::count_again(transaction, hour).await?;
                 }
-                Ok(removed)
+                Ok(())
             })
-            .await?;
-        let removed = removed.into_iter().map(|(event, _)| event);
-        self.marks.remove(removed).map_err(|error| EventRowsError::fatal(STORE_ADAPTER, error))
+            .await
     }
 
     async fn each_of(
         &self,
         fence: &Fence,
-        scope: FoldScope,
-        sessions: &[SessionKey],
+        of: &EventsOf<'_>,
         visit: &mut (dyn FnMut(Event) + Send),
     ) -> Result<(), EventRowsError> {
-        for session in sessions {
-            self.visit(fence, scope, session, visit).await.map_err(store_error)?;
+        for session in of.sessions {
+            self.visit(fence, of, session, visit).await.map_err(store_error)?;
         }
         Ok(())
     }
@@ -257,24 +271,35 @@ async fn next_epoch(transaction: &mut Transaction<'_>, place: &LogPartition) -> 
     Ok(unsigned(epoch))
 }
 
-/// Removes the row of a record of an unfinished batch; tells which event it was, and when.
+/// The rows of a record of an unfinished batch.
+const UNFINISHED_ROW: &str =
+    "id >= (SELECT first_row FROM unfinished_batches WHERE log = ?1 AND log_partition = ?2)
+     AND log = ?1 AND log_partition = ?2 AND log_offset = ?3";
+
+/// The row of a record of an unfinished batch, and its event.
+async fn find(
+    transaction: &mut Transaction<'_>,
+    place: &LogPartition,
+    offset: u64,
+) -> sqlx::Result<Option<(i64, MarkedEvent)>> {
+    let log = transaction.log(&place.log).await?;
+    let find = format!("SELECT id, event_id, project FROM events WHERE {UNFINISHED_ROW}");
+    let find = sqlx::query(sqlx::AssertSqlSafe(find)).bind(log).bind(place.partition).bind(signed(offset));
+    let Some(row) = find.fetch_optional(&mut *transaction.connection).await? else { return Ok(None) };
+    let event = MarkedEvent { event_id: EventId::from_uuid(row.try_get(1)?), project: row.try_get(2)? };
+    Ok(Some((row.try_get(0)?, event)))
+}
+
+/// Removes it; tells the project and the hour that it was counted in.
 async fn remove(
     transaction: &mut Transaction<'_>,
     place: &LogPartition,
     offset: u64,
-) -> sqlx::Result<Option<(MarkedEvent, Timestamp)>> {
+) -> sqlx::Result<Option<(i64, Hour)>> {
     let log = transaction.log(&place.log).await?;
-    let row = sqlx::query(
-        "DELETE FROM events WHERE id >= (SELECT first_row FROM unfinished_batches WHERE log = ?1 AND log_partition = ?2)
-           AND log = ?1 AND log_partition = ?2 AND log_offset = ?3
-         RETURNING event_id, project, timestamp",
-    )
-    .bind(log)
-    .bind(place.partition)
-    .bind(signed(offset))
-    .fetch_optional(&mut *transaction.connection)
-    .await?;
-    let Some(row) = row else { return Ok(None) };
-    let event = MarkedEvent { event_id: EventId::from_uuid(row.try_get(0)?), project: row.try_get(1)? };
-    Ok(Some((event, Timestamp::from_millis(row.try_get(2)?))))
+    let remove = format!("DELETE FROM events WHERE {UNFINISHED_ROW} RETURNING project, timestamp");
+    let remove =
+        sqlx::query(sqlx::AssertSqlSafe(remove)).bind(log).bind(place.partition).bind(signed(offset));
+    let Some(row) = remove.fetch_optional(&mut *transaction.connection).await? else { return Ok(None) };
+    Ok(Some((row.try_get(0)?, Timestamp::from_millis(row.try_get(1)?).hour())))
 }

@@ -1,7 +1,7 @@
 use async_trait::async_trait;
 use gosight_application::ports::{
-    Claim, CommitError, EventRows, EventRowsError, Fence, FoldScope, LogPosition, RowOfRecord, StoredEvent,
-    StoredEvents, StoredEventsError,
+    Claim, CommitError, EventRows, EventRowsError, EventsOf, Fence, FoldScope, LogPosition, RowOfRecord,
+    StoredEvent, StoredEvents, StoredEventsError,
 };
 use gosight_domain::Event;
 use gosight_domain::ledger::BatchSpan;
@@ -64,14 +64,15 @@ impl EventRows for MemoryStore {
     async fn each_of(
         &self,
         fence: &Fence,
-        scope: FoldScope,
-        sessions: &[SessionKey],
+        of: &EventsOf<'_>,
         visit: &mut (dyn FnMut(Event) + Send),
     ) -> Result<(), EventRowsError> {
         let state = self.lock();
         let is_wanted = |row: &&EventRow| {
-            (scope == FoldScope::Session || row.place == *fence.place())
-                && session_of(&row.event).is_some_and(|session| sessions.contains(&session))
+            let is_of_partition = row.place == *fence.place();
+            (of.scope == FoldScope::Session || is_of_partition)
+                && !(is_of_partition && of.except.contains(&row.offset))
+                && session_of(&row.event).is_some_and(|session| of.sessions.contains(&session))
         };
         state.events.iter().filter(is_wanted).for_each(|row| visit(row.event.clone()));
         Ok(())

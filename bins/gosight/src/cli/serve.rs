@@ -6,7 +6,7 @@ use anyhow::Context;
 use clap::Args;
 use gosight_runtime::flags::{KeyArgs, parse_address};
 use gosight_runtime::terminal as output;
-use gosight_runtime::{init_logs, raise_open_files, stop_on_signals};
+use gosight_runtime::{ConnectError, StartError, init_logs, raise_open_files, stop_on_signals};
 use tokio_util::sync::CancellationToken;
 
 use super::ConfigArgs;
@@ -38,7 +38,11 @@ impl ServeArgs {
         let shutdown = CancellationToken::new();
         stop_on_signals(shutdown.clone())?;
         let data_dir = config.data_dir.clone();
-        let mut gosight = Gosight::builder().config(config).bootstrap_keys(self.keys.into()).start().await?;
+        let builder = Gosight::builder().config(config).bootstrap_keys(self.keys.into());
+        let mut gosight = match builder.start_unless(&shutdown).await {
+            Err(StartError::Connect(ConnectError::Stopped)) => return Ok(ExitCode::SUCCESS),
+            started => started?,
+        };
         tracing::info!(version = env!("CARGO_PKG_VERSION"), data_dir = %data_dir.display(), "started");
         announce(&gosight, &data_dir)?;
         let failure: Option<RunError> = tokio::select! {

@@ -7,7 +7,7 @@ use gosight_application::ports::HealthCheck;
 #[cfg(feature = "postgres")]
 use gosight_postgres::PostgresAccounts;
 
-use super::{ConnectError, Connecting, Open, Parts};
+use super::{ConnectError, Connecting, Parts};
 use crate::settings::AccountsBackend;
 
 /// The accounts, by their backend.
@@ -16,16 +16,13 @@ use crate::settings::AccountsBackend;
 pub(super) async fn accounts(
     connecting: &Connecting<'_>,
     parts: &mut Parts<'_>,
-    open: &mut Open,
     health: &mut Vec<Arc<dyn HealthCheck>>,
 ) -> Result<AccountPorts, ConnectError> {
     let config = connecting.config;
     match (config.accounts.backend, parts) {
         #[cfg(feature = "embedded")]
         (AccountsBackend::Embedded, Some(parts)) => {
-            let accounts = parts.accounts(config.store.readers).await?;
-            open.accounts = Some(accounts.clone());
-            Ok(AccountPorts::of(&Arc::new(accounts)))
+            Ok(AccountPorts::of(&Arc::new(parts.accounts(config.store.readers).await?)))
         }
         #[cfg(feature = "postgres")]
         (AccountsBackend::Postgres, _) => {

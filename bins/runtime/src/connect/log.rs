@@ -3,6 +3,8 @@
 use std::sync::Arc;
 
 use gosight_application::logs;
+#[cfg(feature = "embedded")]
+use gosight_application::ports::Ledger;
 #[cfg(feature = "kafka")]
 use gosight_application::ports::PortError;
 use gosight_application::ports::{
@@ -17,6 +19,8 @@ use super::store::Store;
 use super::{ConnectError, Connecting, Open, Parts};
 use crate::role::ProcessedLog;
 use crate::settings::{Config, LogBackend};
+#[cfg(feature = "embedded")]
+use crate::settings::{InvalidSetting, StoreBackend};
 
 /// The log, by its backend.
 pub(super) enum Log {
@@ -39,6 +43,9 @@ impl Log {
             (LogBackend::Embedded, Some(parts), Some(store)) => {
                 let names = logs::PROCESSED.map(|(name, _)| name);
                 let ledger = store.ledger();
+                if config.store.backend != StoreBackend::Embedded && !parts.has_log() {
+                    refuse_a_second_log(config, &*ledger, &names).await?;
+                }
                 Ok(Self::Embedded(parts.log(config.log.config(), &*ledger, &names).await?))
             }
             #[cfg(feature = "kafka")]
@@ -109,6 +116,23 @@ impl Log {
         #[cfg(not(feature = "embedded"))]
         let _ = maintenance;
     }
+}
+
+/// Two directories that store into one database would give the same offsets to different events.
+#[cfg(feature = "embedded")]
+async fn refuse_a_second_log(
+    config: &Config,
+    ledger: &dyn Ledger,
+    names: &[&str],
+) -> Result<(), ConnectError> {
+    for name in names {
+        if !ledger.next_offsets(name).await?.is_empty() && !config.process.accept_lost_records {
+            let reason = "has no log, but the store has records of one: each directory needs a database of its own. If the \
+                          directory of that log is gone for good, set process.accept_lost_records: true for one start";
+            return Err(InvalidSetting::new("data_dir", reason).into());
+        }
+    }
+    Ok(())
 }
 
 #[cfg(feature = "kafka")]

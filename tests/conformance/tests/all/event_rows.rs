@@ -4,11 +4,10 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use gosight_application::ports::{
-    CommitError, EventRows, EventRowsError, Fence, FoldScope, PortError, RowOfRecord, StoredEvent,
+    CommitError, EventRows, EventRowsError, EventsOf, Fence, PortError, RowOfRecord, StoredEvent,
 };
 use gosight_domain::Event;
 use gosight_domain::ledger::BatchSpan;
-use gosight_domain::session::SessionKey;
 use gosight_memory::MemoryStore;
 
 use crate::fences::LastFences;
@@ -68,10 +67,9 @@ impl EventRows for WrongRows {
     async fn each_of(
         &self,
         fence: &Fence,
-        scope: FoldScope,
-        sessions: &[SessionKey],
+        of: &EventsOf<'_>,
         visit: &mut (dyn FnMut(Event) + Send),
     ) -> Result<(), EventRowsError> {
-        self.right.each_of(fence, scope, sessions, visit).await
+        self.right.each_of(fence, of, visit).await
     }
 }

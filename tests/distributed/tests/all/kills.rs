@@ -73,6 +73,32 @@ async fn a_processor_killed_between_any_two_effects_loses_and_doubles_nothing() 
     assert_exact(&set, &api, &sent).await;
 }
 
+/// A log in a directory and a store on a server have no transaction in common, in one process as in several.
+#[tokio::test(flavor = "multi_thread")]
+async fn one_process_on_a_directory_and_clickhouse_killed_between_any_two_effects_loses_and_doubles_nothing()
+{
+    let _turn = one_at_a_time().await;
+    let dir = tempfile::tempdir().unwrap();
+    let set = Set::new(&Servers::shared())
+        .with("DATA_DIR", dir.path().to_str().unwrap())
+        .with("STORE_BACKEND", "clickhouse");
+    let mut process = set.serve(&[]);
+    let mut sent = Sent::default();
+    let events = EVENTS / 10 / KILL_POINTS.len();
+    for (round, point) in (0..rounds(1)).flat_map(|_| KILL_POINTS).enumerate() {
+        process.stop();
+        let passes = rand::random_range(0..3);
+        process.restart_with(&[("FAILPOINTS", &format!("{point}={passes}*off->return"))]);
+        let traffic = Traffic::of(&process, round, events);
+        let status = process.wait();
+        assert!(!status.success(), "{point} was not reached:\n{}", process.output());
+        process.restart();
+        traffic.all(&mut sent).await;
+    }
+    assert_eq!(sent.acknowledged.len(), events * rounds(KILL_POINTS.len()));
+    assert_exact(&set, &process, &sent).await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn processors_that_come_and_go_share_the_work() {
     let _turn = one_at_a_time().await;
