@@ -130,6 +130,32 @@ impl KeyValidator for OneKey {
     }
 }
 
+/// Lets a key in without a look at its end.
+#[derive(Debug)]
+struct Careless;
+
+#[async_trait]
+impl KeyValidator for Careless {
+    async fn validate(&self, _: &PresentedKey) -> Result<Grant, KeyError> {
+        let grant = key(7).grant(NOON).unwrap();
+        Ok(Grant { expires_at: Some(NOON.plus_millis(1_000)), ..grant })
+    }
+}
+
+#[tokio::test]
+async fn keys_of_one_s_own_end_at_their_very_moment() {
+    let clock = clock();
+    let keys = Arc::new(Careless);
+    let pipeline = gosight_memory::pipeline().with_clock(clock.clone()).with_keys(keys).build().unwrap();
+    clock.advance(999);
+    pipeline.access.grant(Some(&presented(7))).await.unwrap();
+    clock.advance(1);
+    for n in [7, 8] {
+        let refused = pipeline.access.grant(Some(&presented(n))).await.unwrap_err();
+        assert!(matches!(refused, AccessError::Refused(KeyRefusal::Expired)), "{n}: {refused}");
+    }
+}
+
 #[tokio::test]
 async fn keys_of_one_s_own_are_those_that_open() {
     let pipeline =
@@ -197,6 +223,23 @@ async fn without_an_event_log_an_event_is_stored_when_it_is_acknowledged() {
     assert_eq!(parts.store.events().len(), 2);
     assert!(parts.log.records(logs::EVENTS).is_empty());
     assert_eq!(session(&pipeline).await, Some((2, false)));
+}
+
+#[tokio::test]
+async fn two_sinks_without_a_log_over_one_store_acknowledge_what_is_stored_and_nothing_else() {
+    let parts = MemoryParts::default();
+    let sink = || {
+        let builder = Pipeline::builder(parts.ports()).with_clock(clock()).without_event_log();
+        builder.build().unwrap()
+    };
+    let (one, other) = (sink(), sink());
+    let mut acknowledged = 0;
+    for (pipeline, ids) in [(&one, &["a", "b", "c"][..]), (&other, &["d"]), (&one, &["e"]), (&one, &["f"])] {
+        let drafts: Vec<_> = ids.iter().map(|id| draft(id, "click")).collect();
+        acknowledged += send(pipeline, &drafts).await.unwrap_or(0);
+    }
+    assert_eq!(parts.store.events().len(), acknowledged);
+    assert!(acknowledged >= 5, "the sink goes on after it has noticed the other: {acknowledged}");
 }
 
 #[tokio::test]

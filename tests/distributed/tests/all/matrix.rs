@@ -116,6 +116,26 @@ async fn embedded_with_a_store_on_clickhouse() {
     check_process(&set.with("STORE_BACKEND", "clickhouse")).await;
 }
 
+/// It would give the offsets of the first one's events to others.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_second_directory_that_stores_into_the_same_database_is_refused() {
+    let _turn = one_at_a_time().await;
+    let (set, _dir) = in_directory(set().with("STORE_BACKEND", "clickhouse"));
+    let mut first = set.serve(&[]);
+    let event = r#"{"event_name":"hello","user_id":"me","timestamp":1700000000}"#;
+    let sent = Api::new(first.url(), Some(INGEST_KEY)).post("/api/v1/events", event).await;
+    assert!(sent.status.is_success(), "{}", sent.text);
+    Set::admin(&first).processed().await;
+    let (other, _other_dir) = in_directory(set.clone());
+    let refused = other.gosight(&["serve", "--http", "127.0.0.1:0"]).output().unwrap();
+    let said = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert!(!refused.status.success() && said.contains("needs a database of its own"), "{said}");
+    first.stop();
+    // The directory of the first one is gone for good: its log is taken over.
+    let second = other.with("PROCESS_ACCEPT_LOST_RECORDS", "true").serve(&[]);
+    assert_eq!(Set::reader(&second).total_count().await, 1);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn kafka_and_clickhouse_with_accounts_in_a_directory() {
     let _turn = one_at_a_time().await;
