@@ -122,9 +122,9 @@ impl StoreFixture {
 
 pub async fn what_is_left_of_a_batch_is_removed_wherever_that_is_given_up(fixture: StoreFixture) {
     let mut all = vec![event(0, "page_view", 0)];
-    let step = (fixture.steps_of(&batch(0, &all)).await / 6).max(1);
+    let step = (fixture.steps_of(&batch(0, &all)).await / 4).max(1);
     let mut offset = 1;
-    for (stored, removed) in (0..8).flat_map(|stored| (0..8).map(move |removed| (stored, removed))) {
+    for (stored, removed) in (0..5).flat_map(|stored| (0..5).map(move |removed| (stored, removed))) {
         let next = event(all.len() as u128, "page_view", 1_000 * i64::try_from(all.len()).expect("small"));
         // A record that is not processed again as it was: its filter changed, or its sender never got an answer.
         let is_done =
