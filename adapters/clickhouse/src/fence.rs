@@ -40,7 +40,7 @@ pub(crate) async fn acquire(connection: &Connection, place: &LogPartition) -> Re
     let epoch = last_epoch(connection, place).await? + 1;
     let fence = Fence::granted(place.clone(), epoch, Uuid::from_u128(rand::random()));
     register(connection, &fence).await?;
-    end_older_inserts(connection, place).await?;
+    end_older_writes(connection, place).await?;
     Ok(fence)
 }
 
@@ -52,7 +52,7 @@ pub(crate) async fn adopt(connection: &Connection, fence: &Fence) -> Result<(), 
         Ordering::Equal => Ok(()),
         Ordering::Greater => {
             register(connection, fence).await?;
-            end_older_inserts(connection, fence.place()).await
+            end_older_writes(connection, fence.place()).await
         }
     }
 }
@@ -144,6 +144,34 @@ async fn register(connection: &Connection, fence: &Fence) -> Result<(), PortErro
     }
     let text = format!("another writer takes {} over at this moment", fence.place());
     Err(PortError::transient(ADAPTER, text))
+}
+
+async fn end_older_writes(connection: &Connection, place: &LogPartition) -> Result<(), PortError> {
+    end_older_inserts(connection, place).await?;
+    await_older_deletions(connection, place).await
+}
+
+/// Waits for deletions that older writers have begun: what one rewrites goes by who was the last writer when it began.
+async fn await_older_deletions(connection: &Connection, place: &LogPartition) -> Result<(), PortError> {
+    let deadline = tokio::time::Instant::now() + LONGEST_WAIT;
+    loop {
+        let running = connection
+            .query(
+                "SELECT count() AS number FROM system.mutations WHERE database = {database:String} AND NOT is_done
+                   AND position(command, 'writers') > 0 AND position(command, {log:String}) > 0",
+            )
+            .param("database", connection.database())
+            .param("log", &*place.log);
+        let running = connection.within(running.fetch_one::<Number>()).await.map_err(read_error)?.number;
+        if running == 0 {
+            return Ok(());
+        }
+        if tokio::time::Instant::now() > deadline {
+            let text = format!("{running} deletions of {place} do not end within {LONGEST_WAIT:?}");
+            return Err(PortError::transient(ADAPTER, text));
+        }
+        tokio::time::sleep(BETWEEN_LOOKS).await;
+    }
 }
 
 /// Ends what older writers still have running. Inserts of theirs that start later fail at the guard.

@@ -9,3 +9,4 @@ mod database;
 mod deletes;
 mod large_batches;
 mod retention;
+mod takeovers;
