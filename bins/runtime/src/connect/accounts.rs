@@ -11,8 +11,6 @@ use super::{ConnectError, Connecting, Parts};
 use crate::settings::AccountsBackend;
 
 /// The accounts, by their backend.
-#[cfg_attr(not(feature = "embedded"), expect(unused_variables, reason = "a directory's"))]
-#[cfg_attr(not(feature = "postgres"), expect(unused_variables, reason = "PostgreSQL's"))]
 pub(super) async fn accounts(
     connecting: &Connecting<'_>,
     parts: &mut Parts<'_>,
