@@ -57,6 +57,20 @@ pub(crate) async fn adopt(connection: &Connection, fence: &Fence) -> Result<(), 
     }
 }
 
+/// Under which name the data directory is written down that stores here.
+const DIRECTORY: &str = "data directory";
+
+/// Writes down that the data directory `id` stores here, if none does, or if `is_forced`. Gives the one that does.
+pub(crate) async fn claim(connection: &Connection, id: Uuid, is_forced: bool) -> Result<Uuid, PortError> {
+    let place = LogPartition { log: DIRECTORY.into(), partition: 0 };
+    let (epoch, owner) = top(connection, &place).await?;
+    if owner == id || (epoch > 0 && !is_forced) {
+        return Ok(owner);
+    }
+    register(connection, &Fence::granted(place, epoch + 1, id)).await?;
+    Ok(id)
+}
+
 /// Inserts rows of the fence's partition, unless somebody else has acquired it.
 pub(crate) async fn insert(
     connection: &Connection,

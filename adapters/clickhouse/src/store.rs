@@ -10,12 +10,13 @@ mod sessions;
 mod stored_events;
 
 use gosight_application::ports::PortError;
+use uuid::Uuid;
 
 use crate::ADAPTER;
 use crate::client::Connection;
 use crate::config::ClickHouseConfig;
 use crate::error::read_error;
-use crate::{migrate, settings};
+use crate::{fence, migrate, settings};
 
 /// The analytics store: what is asked, and every narrow port through which
 /// [`Stepped`](gosight_application::process::Stepped) commits a batch.
@@ -25,6 +26,15 @@ pub struct ClickHouseStore {
 }
 
 impl ClickHouseStore {
+    /// Writes down that the log of the data directory `id` is stored here, if that of none is, or if `is_forced`. Gives the
+    /// directory whose log it is: two of them would give the same offsets to different events.
+    ///
+    /// # Errors
+    /// `Transient` when the server is away, or another directory does the same at this moment.
+    pub async fn claim_for_directory(&self, id: Uuid, is_forced: bool) -> Result<Uuid, PortError> {
+        fence::claim(&self.connection, id, is_forced).await
+    }
+
     /// Connects, makes or changes the tables, and checks that the server can be relied on.
     ///
     /// # Errors

@@ -1,9 +1,11 @@
 //! The directory, and that only one process uses it.
 
 use std::fs::{File, TryLockError};
+use std::io::{ErrorKind, Write as _};
 use std::path::{Path, PathBuf};
 
 use gosight_application::ports::PortError;
+use uuid::Uuid;
 
 /// Why a directory cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -80,6 +82,38 @@ impl DataDir {
         self.path.join("archive")
     }
 
+    /// A number that no other directory has, made when it is first asked for.
+    ///
+    /// # Errors
+    /// [`DataDirError::Io`] when its file cannot be read or written.
+    pub fn id(&self) -> Result<Uuid, DataDirError> {
+        let path = self.path.join("gosight.id");
+        let failed = |source| DataDirError::Io { path: path.clone(), source };
+        match std::fs::read_to_string(&path) {
+            Ok(text) => {
+                let invalid = |error| std::io::Error::new(ErrorKind::InvalidData, error);
+                text.trim().parse().map_err(|error: uuid::Error| failed(invalid(error)))
+            }
+            Err(error) if error.kind() == ErrorKind::NotFound => {
+                let id = Uuid::from_u128(rand::random());
+                self.write_id(&path, id).map_err(failed)?;
+                Ok(id)
+            }
+            Err(error) => Err(failed(error)),
+        }
+    }
+
+    /// Writes the number so that it is there whole or not at all.
+    fn write_id(&self, path: &Path, id: Uuid) -> std::io::Result<()> {
+        let unfinished = path.with_extension("id.new");
+        let mut file = open_private(&unfinished)?;
+        file.set_len(0)?;
+        file.write_all(id.to_string().as_bytes())?;
+        file.sync_all()?;
+        std::fs::rename(&unfinished, path)?;
+        File::open(&self.path)?.sync_all()
+    }
+
     pub(crate) fn log_path(&self) -> PathBuf {
         self.path.join("log")
     }
@@ -113,6 +147,16 @@ pub(crate) fn database_path(dir: &Path) -> PathBuf {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_directory_keeps_its_number() {
+        let (one, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let id = DataDir::open(one.path()).unwrap().id().unwrap();
+        assert_eq!(DataDir::open(one.path()).unwrap().id().unwrap(), id);
+        assert_ne!(DataDir::open(other.path()).unwrap().id().unwrap(), id);
+        std::fs::write(one.path().join("gosight.id"), "damaged").unwrap();
+        assert!(matches!(DataDir::open(one.path()).unwrap().id(), Err(DataDirError::Io { .. })));
+    }
 
     #[test]
     fn one_process_at_a_time() {

@@ -2,6 +2,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use gosight_application::ports::{Clock, Ledger};
+use uuid::Uuid;
 
 use crate::log::Processed;
 use crate::store::{Database, EmbeddedAccounts, Marks};
@@ -84,6 +85,14 @@ impl<'a> DataDirParts<'a> {
     /// The database, to be closed, if one of the parts is in it.
     pub fn opened_database(&self) -> Option<EmbeddedAccounts> {
         self.database.clone().map(EmbeddedAccounts::new)
+    }
+
+    /// The number of the directory.
+    ///
+    /// # Errors
+    /// [`DataDirError`] when it cannot be read or written.
+    pub fn directory_id(&self) -> Result<Uuid, DataDirError> {
+        self.dir.id()
     }
 
     /// Whether there is a log already.

@@ -96,12 +96,12 @@ pub(crate) async fn list(
 
 /// List sessions that are over
 ///
-/// Those to which nothing was added since `before`, earliest end first: for jobs that do something once a session is over.
-/// Events that come late can still be added to one.
+/// Those whose last event is older than `before`, earliest end first: for jobs that do something once a session is over.
+/// The events' own times count: one that arrives late can still be added.
 #[utoipa::path(
     get, path = "/api/v1/idle-sessions", tag = "read",
     params(
-        ("before" = Option<String>, Query, description = "Ended before; 30 minutes ago by default"),
+        ("before" = Option<String>, Query, description = "Ended before, in epoch s or ms or RFC 3339; 30 minutes ago by default"),
         ("limit" = Option<usize>, Query, description = "Most sessions, 1 to 1,000; 50 by default"),
         ("cursor" = Option<String>, Query, description = "The `next_cursor` of the page before"),
     ),

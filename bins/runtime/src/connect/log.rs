@@ -3,24 +3,22 @@
 use std::sync::Arc;
 
 use gosight_application::logs;
-#[cfg(feature = "embedded")]
-use gosight_application::ports::Ledger;
 #[cfg(feature = "kafka")]
 use gosight_application::ports::PortError;
 use gosight_application::ports::{
     DeadLetters, EventSink, EventSource, HealthCheck, LogEnds, Maintenance, RecordLog,
 };
 #[cfg(feature = "embedded")]
-use gosight_embedded::EmbeddedLog;
+use gosight_embedded::{DataDirParts, EmbeddedLog};
 #[cfg(feature = "kafka")]
 use gosight_kafka::{KafkaDeadLetters, KafkaLog, KafkaLogEnds, KafkaSource, TopicError, ensure_topics};
 
 use super::store::Store;
 use super::{ConnectError, Connecting, Open, Parts};
 use crate::role::ProcessedLog;
-use crate::settings::{Config, LogBackend};
 #[cfg(feature = "embedded")]
-use crate::settings::{InvalidSetting, StoreBackend};
+use crate::settings::InvalidSetting;
+use crate::settings::{Config, LogBackend};
 
 /// The log, by its backend.
 pub(super) enum Log {
@@ -42,11 +40,8 @@ impl Log {
             #[cfg(feature = "embedded")]
             (LogBackend::Embedded, Some(parts), Some(store)) => {
                 let names = logs::PROCESSED.map(|(name, _)| name);
-                let ledger = store.ledger();
-                if config.store.backend != StoreBackend::Embedded && !parts.has_log() {
-                    refuse_a_second_log(config, &*ledger, &names).await?;
-                }
-                Ok(Self::Embedded(parts.log(config.log.config(), &*ledger, &names).await?))
+                refuse_a_second_log(config, parts, store, &names).await?;
+                Ok(Self::Embedded(parts.log(config.log.config(), &*store.ledger(), &names).await?))
             }
             #[cfg(feature = "kafka")]
             (LogBackend::Kafka, ..) => {
@@ -118,19 +113,32 @@ impl Log {
     }
 }
 
-/// Two directories that store into one database would give the same offsets to different events.
+/// Checks that no other directory stores into the store. Two would give the same offsets to different events.
 #[cfg(feature = "embedded")]
 async fn refuse_a_second_log(
     config: &Config,
-    ledger: &dyn Ledger,
+    parts: &DataDirParts<'_>,
+    store: &Store,
     names: &[&str],
 ) -> Result<(), ConnectError> {
-    for name in names {
-        if !ledger.next_offsets(name).await?.is_empty() && !config.process.accept_lost_records {
-            let reason = "has no log, but the store has records of one: each directory needs a database of its own. If the \
-                          directory of that log is gone for good, set process.accept_lost_records: true for one start";
-            return Err(InvalidSetting::new("data_dir", reason).into());
+    let is_forced = config.process.accept_lost_records;
+    let mut is_second = match store {
+        Store::Embedded(_) => return Ok(()),
+        #[cfg(feature = "clickhouse")]
+        Store::ClickHouse(store) => {
+            let id = parts.directory_id()?;
+            store.claim_for_directory(id, is_forced).await? != id
         }
+    };
+    // Of a log that was on Kafka, too.
+    let (ledger, is_new) = (store.ledger(), !parts.has_log());
+    for name in names {
+        is_second |= is_new && !is_forced && !ledger.next_offsets(name).await?.is_empty();
+    }
+    if is_second {
+        let reason = "is not the directory whose log is stored in this database: each needs a database of its own. If the other one \
+                      is gone for good, set process.accept_lost_records: true for one start";
+        return Err(InvalidSetting::new("data_dir", reason).into());
     }
     Ok(())
 }

@@ -121,19 +121,26 @@ async fn embedded_with_a_store_on_clickhouse() {
 async fn a_second_directory_that_stores_into_the_same_database_is_refused() {
     let _turn = one_at_a_time().await;
     let (set, _dir) = in_directory(set().with("STORE_BACKEND", "clickhouse"));
+    let (other, _other_dir) = in_directory(set.clone());
+    let refused = |when: &str| {
+        let refused = other.gosight(&["serve", "--http", "127.0.0.1:0"]).output().unwrap();
+        let said = String::from_utf8_lossy(&refused.stderr).into_owned();
+        assert!(!refused.status.success() && said.contains("a database of its own"), "{when}: {said}");
+    };
     let mut first = set.serve(&[]);
+    refused("before anything is stored");
     let event = r#"{"event_name":"hello","user_id":"me","timestamp":1700000000}"#;
     let sent = Api::new(first.url(), Some(INGEST_KEY)).post("/api/v1/events", event).await;
     assert!(sent.status.is_success(), "{}", sent.text);
     Set::admin(&first).processed().await;
-    let (other, _other_dir) = in_directory(set.clone());
-    let refused = other.gosight(&["serve", "--http", "127.0.0.1:0"]).output().unwrap();
-    let said = String::from_utf8_lossy(&refused.stderr).into_owned();
-    assert!(!refused.status.success() && said.contains("needs a database of its own"), "{said}");
+    refused("afterwards");
     first.stop();
     // The directory of the first one is gone for good: its log is taken over.
     let second = other.with("PROCESS_ACCEPT_LOST_RECORDS", "true").serve(&[]);
     assert_eq!(Set::reader(&second).total_count().await, 1);
+    drop(second);
+    let third = set.gosight(&["serve", "--http", "127.0.0.1:0"]).output().unwrap();
+    assert!(!third.status.success(), "it is not gone, and would be the second one now");
 }
 
 #[tokio::test(flavor = "multi_thread")]
