@@ -87,13 +87,23 @@ pub enum ConfigError {
         reason: String,
     },
     /// An environment variable looks like a setting but is none.
-    #[error("environment variable {name} is no setting{}", .nearest.as_ref().map_or_else(String::new, |name| format!("; did you mean {name}?")))]
+    #[error("environment variable {name} {}", no_setting(.name, .nearest.as_deref()))]
     UnknownVariable {
         /// The variable.
         name: String,
         /// The one that is spelt most alike.
         nearest: Option<String>,
     },
+}
+
+/// What is wrong with a variable, and what to do.
+fn no_setting(name: &str, nearest: Option<&str>) -> String {
+    let section = name.strip_prefix("GOSIGHT_").and_then(|name| name.split('_').next());
+    match (nearest, section.and_then(|section| without_feature(&section.to_lowercase()))) {
+        (Some(name), _) => format!("is no setting; did you mean {name}?"),
+        (None, Some(reason)) => reason,
+        (None, None) => "is no setting".to_owned(),
+    }
 }
 
 /// A configuration with where its values come from.
@@ -154,6 +164,15 @@ pub fn load_valid<T: Serialize + DeserializeOwned>(
     Ok(loaded.config)
 }
 
+/// Sections of settings that a build has with the feature of their name.
+const FEATURES: [&str; 5] = ["kafka", "clickhouse", "redis", "postgres", "s3"];
+
+/// What to do where the section `name` is not known because this build is without its feature.
+fn without_feature(name: &str) -> Option<String> {
+    let name = FEATURES.into_iter().find(|feature| *feature == name)?;
+    Some(format!("is not in this build; build it with the feature {name:?}"))
+}
+
 /// What the parsers of values say, in words that tell how such a value is written.
 fn in_words(reason: String) -> String {
     const WORDS: [(&str, &str); 5] = [
@@ -163,6 +182,10 @@ fn in_words(reason: String) -> String {
         ("invalid socket address syntax", "must be an address such as 127.0.0.1:8080"),
         ("expected usize", "must be a whole number"),
     ];
+    let section = reason.strip_prefix("unknown field `").and_then(|rest| rest.split_once('`'));
+    if let Some(reason) = section.and_then(|(name, _)| without_feature(name)) {
+        return reason;
+    }
     let words = WORDS.iter().find(|(found, _)| reason.contains(found));
     words.map_or(reason, |(_, words)| (*words).to_owned())
 }

@@ -119,6 +119,7 @@ fn errors_say_where_and_what() {
     for (text, variables, expected) in [
         ("nme: x", vec![], "FILE: nme: unknown field `nme`, expected one of `name`, `http`, `labels`"),
         ("http: {lisen: x}", vec![], "FILE: http.lisen: unknown field `lisen`"),
+        ("s3: {}", vec![], "FILE: s3: is not in this build; build it with the feature \"s3\""),
         (
             "http: {max_connections: many}",
             vec![],
@@ -143,6 +144,11 @@ fn errors_say_where_and_what() {
             "",
             vec![("GOSIGHT_SOMETHING_ELSE", "x")],
             "environment variable GOSIGHT_SOMETHING_ELSE is no setting",
+        ),
+        (
+            "",
+            vec![("GOSIGHT_CLICKHOUSE_URL", "x")],
+            "environment variable GOSIGHT_CLICKHOUSE_URL is not in this build; build it with the feature \"clickhouse\"",
         ),
     ] {
         let error = load_text(text, &variables).unwrap_err();
