@@ -119,7 +119,7 @@ fn errors_say_where_and_what() {
     for (text, variables, expected) in [
         ("nme: x", vec![], "FILE: nme: unknown field `nme`, expected one of `name`, `http`, `labels`"),
         ("http: {lisen: x}", vec![], "FILE: http.lisen: unknown field `lisen`"),
-        ("s3: {}", vec![], "FILE: s3: is not in this build; build it with the feature \"s3\""),
+        ("s3: {bucket: x}", vec![], "FILE: s3: is not in this build; build it with the feature \"s3\""),
         (
             "http: {max_connections: many}",
             vec![],
