@@ -128,8 +128,10 @@ impl Backends {
     /// # Errors
     /// [`InvalidSetting`] with the feature that is missing, or the reason.
     pub(crate) fn check(self, is_shared: bool) -> Result<(), InvalidSetting> {
-        // First whether it could work at all: no build would help.
-        self.check_combination(is_shared)?;
+        if is_shared {
+            // First whether it could work at all: no build would help.
+            self.check_combination(is_shared)?;
+        }
         let Self { log, store, accounts, archive, state } = self;
         for (key, value, is_chosen, feature, is_built) in [
             ("log.backend", "embedded", log == LogBackend::Embedded, "embedded", EMBEDDED),
@@ -165,7 +167,7 @@ impl Backends {
                 return Err(InvalidSetting::new(key, reason));
             }
         }
-        Ok(())
+        self.check_combination(is_shared)
     }
 
     fn check_combination(self, is_shared: bool) -> Result<(), InvalidSetting> {
