@@ -282,10 +282,17 @@ impl Server {
     /// Starts it again as `builder` says, in the same directory. It must have ended.
     #[must_use]
     pub fn restart_as(mut self, builder: ServerBuilder) -> Self {
-        let temporary = self.temporary.take();
-        let mut server = builder.start_in(&self.dir);
-        server.temporary = temporary;
-        server
+        self.try_restart_as(builder).unwrap_or_else(|output| panic!("gosight did not start:\n{output}"))
+    }
+
+    /// The same of one that may end before it listens.
+    ///
+    /// # Errors
+    /// What that one printed.
+    pub fn try_restart_as(&mut self, builder: ServerBuilder) -> Result<Self, String> {
+        let mut server = builder.try_start_in(&self.dir)?;
+        server.temporary = self.temporary.take();
+        Ok(server)
     }
 
     /// Stops it with SIGTERM, and gives its directory, if it was its own.
