@@ -20,8 +20,8 @@ pub struct SessionsWithReplays {
     replays: Replays,
 }
 
-/// Most sessions that are looked at for one page of those with, or without, a replay.
-const MAX_LOOKED_AT: usize = 10_000;
+/// Sessions that are asked for at once where some are left out again.
+const AT_ONCE: usize = 1_000;
 
 impl SessionsWithReplays {
     /// Lists `sessions`, and asks `replays` about them.
@@ -100,21 +100,25 @@ impl SessionStore for SessionsWithReplays {
         query: &SessionQuery,
     ) -> Result<Vec<SessionSummary>, SessionStoreError> {
         let wanted = query.flags.has_replay;
+        let limit = query.limit;
         let mut query =
             SessionQuery { flags: SessionFlagFilter { has_replay: None, ..query.flags }, ..query.clone() };
-        let (mut found, mut looked_at) = (Vec::new(), 0);
+        if wanted.is_some() {
+            query.limit = limit.max(AT_ONCE);
+        }
+        let mut found = Vec::new();
         loop {
             let mut page = self.sessions.list(rules, project_id, &query).await?;
             self.note(project_id, &mut page).await?;
             let is_last = page.len() < query.limit;
-            looked_at += page.len();
             query.after = page.last().map(|last| SessionCursor {
                 started_at: last.started_at,
                 session_id: last.session_id.clone(),
             });
             found.extend(page.into_iter().filter(|summary| wanted.is_none_or(|is| is == summary.has_replay)));
-            if wanted.is_none() || is_last || found.len() >= query.limit || looked_at >= MAX_LOOKED_AT {
-                found.truncate(query.limit);
+            // A short page is the last one to its reader, so nothing may cut it short but the end.
+            if wanted.is_none() || is_last || found.len() >= limit {
+                found.truncate(limit);
                 return Ok(found);
             }
         }
