@@ -1,9 +1,9 @@
+use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
 
 use super::handler::BatchHandler;
-use super::status::ProcessStatus;
-use crate::backoff::BackoffPolicy;
+use super::status::{PartitionStatus, ProcessStatus};
+use crate::backoff::{Backoff, BackoffPolicy};
 use crate::ports::{BatchStore, BoxError, Clock, EventSource, PollLimits, PortError, SourceError};
 use crate::telemetry::Telemetry;
 
@@ -59,9 +59,6 @@ pub struct LogConsumer {
     pub config: ConsumerConfig,
 }
 
-/// How often it is looked whether the end of a log is reached.
-const LOOK_EVERY: Duration = Duration::from_millis(5);
-
 impl LogConsumer {
     /// How many records of each partition are not processed yet. A partition that is not read here counts as processed.
     ///
@@ -79,19 +76,20 @@ impl LogConsumer {
 
     /// Waits until everything that is logged at this moment is processed.
     pub(crate) async fn caught_up(&self) {
+        let mut backoff = Backoff::new(self.config.backoff);
         let ends = loop {
             match self.source.end_offsets().await {
                 Ok(ends) => break ends,
-                Err(_) => tokio::time::sleep(LOOK_EVERY).await,
+                Err(error) => tokio::time::sleep(backoff.next_wait(error.retry_after())).await,
             }
         };
-        let is_reached = |(partition, end): &(u32, u64)| {
-            let partitions = self.status.partitions();
-            *end == 0 || partitions.get(partition).is_some_and(|status| status.next_offset >= *end)
+        let is_reached = |partitions: &BTreeMap<u32, PartitionStatus>| {
+            let is_reached = |(partition, end): &(u32, u64)| {
+                *end == 0 || partitions.get(partition).is_some_and(|status| status.next_offset >= *end)
+            };
+            ends.iter().all(is_reached)
         };
-        while !ends.iter().all(is_reached) {
-            tokio::time::sleep(LOOK_EVERY).await;
-        }
+        self.status.wait_until(is_reached).await;
     }
 
     pub(super) fn fatal<R: std::fmt::Debug + std::fmt::Display + Send + Sync + 'static>(

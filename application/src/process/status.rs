@@ -1,10 +1,12 @@
 use std::collections::BTreeMap;
+use std::pin::pin;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
 use gosight_domain::Timestamp;
 use gosight_domain::ledger::OutcomeCounts;
+use tokio::sync::Notify;
 
 use crate::ports::{Health, HealthCheck};
 
@@ -39,6 +41,8 @@ pub struct ProcessStatus {
     partitions: Mutex<BTreeMap<u32, PartitionStatus>>,
     counts: Mutex<OutcomeCounts>,
     batches: AtomicU64,
+    /// Told of every change of `partitions`.
+    changed: Notify,
 }
 
 impl ProcessStatus {
@@ -50,6 +54,7 @@ impl ProcessStatus {
             partitions: Mutex::default(),
             counts: Mutex::default(),
             batches: AtomicU64::new(0),
+            changed: Notify::new(),
         }
     }
 
@@ -61,6 +66,19 @@ impl ProcessStatus {
     /// The partitions that are read, by number.
     pub fn partitions(&self) -> BTreeMap<u32, PartitionStatus> {
         lock(&self.partitions).clone()
+    }
+
+    /// Waits until `is_so` of the partitions.
+    pub(super) async fn wait_until(&self, is_so: impl Fn(&BTreeMap<u32, PartitionStatus>) -> bool) {
+        loop {
+            // Listened to before it is looked: no change in between is missed.
+            let mut changed = pin!(self.changed.notified());
+            changed.as_mut().enable();
+            if is_so(&lock(&self.partitions)) {
+                return;
+            }
+            changed.await;
+        }
     }
 
     /// What became of the records since the start.
@@ -76,6 +94,7 @@ impl ProcessStatus {
     pub(super) fn assigned(&self, partition: u32, next_offset: u64) {
         let status = PartitionStatus { state: WorkerState::Running, next_offset };
         lock(&self.partitions).insert(partition, status);
+        self.changed.notify_waiters();
     }
 
     pub(super) fn released(&self, partition: u32) {
@@ -99,6 +118,7 @@ impl ProcessStatus {
             status.next_offset = next_offset;
             status.state = WorkerState::Running;
         }
+        self.changed.notify_waiters();
     }
 }
 
