@@ -14,7 +14,7 @@ use crate::ports::{
     EventSink, LogPartition, LogPosition, PolledBatch, PolledRecord, PortError, ProcessedBatch, RefusedEvent,
     RefusedEvents, RefusedRows, SinkError, StoredEvents,
 };
-use crate::process::{BatchHandler, EventHandler, EventHandlerPorts, Refusals};
+use crate::process::{BatchHandler, EventHandler, EventHandlerPorts, ProfileEnricher, Refusals};
 use crate::settings::PipelineSettings;
 
 /// Names this sink in errors.
@@ -30,6 +30,8 @@ pub struct DirectSinkPorts {
     pub batches: Arc<dyn BatchStore>,
     /// Tells which events are stored.
     pub stored: Arc<dyn StoredEvents>,
+    /// Adds what is known of users and items, if anything does.
+    pub profiles: Option<Arc<ProfileEnricher>>,
     /// Tells the time.
     pub clock: Arc<dyn Clock>,
 }
@@ -59,7 +61,7 @@ impl DirectSink {
         let deduplicator = StoredBefore { stored: ports.stored.clone(), log: log.clone() };
         let handler = EventHandlerPorts {
             deduplicator: Arc::new(deduplicator),
-            profiles: None,
+            profiles: ports.profiles.clone(),
             clock: ports.clock.clone(),
         };
         let handler = EventHandler::new(handler, settings.filters.clone(), settings.aggregations.clone())

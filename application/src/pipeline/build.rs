@@ -119,8 +119,9 @@ impl PipelineBuilder {
         if self.is_direct && batches.is_none() {
             return Err(BuildError::NothingToStoreIn);
         }
+        let profiles = self.profiles();
         let (consumers, processor) = match batches {
-            Some((batches, stored)) => self.consumers(stored, &batches),
+            Some((batches, stored)) => self.consumers(stored, &batches, profiles.clone()),
             None => self.no_consumers()?,
         };
         let archiver = stored.as_ref().zip(cold).map(|(stored, cold)| self.archiver(stored, cold));
@@ -129,7 +130,7 @@ impl PipelineBuilder {
         let mut health = self.ports.health.clone();
         health.extend(consumers.iter().map(|consumer| consumer.status.clone() as _));
         Ok(Pipeline {
-            ingest: self.ports.intake.clone().map(|intake| self.ingest(intake, stored.as_ref())),
+            ingest: self.ports.intake.clone().map(|intake| self.ingest(intake, stored.as_ref(), profiles)),
             query: stored.as_ref().and_then(|stored| self.query(stored)),
             archiver,
             access: Access::new(usage.clone()),
@@ -211,17 +212,21 @@ impl PipelineBuilder {
         }
     }
 
+    /// What is known of users and items, for events with a log and without.
+    fn profiles(&self) -> Option<Arc<ProfileEnricher>> {
+        let profiles = self.ports.accounts.profiles.clone();
+        let enricher = |config| ProfileEnricher::new(profiles, config, self.ports.telemetry.clone());
+        self.settings.profiles.map(enricher).map(Arc::new)
+    }
+
     /// A consumer for each log that is processed here.
     fn consumers(
         &self,
         stored: &Stored,
         batches: &Arc<dyn BatchStore>,
+        profiles: Option<Arc<ProfileEnricher>>,
     ) -> (Vec<LogConsumer>, Option<ProcessorInfo>) {
         let PipelineSettings { filters, aggregations, .. } = &self.settings;
-        let profiles = self.settings.profiles.map(|config| {
-            let profiles = self.ports.accounts.profiles.clone();
-            Arc::new(ProfileEnricher::new(profiles, config, self.ports.telemetry.clone()))
-        });
         let enrichment = profiles.as_ref().map(|profiles| profiles.stats().clone());
         let events = self.event_handler(stored, profiles);
         let replay = ReplayHandler::new(stored.replays.clone(), self.ports.clock.clone());
@@ -276,10 +281,15 @@ impl PipelineBuilder {
         Arc::new(archiver.forgetting(chunks.clone()))
     }
 
-    fn ingest(&self, intake: IntakePorts, stored: Option<&Stored>) -> Arc<Ingest> {
+    fn ingest(
+        &self,
+        intake: IntakePorts,
+        stored: Option<&Stored>,
+        profiles: Option<Arc<ProfileEnricher>>,
+    ) -> Arc<Ingest> {
         let IntakePorts { events, records, limiter, enricher } = intake;
         let Replacements { events: replaced, also, .. } = &self.replacements;
-        let direct = stored.filter(|_| self.is_direct).and_then(|stored| self.direct_sink(stored));
+        let direct = stored.filter(|_| self.is_direct).and_then(|stored| self.direct_sink(stored, profiles));
         let replaced = replaced.clone().map(|sink| self.patient(sink, "events"));
         let log = replaced.or(direct).unwrap_or(events);
         let also = also.iter().zip(1..).map(|(sink, n)| self.patient(sink.clone(), &format!("also_{n}")));
@@ -307,10 +317,15 @@ impl PipelineBuilder {
         Arc::new(Observed::new(retrying, name, telemetry.clone()))
     }
 
-    fn direct_sink(&self, stored: &Stored) -> Option<Arc<dyn EventSink>> {
+    fn direct_sink(
+        &self,
+        stored: &Stored,
+        profiles: Option<Arc<ProfileEnricher>>,
+    ) -> Option<Arc<dyn EventSink>> {
         let ports = DirectSinkPorts {
             batches: stored.batches.clone()?,
             stored: stored.store.stored.clone(),
+            profiles,
             clock: self.ports.clock.clone(),
         };
         Some(Arc::new(DirectSink::new(ports, logs::DIRECT, &self.settings)))
