@@ -9,7 +9,8 @@ use gosight_application::pipeline::{
     BuildError, Combination, Pipeline, PipelinePorts, Reach, ReplaceParts, StorePorts,
 };
 use gosight_application::ports::{
-    EventSink, IdleQuery, KeyError, KeyValidator, PortError, SessionQuery, SinkError,
+    EventSink, IdleQuery, KeyError, KeyValidator, PortError, ProfileStore, SessionFlagFilter, SessionQuery,
+    SinkError,
 };
 use gosight_application::sessions::SessionRules;
 use gosight_application::{LogSink, logs};
@@ -17,6 +18,7 @@ use gosight_conformance::factory::{NOON, project, replay_session, session_id};
 use gosight_conformance::key_store::{key, presented};
 use gosight_domain::Event;
 use gosight_domain::key::{Grant, KeyRefusal, PresentedKey, Scoped};
+use gosight_domain::profile::ProfileKind;
 use gosight_domain::replay::ReplayDraft;
 use gosight_domain::validate::EventDraft;
 use gosight_memory::{ManualClock, MemoryParts, MemoryReplayArchive, MemoryStore};
@@ -114,6 +116,34 @@ async fn replays_of_one_s_own_are_where_chunks_are_kept_read_and_archived_from()
     pipeline.archiver.as_ref().unwrap().archive(&replay_session("p", "s")).await.unwrap();
     let objects = gosight_application::ports::ReplayArchive::list(&*archive, "", None, 10).await.unwrap();
     assert!(!objects.is_empty());
+    running.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_page_of_sessions_with_a_replay_is_short_at_the_end_only() {
+    let (parts, own) = (MemoryParts::default(), Arc::new(MemoryStore::default()));
+    let pipeline = Pipeline::builder(parts.ports()).with_clock(clock()).with_sessions(own).build().unwrap();
+    let running = pipeline.start();
+    send_chunk(&pipeline).await;
+    // The recorded session is the first of all, and lists begin with the last.
+    send(&pipeline, &[EventDraft { timestamp: Some(epoch(-2_000)), ..draft("first", "click") }])
+        .await
+        .unwrap();
+    for part in 0..11 {
+        let names: Vec<String> = (0..1_000).map(|n| format!("s-{part}-{n}")).collect();
+        let named = |name: &'_ String| EventDraft {
+            event_id: Some(name.clone().into()),
+            session_id: Some(name.clone().into()),
+            ..draft("", "click")
+        };
+        send(&pipeline, &names.iter().map(named).collect::<Vec<_>>()).await.unwrap();
+    }
+    pipeline.drained().await;
+    let flags = SessionFlagFilter { has_replay: Some(true), ..SessionFlagFilter::default() };
+    let query = SessionQuery { limit: 10, flags, ..SessionQuery::default() };
+    let scope = Scoped::vouched(project("p"));
+    let found = pipeline.query.as_ref().unwrap().sessions(&scope, query).await.unwrap();
+    assert_eq!(found.iter().map(|found| found.session_id.as_str()).collect::<Vec<_>>(), ["s"]);
     running.stop().await.unwrap();
 }
 
@@ -223,6 +253,17 @@ async fn without_an_event_log_an_event_is_stored_when_it_is_acknowledged() {
     assert_eq!(parts.store.events().len(), 2);
     assert!(parts.log.records(logs::EVENTS).is_empty());
     assert_eq!(session(&pipeline).await, Some((2, false)));
+}
+
+#[tokio::test]
+async fn without_an_event_log_events_get_their_context_too() {
+    let parts = MemoryParts::default();
+    let known = serde_json::from_str(r#"{"type": "premium"}"#).unwrap();
+    parts.profiles.put(&project("p"), ProfileKind::User, &[("ada".to_owned(), known)]).await.unwrap();
+    let pipeline = Pipeline::builder(parts.ports()).with_clock(clock()).without_event_log().build().unwrap();
+    send(&pipeline, &[EventDraft { user_id: Some("ada".into()), ..draft("a", "click") }]).await.unwrap();
+    let stored = parts.store.events();
+    assert!(stored[0].context.as_str().contains("premium"), "{}", stored[0].context.as_str());
 }
 
 #[tokio::test]

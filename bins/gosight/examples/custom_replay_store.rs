@@ -4,7 +4,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
 use anyhow::Context as _;
 use async_trait::async_trait;
@@ -149,9 +148,8 @@ async fn main() -> anyhow::Result<()> {
     };
     let project = ProjectId::new("shop")?;
     gosight.ingest().context("it takes chunks")?.replay(&Scoped::vouched(project.clone()), Ok(draft)).await?;
-    while replays.chunks().is_empty() {
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
+    gosight.pipeline().drained().await;
+    assert_eq!(replays.chunks().len(), 1);
 
     // Whoever asks is answered from there.
     let query = gosight.query().context("it answers questions")?;

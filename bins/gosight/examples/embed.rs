@@ -3,7 +3,6 @@
 #![expect(clippy::print_stdout, reason = "an example shows what it did")]
 
 use std::borrow::Cow;
-use std::time::Duration;
 
 use anyhow::Context as _;
 use gosight::Gosight;
@@ -40,13 +39,9 @@ async fn main() -> anyhow::Result<()> {
     assert_eq!(receipt.accepted(), 1, "it is on the disk now");
 
     // It is processed within a moment.
+    gosight.pipeline().drained().await;
     let session = SessionId::new("visit-1")?;
-    let found = loop {
-        if let Some(found) = query.session(&Scoped::vouched(project.clone()), &session).await? {
-            break found;
-        }
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    };
+    let found = query.session(&Scoped::vouched(project), &session).await?.context("a session")?;
     assert_eq!(found.summary.entry_path, "/checkout");
     println!("a visit began at {} and saw {} page", found.summary.entry_path, found.summary.page_count);
     gosight.stop().await?;

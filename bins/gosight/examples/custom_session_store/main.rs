@@ -5,7 +5,6 @@
 mod store;
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use anyhow::Context as _;
 use gosight::{Gosight, ReplaceParts as _};
@@ -40,9 +39,8 @@ async fn main() -> anyhow::Result<()> {
     let drafts = ["visit-1", "visit-1", "visit-2"].map(|session| Ok(draft(session)));
     let ingest = gosight.ingest().context("it takes events")?;
     ingest.events(&Scoped::vouched(project.clone()), &ClientFacts::default(), &drafts).await?;
-    while sessions.count() < 2 {
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
+    gosight.pipeline().drained().await;
+    assert_eq!(sessions.count(), 2);
 
     // Whoever asks is answered from there.
     let query = gosight.query().context("it answers questions")?;
