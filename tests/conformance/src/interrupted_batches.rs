@@ -2,13 +2,13 @@
 
 use std::future::poll_fn;
 use std::pin::pin;
-use std::task::Poll;
 
 use gosight_application::ports::{Committed, ProcessedBatch};
 use gosight_domain::ledger::{LedgerRow, Outcome};
 
 use crate::batch_store::{StoreFixture, with_chunk_and_letter};
 use crate::factory::{LOG, NOON, batch, click, event, shared, span};
+use crate::given_up::{STEPS, in_part};
 use crate::suite;
 
 suite! { $ interrupted_batches_suite, interrupted_batches(StoreFixture):
@@ -18,28 +18,18 @@ suite! { $ interrupted_batches_suite, interrupted_batches(StoreFixture):
     what_is_left_of_a_batch_is_removed_wherever_that_is_given_up
 }
 
-/// More than a commit waits for anything.
-const STEPS: usize = 10_000;
-
 impl StoreFixture {
     /// Commits `batch`, and gives up when it has waited for something `steps` times. Tells whether it came to its end.
     async fn commit_in_part(&self, batch: &ProcessedBatch, steps: usize) -> bool {
-        let mut commit = pin!(self.store.commit(batch));
-        let mut left = steps;
-        poll_fn(|context| match commit.as_mut().poll(context) {
+        match in_part(self.store.commit(batch), steps).await {
             // An attempt that was given up may have come to its end behind the scenes.
-            Poll::Ready(Ok(Committed::Now | Committed::Before)) => Poll::Ready(true),
-            Poll::Ready(Err(error)) => {
+            Some(Ok(Committed::Now | Committed::Before)) => true,
+            Some(Err(error)) => {
                 assert!(error.is_transient(), "{error}");
-                Poll::Ready(false)
+                false
             }
-            Poll::Pending if left == 0 => Poll::Ready(false),
-            Poll::Pending => {
-                left -= 1;
-                Poll::Pending
-            }
-        })
-        .await
+            None => false,
+        }
     }
 }
 

@@ -23,6 +23,7 @@ pub mod event_query;
 pub mod event_rows;
 pub mod event_sink;
 pub mod factory;
+mod given_up;
 pub mod interrupted_batches;
 pub mod key_store;
 pub mod key_validator;

@@ -3,7 +3,8 @@
 use gosight_application::ports::{Claim, LogPosition};
 use gosight_domain::Event;
 
-use crate::factory::{LOG, NOON, click, event_id, project, session_id, shared};
+use crate::factory::{LOG, NOON, click, event_id, project, session_id, shared, span};
+use crate::given_up::{STEPS, in_part};
 use crate::steps::StepsFixture;
 use crate::suite;
 
@@ -11,6 +12,7 @@ suite! { $ stored_events_suite, stored_events(StepsFixture):
     a_stored_event_has_the_position_of_its_record
     projects_do_not_see_each_other
     many_claims_at_once_are_answered_in_order
+    an_event_whose_removal_is_given_up_is_known_as_long_as_it_has_a_row
 }
 
 fn claim(event: u128, session: Option<&str>) -> Claim {
@@ -62,4 +64,24 @@ pub async fn many_claims_at_once_are_answered_in_order(fixture: StepsFixture) {
     let wanted: Vec<_> =
         (EVERY / 2..EVERY + EVERY / 2).map(|n| (n < EVERY).then(|| position(0, n))).collect();
     assert_eq!(positions(&fixture, &claims).await, wanted);
+}
+
+pub async fn an_event_whose_removal_is_given_up_is_known_as_long_as_it_has_a_row(fixture: StepsFixture) {
+    for (steps, offset) in (0..STEPS).zip(0..) {
+        let event = u128::from(offset);
+        let fence = fixture.fence().await;
+        fixture.insert(&fence, offset, &[click(event, 0)]).await;
+        let removed = in_part(fixture.events.remove(&fence, &[offset]), steps).await;
+        // As whoever goes on with the partition.
+        let fence = fixture.fence().await;
+        fixture.events.acquired(&fence).await.expect("acquired");
+        let rows = fixture.events.rows(&fence, &span(offset, 1)).await.expect("read");
+        let known = positions(&fixture, &[claim(event, Some("s"))]).await;
+        assert_eq!(known, [(!rows.is_empty()).then(|| position(0, offset))], "{steps} steps");
+        if let Some(removed) = removed {
+            removed.expect("removed");
+            assert_eq!(rows, []);
+            return;
+        }
+    }
 }
