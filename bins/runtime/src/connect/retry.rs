@@ -12,7 +12,11 @@ pub(super) async fn connect_with_retry<T>(
 ) -> Result<T, ConnectError> {
     let mut backoff = Backoff::new(BackoffPolicy::default());
     loop {
-        match open().await {
+        let opened = tokio::select! {
+            () = stop.cancelled() => return Err(ConnectError::Stopped),
+            opened = open() => opened,
+        };
+        match opened {
             Ok(opened) => return Ok(opened),
             Err(error) if error.is_transient() => {
                 let wait = backoff.next_wait(error.retry_after());

@@ -1,5 +1,8 @@
 //! The commands of `gosight` on the servers.
 
+use std::io::{BufRead as _, BufReader};
+use std::process::{Command, Stdio};
+
 use gosight_application::logs;
 use gosight_application::ports::{Record, RecordLog};
 use gosight_distributed_tests::{Binary, Servers, Set, one_at_a_time};
@@ -9,6 +12,7 @@ use gosight_kafka::KafkaLog;
 use serde_json::{Value, json};
 
 use crate::log::kafka;
+use crate::replays::chunks_have_a_ttl;
 
 fn success(set: &Set, args: &[&str]) -> String {
     let output = set.gosight(&[args, &["--distributed"]].concat()).output().unwrap();
@@ -44,10 +48,23 @@ async fn keys_are_made_listed_and_revoked() {
     assert_eq!(put, "1 profiles stored\n");
 }
 
+#[test]
+fn one_process_that_waits_for_its_servers_stops_when_it_is_told_to() {
+    // Nobody listens there.
+    let set = Set::new(&Servers::shared()).with("CLICKHOUSE_URL", "http://127.0.0.1:9");
+    let mut serve = set.gosight(&["serve", "--distributed", "--http", "127.0.0.1:0"]);
+    let mut waiting = serve.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut said = BufReader::new(waiting.stderr.take().unwrap()).lines().map(Result::unwrap);
+    said.find(|line| line.contains("not there yet")).expect("it waits");
+    let kill = Command::new("kill").args(["-TERM", &waiting.id().to_string()]).status().unwrap();
+    assert!(kill.success());
+    assert!(waiting.wait().unwrap().success(), "{:?}", said.collect::<Vec<_>>());
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_dead_letter_is_repaired_and_put_through_once_while_everything_runs() {
     let _turn = one_at_a_time().await;
-    let set = Set::new(&Servers::shared());
+    let set = Set::new(&Servers::shared()).with("CLICKHOUSE_REPLAY_RETENTION_DAYS", "30");
     let gosight = set.start(Binary::Gosight);
     let event = json!({"event_id": "14cb7f4d-533f-46d6-841e-efb2338730c8", "project_id": "default",
         "event_type": "purchase", "timestamp": now_ms(), "received_at": now_ms()})
@@ -67,7 +84,10 @@ async fn a_dead_letter_is_repaired_and_put_through_once_while_everything_runs() 
     let repaired = tempfile::NamedTempFile::new().unwrap();
     std::fs::write(&repaired, &event).unwrap();
     let file = repaired.path().to_string_lossy();
-    success(&set, &["dlq", "replay", position, "--record", &file]);
+    // How long chunks are kept is for the processes to say, whatever the settings of the command.
+    let of_command = set.clone().with("CLICKHOUSE_REPLAY_RETENTION_DAYS", "0");
+    success(&of_command, &["dlq", "replay", position, "--record", &file]);
+    assert!(chunks_have_a_ttl(&set).await);
     assert_eq!(success(&set, &["dlq", "list"]), "");
     assert!(failure(&set, &["dlq", "drop", position]).contains("there is no dead letter"));
     Set::admin(&gosight).processed().await;
