@@ -6,7 +6,7 @@ use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use crate::logs;
-use crate::ports::{Record, RecordLog};
+use crate::ports::{LogError, Record, RecordLog};
 use crate::telemetry::{Metric, Telemetry};
 
 /// Reports that wait hold at most this many bytes. It is room for one report of the largest replay chunk that is reported
@@ -76,6 +76,11 @@ impl ErrorsLog {
             return;
         }
         if let Err(error) = self.log.append(logs::ERRORS, records).await {
+            let items = match &error {
+                // The others were written.
+                LogError::Rejected { refused, .. } => refused.0.len(),
+                _ => items,
+            };
             tracing::warn!(%error, items, "refused items could not be written to the errors log");
             self.lost("log", items as u64);
         }

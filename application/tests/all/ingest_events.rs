@@ -8,7 +8,9 @@ use async_trait::async_trait;
 use gosight_application::codec::decode_event;
 use gosight_application::ingest::{ClientFacts, IngestError, IngestReceipt};
 use gosight_application::logs;
-use gosight_application::ports::{LogError, RateDecision, RateLimiterError, Record, RecordLog};
+use gosight_application::ports::{
+    LogError, RateDecision, RateLimiterError, Record, RecordLog, RefusedRecord, RefusedRecords,
+};
 use gosight_conformance::factory::{NOON, project};
 use gosight_domain::validate::EventDraft;
 use gosight_domain::{Event, EventId, Violation, ViolationCode};
@@ -252,6 +254,19 @@ async fn a_report_that_cannot_be_written_costs_nobody_an_answer_and_is_counted()
     );
     assert!(door.reports().await.is_empty());
     assert_eq!(door.numbers.count(r#"refusal_reports_lost_total{reason="log"}"#), 2);
+}
+
+#[tokio::test]
+async fn of_reports_that_the_errors_log_refuses_in_part_those_are_counted_that_it_refused() {
+    let mut errors_log = MockLog::new();
+    errors_log.expect_append().times(1).returning(|_, _| {
+        let refused = RefusedRecords(vec![RefusedRecord { index: 1, reason: "too large".to_owned() }]);
+        Err(LogError::Rejected { adapter: "log", refused })
+    });
+    let door = Door::with(MemoryLog::new(1), |ports, _| ports.log = Arc::new(errors_log));
+    send(&door, &[unreadable(), unreadable(), unreadable()]).await.unwrap();
+    door.reports().await;
+    assert_eq!(door.numbers.count(r#"refusal_reports_lost_total{reason="log"}"#), 1);
 }
 
 /// A log that never says whether it has taken a record.
