@@ -46,11 +46,19 @@ impl Running {
     /// Waits until a part fails for good. Otherwise it never returns.
     pub async fn failed(&mut self) -> RunError {
         loop {
-            match self.workers.join_next().await {
-                Some(Ok(Ok(()))) => {}
-                Some(Ok(Err(error))) => return error,
-                Some(Err(died)) => return died.into(),
-                None => std::future::pending().await,
+            tokio::select! {
+                Some(ended) = self.workers.join_next() => match ended {
+                    Ok(Ok(())) => {}
+                    Ok(Err(error)) => return error,
+                    Err(died) => return died.into(),
+                },
+                // Events are taken in and processed without it, so the others go on.
+                Some(ended) = self.background.join_next() => {
+                    if let Err(error) = ended {
+                        tracing::error!(%error, "background work died, and is not done until the next start");
+                    }
+                }
+                else => std::future::pending().await,
             }
         }
     }
