@@ -78,7 +78,7 @@ impl Query {
         self.ports.sessions.list(&self.ports.rules, scope.project_id(), &query).await
     }
 
-    /// A page of sessions that nothing was added to for a while, earliest end first.
+    /// A page of sessions whose latest event is old, earliest end first.
     ///
     /// # Errors
     /// The read side's.

@@ -42,7 +42,7 @@ pub struct SessionCursor {
     pub session_id: SessionId,
 }
 
-/// Which sessions, of those to which nothing was added for a while; those that ended first come first.
+/// Which sessions, of those whose latest event is old; those that ended first come first.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct IdleQuery {
     /// Their latest event lies before.

@@ -88,7 +88,7 @@ pub trait SessionStore: fmt::Debug + Send + Sync {
         query: &SessionQuery,
     ) -> Result<Vec<SessionSummary>, SessionStoreError>;
 
-    /// A page of sessions that nothing was added to for a while, with replays as in [`list`](Self::list).
+    /// A page of sessions whose latest event is old, with replays as in [`list`](Self::list).
     async fn list_idle(
         &self,
         rules: &SessionRules,

@@ -171,7 +171,7 @@ pub(super) async fn read(
     Ok(join(&folds, rules)?.pop())
 }
 
-/// A page of sessions that nothing was added to for a while, earliest end first.
+/// A page of sessions whose latest event is old, earliest end first.
 pub(super) async fn list_idle(
     connection: &Connection,
     rules: &SessionRules,

@@ -98,7 +98,7 @@ async fn read(
     Ok(Some(SessionDetail { summary: summary(&row)?, insights }))
 }
 
-/// A page of sessions that nothing was added to for a while, earliest end first.
+/// A page of sessions whose latest event is old, earliest end first.
 async fn list_idle(
     readers: &SqlitePool,
     project_id: &ProjectId,
