@@ -1,10 +1,11 @@
-//! Ingest: checks, enriches and logs what clients send. One use case behind every door.
+//! Ingest: checks, enriches and logs what clients send. One use case behind every surface and wire format.
 //!
 //! Success is answered only after the log has the events durably. A bad event never costs its neighbours: each gets a
 //! verdict of its own.
 
 mod errors_log;
 mod events;
+mod profiles;
 mod refusals;
 mod replay;
 
@@ -19,11 +20,13 @@ use gosight_domain::{EventId, ProjectId, Timestamp, Violation};
 use tokio_util::sync::CancellationToken;
 
 use errors_log::ErrorsLog;
+pub use events::PlacedDraft;
+pub use profiles::{PlacedProfile, ProfileDraft};
 pub use replay::ReplayReceipt;
 
 use crate::ports::{
-    AcceptedChunks, BoxError, Clock, ContextEnricher, EventSink, PortError, RateDecision, RateLimiter,
-    RecordLog,
+    AcceptedChunks, BoxError, Clock, ContextEnricher, EventSink, PortError, ProfileStore, RateDecision,
+    RateLimiter, RecordLog,
 };
 use crate::telemetry::{Metric, Telemetry};
 
@@ -40,6 +43,8 @@ pub struct IngestPorts {
     pub limiter: Arc<dyn RateLimiter>,
     /// Tells what user agents and addresses mean.
     pub enricher: Arc<dyn ContextEnricher>,
+    /// Keeps what clients say of users and items.
+    pub profiles: Arc<dyn ProfileStore>,
     /// Tells the time.
     pub clock: Arc<dyn Clock>,
 }
@@ -85,7 +90,7 @@ pub struct Ingest {
 }
 
 /// Who sends, besides the key.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Copy, Default)]
 pub struct ClientFacts<'a> {
     /// Address of the client, as far as it can be trusted.
     pub ip: Option<IpAddr>,
@@ -97,14 +102,17 @@ pub struct ClientFacts<'a> {
     pub user_required: bool,
 }
 
-/// What became of each event of a request, in order.
+/// What became of each item of a request, in order.
 #[derive(Debug)]
-pub struct IngestReceipt {
-    /// The identity of an accepted event, or why it was refused.
-    pub verdicts: Vec<Result<EventId, Violation>>,
+pub struct Receipt<T> {
+    /// What an accepted item became, or why it was refused.
+    pub verdicts: Vec<Result<T, Violation>>,
 }
 
-impl IngestReceipt {
+/// What became of each event of a request: the identity of an accepted one.
+pub type IngestReceipt = Receipt<EventId>;
+
+impl<T> Receipt<T> {
     /// How many were accepted.
     pub fn accepted(&self) -> usize {
         self.verdicts.iter().filter(|verdict| verdict.is_ok()).count()

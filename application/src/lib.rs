@@ -31,6 +31,7 @@ pub mod query;
 pub mod replay;
 pub mod sessions;
 mod settings;
+pub mod surface;
 pub mod telemetry;
 
 pub use kill_point::kill_point;

@@ -60,6 +60,9 @@ pub struct Event {
     /// Where it came from.
     #[serde(default, skip_serializing_if = "Geo::is_empty")]
     pub geo: Geo,
+    /// What sent it: name and version of the SDK, such as `gosight-js/1.2.0`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub library: Option<Arc<str>>,
     /// What happened, by type.
     #[serde(default, skip_serializing_if = "JsonObject::is_empty")]
     pub payload: JsonObject,
@@ -117,6 +120,7 @@ impl Event {
             page: Page::default(),
             device: Device::default(),
             geo: Geo::default(),
+            library: None,
             payload: JsonObject::default(),
             custom: JsonObject::default(),
             context: JsonObject::default(),

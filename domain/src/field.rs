@@ -30,12 +30,13 @@ enum Root {
     Page,
     Device,
     Geo,
+    Library,
     Payload,
     Custom,
     Context,
 }
 
-const ROOTS: [(&str, Root); 12] = [
+const ROOTS: [(&str, Root); 13] = [
     ("event_type", Root::EventType),
     ("session_id", Root::SessionId),
     ("user_id", Root::UserId),
@@ -45,6 +46,7 @@ const ROOTS: [(&str, Root); 12] = [
     ("page", Root::Page),
     ("device", Root::Device),
     ("geo", Root::Geo),
+    ("library", Root::Library),
     ("payload", Root::Payload),
     ("custom", Root::Custom),
     ("context", Root::Context),
@@ -131,6 +133,7 @@ impl<'a> EventFields<'a> {
             Root::Page => text(page(event, path.only()?)),
             Root::Device => device(event, path.only()?).map(Cow::Owned),
             Root::Geo => geo(event, path.only()?).map(Cow::Owned),
+            Root::Library => text(event.library.as_deref()),
             Root::Payload => at(self.parsed.payload.get_or_init(|| event.payload.to_value()), &path.rest),
             Root::Custom => at(self.parsed.custom.get_or_init(|| event.custom.to_value()), &path.rest),
             Root::Context => at(self.parsed.context.get_or_init(|| event.context.to_value()), &path.rest),

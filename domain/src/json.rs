@@ -1,5 +1,6 @@
 //! JSON objects that are kept as the sender wrote them.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::marker::PhantomData;
 
@@ -75,6 +76,32 @@ impl JsonObject {
             Value::Object(map) if !map.is_empty() => Self(serde_json::value::to_raw_value(value).ok()),
             _ => Self(None),
         }
+    }
+
+    /// This object with the members of `patch` in place of its own of the same names; a `null` takes a member away. Values keep
+    /// their text.
+    ///
+    /// ```
+    /// use gosight_domain::JsonObject;
+    ///
+    /// let object = |text| serde_json::from_str::<JsonObject>(text).expect("an object");
+    /// let known = object(r#"{"plan":"free","visits":1.50}"#);
+    /// let patched = known.patched(&object(r#"{"plan":"pro","visits":null,"city":"Lund"}"#));
+    /// assert_eq!(patched.as_str(), r#"{"city":"Lund","plan":"pro"}"#);
+    /// ```
+    #[must_use]
+    pub fn patched(&self, patch: &Self) -> Self {
+        let members = |object: &'_ Self| -> BTreeMap<String, Box<RawValue>> {
+            serde_json::from_str(object.as_str()).unwrap_or_default()
+        };
+        let mut merged = members(self);
+        for (name, value) in members(patch) {
+            match value.get() {
+                "null" => drop(merged.remove(&name)),
+                _ => drop(merged.insert(name, value)),
+            }
+        }
+        if merged.is_empty() { Self(None) } else { Self(serde_json::value::to_raw_value(&merged).ok()) }
     }
 
     /// The JSON text; `{}` when empty.

@@ -1,82 +1,24 @@
 //! The rules that an event has to meet, and how a draft from a client becomes an [`Event`].
 
+mod draft;
+
 use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-use serde::Serialize;
 use serde_json::value::RawValue;
 
 use crate::content_ids::ContentIds;
 use crate::event::{Channel, Device, Event, Geo, Page, sequence};
 use crate::identity::EventId;
 use crate::json::{JsonObject, MAX_DEPTH};
-use crate::text::{AnonymousId, CampaignId, EventName, ProjectId, SessionId, Tag, UserId, check_nul};
+use crate::text::{
+    AnonymousId, CampaignId, EventName, ProjectId, SessionId, Tag, UserId, check_nul, check_text,
+};
 use crate::time::{TimePolicy, Timestamp};
 use crate::violation::{Violation, ViolationCode};
 
-/// An event as a client sent it: nothing is checked, text borrows from the request.
-///
-/// Serializes with the fields that are there, for reports on what was refused.
-#[derive(Debug, Clone, Default, Serialize)]
-#[expect(missing_docs, reason = "the fields are those of `Event`, unchecked")]
-pub struct EventDraft<'a> {
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub event_id: Option<Cow<'a, str>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub event_type: Option<Cow<'a, str>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub timestamp: Option<f64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub session_id: Option<Cow<'a, str>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub user_id: Option<Cow<'a, str>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub anonymous_id: Option<Cow<'a, str>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub channel: Option<Cow<'a, str>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub campaign_id: Option<Cow<'a, str>>,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub tags: Vec<Cow<'a, str>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub url: Option<Cow<'a, str>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub path: Option<Cow<'a, str>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub title: Option<Cow<'a, str>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub referrer: Option<Cow<'a, str>>,
-    pub device: DeviceDraft<'a>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub payload: Option<&'a RawValue>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub custom: Option<&'a RawValue>,
-}
-
-/// What a client says about its device.
-#[derive(Debug, Clone, Default, Serialize)]
-#[expect(missing_docs, reason = "the fields are those of `Device`, unchecked")]
-pub struct DeviceDraft<'a> {
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub browser: Option<Cow<'a, str>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub browser_version: Option<Cow<'a, str>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub os: Option<Cow<'a, str>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub os_version: Option<Cow<'a, str>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub device_type: Option<Cow<'a, str>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub screen_width: Option<f64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub screen_height: Option<f64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub viewport_width: Option<f64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub viewport_height: Option<f64>,
-}
+pub use draft::{ClientDraft, DeviceDraft, EventDraft};
 
 /// What is known about the request that brought the drafts.
 #[derive(Debug, Clone)]
@@ -89,10 +31,26 @@ pub struct RequestFacts {
     pub sent_at: Option<Timestamp>,
     /// Whether each event must name its user.
     pub user_required: bool,
-    /// What the user agent tells; fields that the client sends itself win.
+}
+
+/// What is known about the client of an event from its address and user agent.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ClientContext {
+    /// From the user agent; fields that the client sends itself win.
     pub device: Device,
-    /// What the address tells.
+    /// From the address.
     pub geo: Geo,
+}
+
+/// A draft with its place in the request.
+#[derive(Debug, Clone, Copy)]
+pub struct Drafted<'d, 'a> {
+    /// Place among the items of the request.
+    pub place: usize,
+    /// What could be read, or why nothing could.
+    pub draft: Result<&'d EventDraft<'a>, &'d Violation>,
+    /// What is known of its client.
+    pub client: Result<&'d ClientContext, &'d Violation>,
 }
 
 /// The rules that an event has to meet.
@@ -132,24 +90,23 @@ impl EventRules {
     pub fn validate_all(
         &self,
         facts: &RequestFacts,
-        drafts: &[Result<EventDraft<'_>, Violation>],
+        drafts: &[Drafted<'_, '_>],
     ) -> Vec<Result<Event, Violation>> {
         let skew_ms = self.time.skew_ms(facts.sent_at, facts.received_at);
         let mut ids = ContentIds::default();
         let mut seen: HashMap<EventId, usize> = HashMap::with_capacity(drafts.len());
         let mut verdicts: Vec<Result<Event, Violation>> = Vec::with_capacity(drafts.len());
-        for (place, draft) in drafts.iter().enumerate() {
-            let draft = draft.as_ref().map_err(Clone::clone);
-            let verdict = draft.and_then(|draft| self.validate(facts, skew_ms, draft, &mut ids)).and_then(
-                |mut event| {
-                    event.sequence = sequence(facts.received_at, place);
-                    let first = *seen.entry(event.event_id).or_insert(verdicts.len());
-                    match verdicts.get(first) {
-                        Some(Ok(other)) if !same_but_place(other, &event) => Err(conflict(first)),
-                        _ => Ok(event),
+        for drafted in drafts {
+            let verdict = self.validate(facts, skew_ms, drafted, &mut ids).and_then(|mut event| {
+                event.sequence = sequence(facts.received_at, drafted.place);
+                let first = *seen.entry(event.event_id).or_insert(verdicts.len());
+                match verdicts.get(first) {
+                    Some(Ok(other)) if !same_but_place(other, &event) => {
+                        Err(conflict(drafts.get(first).map_or(first, |first| first.place)))
                     }
-                },
-            );
+                    _ => Ok(event),
+                }
+            });
             verdicts.push(verdict);
         }
         verdicts
@@ -163,9 +120,10 @@ impl EventRules {
         &self,
         facts: &RequestFacts,
         skew_ms: i64,
-        draft: &EventDraft<'_>,
+        drafted: &Drafted<'_, '_>,
         ids: &mut ContentIds,
     ) -> Result<Event, Violation> {
+        let draft = drafted.draft.map_err(Clone::clone)?;
         self.check_size(draft)?;
         let event_type =
             EventName::new(draft.event_type.as_deref().ok_or_else(|| Violation::missing("event_type"))?)?;
@@ -176,6 +134,7 @@ impl EventRules {
         if facts.user_required && user_id.is_none() {
             return Err(Violation::missing("user_id"));
         }
+        let client = drafted.client.map_err(Clone::clone)?;
         // The id comes last: it may be made from all the rest.
         let no_id = EventId::from_uuid(uuid::Uuid::nil());
         let mut event = Event {
@@ -188,10 +147,11 @@ impl EventRules {
             campaign_id: draft.campaign_id.as_deref().map(CampaignId::new).transpose()?,
             tags: self.tags(&draft.tags)?,
             page: page(draft)?,
-            device: device(&draft.device, &facts.device)?,
-            geo: facts.geo.clone(),
-            payload: object("payload", draft.payload, self.max_depth)?,
-            custom: object("custom", draft.custom, self.max_depth)?,
+            device: device(&draft.device, &client.device)?,
+            geo: client.geo.clone(),
+            library: library(draft.library.as_deref())?,
+            payload: object("payload", draft.payload.as_deref(), self.max_depth)?,
+            custom: object("custom", draft.custom.as_deref(), self.max_depth)?,
             ..Event::new(no_id, facts.project_id.clone(), event_type, timestamp)
         };
         event.details()?;
@@ -239,34 +199,6 @@ impl EventRules {
             ViolationCode::TooLarge,
             format!("has {bytes} bytes, at most {} are allowed", self.max_event_bytes),
         ))
-    }
-}
-
-impl EventDraft<'_> {
-    /// Bytes of all text and JSON of the draft.
-    pub fn size_bytes(&self) -> usize {
-        let texts = [
-            &self.event_id,
-            &self.event_type,
-            &self.session_id,
-            &self.user_id,
-            &self.anonymous_id,
-            &self.channel,
-            &self.campaign_id,
-            &self.url,
-            &self.path,
-            &self.title,
-            &self.referrer,
-            &self.device.browser,
-            &self.device.browser_version,
-            &self.device.os,
-            &self.device.os_version,
-            &self.device.device_type,
-        ];
-        let text: usize = texts.into_iter().flatten().map(|text| text.len()).sum();
-        let tags: usize = self.tags.iter().map(|tag| tag.len()).sum();
-        let json: usize = [self.payload, self.custom].into_iter().flatten().map(|raw| raw.get().len()).sum();
-        text + tags + json
     }
 }
 
@@ -331,6 +263,15 @@ fn device(draft: &DeviceDraft<'_>, known: &Device) -> Result<Device, Violation> 
         viewport_width: pixels("device.viewport_width", draft.viewport_width)?,
         viewport_height: pixels("device.viewport_height", draft.viewport_height)?,
     })
+}
+
+/// Longest name of a library, in characters.
+const MAX_LIBRARY_CHARS: usize = 100;
+
+fn library(text: Option<&str>) -> Result<Option<Arc<str>>, Violation> {
+    let Some(text) = text.filter(|text| !text.is_empty()) else { return Ok(None) };
+    check_text("library", text, MAX_LIBRARY_CHARS)?;
+    Ok(Some(Arc::from(text)))
 }
 
 fn pixels(field: &'static str, number: Option<f64>) -> Result<Option<u16>, Violation> {

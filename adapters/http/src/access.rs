@@ -3,10 +3,11 @@
 use axum::extract::{FromRef, FromRequestParts, Path};
 use axum::http::request::Parts;
 use gosight_application::access::Access;
+use gosight_application::surface::{FailureCode, FailureDetail};
 use gosight_domain::SessionId;
 use gosight_domain::key::{Admin, Grant, Read, Scoped};
 
-use crate::error::{ApiError, Detail, ErrorCode};
+use crate::error::ApiError;
 use crate::key;
 
 /// Proof that the key in the head of the request may read.
@@ -70,10 +71,10 @@ impl<S: Send + Sync> FromRequestParts<S> for SessionInPath {
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
         let Path(text) = Path::<String>::from_request_parts(parts, state)
             .await
-            .map_err(|_| ApiError::new(ErrorCode::NotFound, "there is no such session"))?;
+            .map_err(|_| ApiError::new(FailureCode::NotFound, "there is no such session"))?;
         SessionId::new(text).map(Self).map_err(|violation| {
-            let detail = Detail::of(None, "session_id", &violation);
-            ApiError::new(ErrorCode::InvalidParameter, detail.message.clone()).with_details(vec![detail])
+            let detail = FailureDetail::of(None, "session_id", &violation);
+            ApiError::new(FailureCode::InvalidParameter, detail.message.clone()).with_details(vec![detail])
         })
     }
 }

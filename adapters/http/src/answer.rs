@@ -4,19 +4,14 @@ use std::time::Duration;
 
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use gosight_application::surface::Answer;
 use serde::Serialize;
 
-use crate::error::{ApiError, ErrorAnswer, ErrorCode};
+use crate::error::ApiError;
 
 /// `value` as JSON.
 pub(crate) fn json<T: Serialize>(status: StatusCode, value: &T) -> Response {
-    match serde_json::to_vec(value) {
-        Ok(body) => {
-            let content_type = HeaderValue::from_static("application/json");
-            (status, [(header::CONTENT_TYPE, content_type)], body).into_response()
-        }
-        Err(error) => ApiError::internal(&error).into_response(),
-    }
+    response(Answer::json(status.as_u16(), value))
 }
 
 /// `value` as JSON with status 200.
@@ -24,25 +19,27 @@ pub(crate) fn ok<T: Serialize>(value: &T) -> Response {
     json(StatusCode::OK, value)
 }
 
-/// `value` as JSON for a request that was refused for the reason `code`.
-pub(crate) fn refused<T: Serialize>(status: StatusCode, code: ErrorCode, value: &T) -> Response {
-    let mut response = json(status, value);
-    response.extensions_mut().insert(code);
+/// `answer` as a response.
+pub(crate) fn response(answer: Answer) -> Response {
+    let Answer { status, content_type, body, code, retry_after } = answer;
+    let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let content_type = [(header::CONTENT_TYPE, HeaderValue::from_static(content_type))];
+    let mut response = (status, content_type, body).into_response();
+    if let Some(wait) = retry_after {
+        response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(whole_seconds(wait)));
+    }
+    if status == StatusCode::UNAUTHORIZED {
+        response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+    }
+    if let Some(code) = code {
+        response.extensions_mut().insert(code);
+    }
     response
 }
 
 impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
-        let (code, retry_after) = (self.code, self.retry_after);
-        let mut response = json(code.http_status(), &ErrorAnswer { error: self.body() });
-        if let Some(wait) = retry_after {
-            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(whole_seconds(wait)));
-        }
-        if code.http_status() == StatusCode::UNAUTHORIZED {
-            response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
-        }
-        response.extensions_mut().insert(code);
-        response
+        response(Answer::failed(self.0))
     }
 }
 

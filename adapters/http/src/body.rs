@@ -1,6 +1,5 @@
 //! Bodies of requests: how they are read, and where the limits on their size and time are held.
 
-mod decode;
 mod encoding;
 
 use std::time::Duration;
@@ -8,29 +7,25 @@ use std::time::Duration;
 use axum::body::Body;
 use axum::http::{HeaderMap, header};
 use bytes::{Bytes, BytesMut};
+use gosight_application::surface::{DecompressError, Decompressor, Failure, FailureCode, Permit, decompress};
 use http_body_util::BodyExt as _;
 use hyper::body::Frame;
 use tokio::time::Instant;
 
-pub(crate) use decode::{DecodeError, decode};
-pub(crate) use encoding::Encoding;
+use encoding::Encoding;
 
-use crate::budget::Reservation;
 use crate::config::BodyLimits;
-use crate::error::{ApiError, ErrorCode};
+use crate::error::ApiError;
 use crate::state::App;
 
 /// A body that was read and decompressed, with its share of the memory for bodies.
 #[derive(Debug)]
 pub(crate) struct RequestBody {
     /// The body.
-    pub text: String,
+    pub bytes: Bytes,
     /// To be held until the request is done.
-    pub reservation: Reservation,
+    pub permit: Permit,
 }
-
-/// Content types that are taken: JSON, and what browsers send for it without asking first.
-const MEDIA_TYPES: [&str; 3] = ["application/json", "text/plain", "application/octet-stream"];
 
 /// Whether it is known who sends a body.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,51 +36,60 @@ pub(crate) enum Known {
     NotYet,
 }
 
-/// Reads the body of a request, decompresses it and checks that it is UTF-8.
+/// Reads the body of a request and decompresses it.
 pub(crate) async fn read(
     app: &App,
     headers: &HeaderMap,
     body: Body,
+    media_types: &[&str],
     limits: BodyLimits,
     known: Known,
 ) -> Result<RequestBody, ApiError> {
-    check_media_type(headers)?;
+    check_media_type(headers, media_types)?;
     let declared = Encoding::declared(headers)?;
     check_declared_length(headers, limits.body)?;
-    let mut reservation = app.budget.reservation();
-    let mut stranger = (known == Known::NotYet).then(|| app.budget.stranger());
+    let mut permit = app.in_flight.permit();
+    let mut unauthenticated = (known == Known::NotYet).then(|| app.in_flight.unauthenticated());
     let pace = Pace::new(app.config.body_stall_timeout);
-    let reading = collect(body, limits.body, pace, &mut reservation, stranger.as_mut());
+    let reading = collect(body, limits.body, pace, &mut permit, unauthenticated.as_mut());
     let raw = tokio::time::timeout(app.config.body_timeout, reading).await.map_err(|_| {
         let seconds = app.config.body_timeout.as_secs_f64();
-        ApiError::new(ErrorCode::RequestTimeout, format!("the body did not come within {seconds} seconds"))
+        ApiError::new(FailureCode::RequestTimeout, format!("the body did not come within {seconds} seconds"))
     })??;
     // What comes now takes no longer than the machine needs for it.
-    drop(stranger);
+    drop(unauthenticated);
     let encoding = declared.or_magic(&raw);
-    let whole = decode(encoding, raw, limits.decompressed, &mut reservation)
+    let bytes = decode(encoding, raw, limits.decompressed, &mut permit)
         .await
         .map_err(|error| refusal(error, limits.decompressed))?;
-    reservation.shrink_to(whole.len());
-    let text = String::from_utf8(whole.into()).map_err(|error| {
-        let at = error.utf8_error().valid_up_to();
-        ApiError::new(ErrorCode::InvalidUtf8, format!("the body is not UTF-8 at byte {at}"))
-    })?;
-    Ok(RequestBody { text, reservation })
+    permit.shrink_to(bytes.len());
+    Ok(RequestBody { bytes, permit })
 }
 
-fn check_media_type(headers: &HeaderMap) -> Result<(), ApiError> {
+async fn decode(
+    encoding: Encoding,
+    raw: Bytes,
+    limit: usize,
+    permit: &mut Permit,
+) -> Result<Bytes, DecompressError> {
+    if encoding == Encoding::Identity {
+        return if raw.len() > limit { Err(DecompressError::TooLarge) } else { Ok(raw) };
+    }
+    let compressed = raw.len();
+    let reader = encoding.open(raw).map_err(|error| DecompressError::Damaged(error.to_string()))?;
+    let decoder = Decompressor::new(reader, encoding.window_bytes(), limit);
+    Ok(decompress(decoder, compressed, permit).await?.into())
+}
+
+fn check_media_type(headers: &HeaderMap, known: &[&str]) -> Result<(), ApiError> {
     let Some(value) = headers.get(header::CONTENT_TYPE) else { return Ok(()) };
     let value = String::from_utf8_lossy(value.as_bytes());
     let essence = value.split(';').next().unwrap_or_default().trim();
-    if essence.is_empty() || MEDIA_TYPES.iter().any(|known| essence.eq_ignore_ascii_case(known)) {
+    if essence.is_empty() || known.iter().any(|known| essence.eq_ignore_ascii_case(known)) {
         return Ok(());
     }
-    let known = MEDIA_TYPES.join(", ");
-    Err(ApiError::new(
-        ErrorCode::UnsupportedMediaType,
-        format!("the content type is none of {known}; send the body as JSON"),
-    ))
+    let known = known.join(", ");
+    Err(ApiError::new(FailureCode::UnsupportedMediaType, format!("the content type is none of {known}")))
 }
 
 /// A body that says that it is too large is refused without reading it.
@@ -129,7 +133,7 @@ impl Pace {
             };
             let frame = frame.transpose().map_err(|error| {
                 tracing::debug!(%error, "a body ended early");
-                ApiError::new(ErrorCode::InvalidRequest, "the body ended before it was complete")
+                ApiError::new(FailureCode::InvalidRequest, "the body ended before it was complete")
             })?;
             self.bytes += frame.as_ref().and_then(Frame::data_ref).map_or(0, Bytes::len);
             return Ok(frame);
@@ -144,7 +148,7 @@ impl Pace {
                 self.bytes,
                 self.window.as_secs_f64()
             );
-            return Err(ApiError::new(ErrorCode::RequestTimeout, message));
+            return Err(ApiError::new(FailureCode::RequestTimeout, message));
         }
         self.bytes = 0;
         self.ends = Instant::now() + self.window;
@@ -156,8 +160,8 @@ async fn collect(
     mut body: Body,
     limit: usize,
     mut pace: Pace,
-    reservation: &mut Reservation,
-    mut stranger: Option<&mut Reservation>,
+    permit: &mut Permit,
+    mut unauthenticated: Option<&mut Permit>,
 ) -> Result<Bytes, ApiError> {
     let mut whole = BytesMut::new();
     while let Some(frame) = pace.next(&mut body).await? {
@@ -165,33 +169,30 @@ async fn collect(
         if data.len() > limit - whole.len() {
             return Err(too_large(limit));
         }
-        if let Some(stranger) = &mut stranger {
-            stranger.grow(data.len()).await?;
+        if let Some(unauthenticated) = &mut unauthenticated {
+            unauthenticated.grow(data.len()).await?;
         }
-        reservation.grow(data.len()).await?;
+        permit.grow(data.len()).await?;
         whole.extend_from_slice(&data);
     }
     Ok(whole.freeze())
 }
 
 fn too_large(limit: usize) -> ApiError {
-    ApiError::new(ErrorCode::BodyTooLarge, format!("the body may have {limit} bytes at most"))
+    ApiError::new(FailureCode::BodyTooLarge, format!("the body may have {limit} bytes at most"))
 }
 
-fn refusal(error: DecodeError, limit: usize) -> ApiError {
+fn refusal(error: DecompressError, limit: usize) -> ApiError {
     match error {
-        DecodeError::Damaged(reason) => {
+        DecompressError::Damaged(reason) => {
             let message = format!("the body is not valid in its content encoding: {reason}");
-            ApiError::new(ErrorCode::InvalidEncoding, message)
+            ApiError::new(FailureCode::InvalidEncoding, message)
         }
-        DecodeError::TooLarge => {
+        DecompressError::TooLarge => {
             let message = format!("the body may have {limit} bytes at most once decompressed");
-            ApiError::new(ErrorCode::DecompressedTooLarge, message)
+            ApiError::new(FailureCode::DecompressedTooLarge, message)
         }
-        DecodeError::Overloaded => ApiError::overloaded(),
-        DecodeError::Failed(cause) => ApiError::internal(&cause),
+        DecompressError::Overloaded(overloaded) => overloaded.into(),
+        DecompressError::Failed(cause) => Failure::internal(&cause).into(),
     }
 }
-
-#[cfg(test)]
-mod tests;

@@ -3,6 +3,7 @@ use std::time::Duration;
 
 use axum::http::HeaderValue;
 use bytesize::ByteSize;
+use gosight_application::surface::InFlightBudget;
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
@@ -156,6 +157,12 @@ impl HttpConfig {
         };
         needed(self.max_events_body, self.max_events_decompressed)
             .max(needed(self.max_replay_body, self.max_replay_decompressed))
+    }
+
+    /// The memory for requests in flight, to be shared with other surfaces of the process.
+    pub fn in_flight(&self) -> InFlightBudget {
+        let bytes = usize::try_from(self.max_inflight_body_bytes.as_u64()).unwrap_or(usize::MAX);
+        InFlightBudget::new(bytes, self.overload_wait)
     }
 
     /// Limits of a request with events.

@@ -16,8 +16,8 @@ use tower::Service as _;
 
 use crate::activity::Activity;
 use crate::config::HttpConfig;
-use crate::linger::Linger;
-use crate::stall::Stall;
+use crate::lingering_close::LingeringClose;
+use crate::write_timeout::WriteTimeout;
 
 /// How often a peer on HTTP/2 is asked whether it is still there, and how long it has to answer.
 const PING_INTERVAL: Duration = Duration::from_secs(20);
@@ -78,7 +78,7 @@ impl Connections {
                 }
             })
         };
-        let io = Linger::new(Stall::new(TokioIo::new(stream), self.write_timeout));
+        let io = LingeringClose::new(WriteTimeout::new(TokioIo::new(stream), self.write_timeout));
         let mut connection = pin!(self.builder.serve_connection(io, service));
         // The protocol is found out from the first bytes, for which hyper waits as long as it takes.
         tokio::select! {

@@ -1,7 +1,6 @@
 //! What answers requests: one module for each resource.
 
 pub(crate) mod aggregation;
-pub(crate) mod business_events;
 pub(crate) mod fallback;
 pub(crate) mod health;
 pub(crate) mod ingest;
@@ -10,7 +9,5 @@ pub(crate) mod metrics;
 pub(crate) mod processor;
 pub(crate) mod replay_archive;
 pub(crate) mod replay_events;
-pub(crate) mod replay_ingest;
 pub(crate) mod replay_manifest;
-pub(crate) mod sdk_events;
 pub(crate) mod sessions;

@@ -5,33 +5,31 @@
 //! so one crate serves an ingest-only process, a read-only one, and both in one.
 //!
 //! Everything belongs to one instance; nothing is shared by the process. Every answer that is an error has the form
-//! `{"error": {"code", "message", "details"?}}`, and [`CODES`] lists the codes.
+//! `{"error": {"code", "message", "details"?}}`, and [`FAILURES`](gosight_application::surface::FAILURES) lists the codes.
 
 mod accept;
 mod access;
 mod activity;
 mod answer;
 mod body;
-mod budget;
-mod client_ip;
 mod config;
 mod connection;
+mod dialects;
 mod error;
 mod handlers;
 mod key;
-mod linger;
+mod lingering_close;
 mod observe;
 mod openapi;
 mod query_params;
+mod read_answers;
 mod router;
 mod server;
-mod stall;
 mod state;
 mod times;
-mod wire;
+mod write_timeout;
 
 pub use config::{ConfigError, HttpConfig};
-pub use error::{CODES, ErrorCode};
 pub use openapi::openapi;
 pub use router::router;
 pub use server::{BindError, BoundPort, HttpServer};

@@ -6,9 +6,8 @@ use axum::extract::{MatchedPath, Request, State};
 use axum::middleware::Next;
 use axum::response::Response;
 use gosight_application::Telemetry;
+use gosight_application::surface::FailureCode;
 use gosight_application::telemetry::Metric;
-
-use crate::error::ErrorCode;
 
 /// The route of requests that no route was found for: their paths are as many as clients like.
 const NO_ROUTE: &str = "none";
@@ -24,7 +23,7 @@ pub(crate) async fn observe(State(telemetry): State<Telemetry>, request: Request
     let status = response.status();
     telemetry.count(Metric::HttpRequests, &[("route", route), ("status", status.as_str())], 1);
     telemetry.observe_time(Metric::HttpSeconds, &[("route", route)], elapsed);
-    if let Some(code) = response.extensions().get::<ErrorCode>() {
+    if let Some(code) = response.extensions().get::<FailureCode>() {
         telemetry.count(Metric::RequestsRefused, &[("reason", code.as_str())], 1);
     }
     tracing::debug!(%method, route, status = status.as_u16(), ?elapsed, "request");

@@ -6,9 +6,9 @@ use utoipa::openapi::security::{ApiKey, ApiKeyValue, Http, HttpAuthScheme, Secur
 use utoipa::{Modify, OpenApi};
 use utoipa_swagger_ui::SwaggerUi;
 
+use crate::dialects;
 use crate::handlers::{
-    aggregation, business_events, health, ledger, metrics, processor, replay_archive, replay_events,
-    replay_ingest, replay_manifest, sdk_events, sessions,
+    aggregation, health, ledger, metrics, processor, replay_archive, replay_events, replay_manifest, sessions,
 };
 use crate::state::HttpPorts;
 
@@ -25,10 +25,6 @@ use crate::state::HttpPorts;
     modifiers(&Keys),
 )]
 struct OperationApi;
-
-#[derive(OpenApi)]
-#[openapi(paths(sdk_events::send, replay_ingest::send, business_events::send, business_events::send_bulk,))]
-struct IngestApi;
 
 #[derive(OpenApi)]
 #[openapi(paths(
@@ -74,10 +70,17 @@ pub fn openapi() -> String {
     document([true; 4]).to_pretty_json().unwrap_or_default()
 }
 
+/// The part of the dialects that are built in.
+fn ingest_api() -> Document {
+    let mut parts = dialects::built_in().into_iter().map(|spoken| (spoken.document)());
+    let first = parts.next().unwrap_or_default();
+    parts.fold(first, Document::merge_from)
+}
+
 /// The document of what is served: ingest, read, archive and processor routes.
 fn document(served: [bool; 4]) -> Document {
     let mut document = OperationApi::openapi();
-    let parts = [IngestApi::openapi(), ReadApi::openapi(), ArchiveApi::openapi(), ProcessorApi::openapi()];
+    let parts = [ingest_api(), ReadApi::openapi(), ArchiveApi::openapi(), ProcessorApi::openapi()];
     for (is_served, part) in served.into_iter().zip(parts) {
         if is_served {
             document.merge(part);

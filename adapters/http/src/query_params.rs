@@ -1,5 +1,6 @@
 //! Query parameters: each is taken by name, and what nobody took is refused.
 
+use gosight_application::surface::{FailureCode, FailureDetail};
 use std::fmt::Display;
 use std::ops::RangeInclusive;
 
@@ -9,7 +10,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use gosight_domain::{Timestamp, Violation, ViolationCode};
 
-use crate::error::{ApiError, Detail, ErrorCode};
+use crate::error::ApiError;
 use crate::times;
 
 /// The parameters of a request.
@@ -119,13 +120,13 @@ impl Params {
         let name = shown(name);
         let known = if self.known.is_empty() { "none".to_owned() } else { self.known.join(", ") };
         let message = format!("there is no parameter {name:?} here; there are: {known}");
-        let detail = Detail {
+        let detail = FailureDetail {
             index: None,
             field: name,
-            code: ErrorCode::UnknownParameter.as_str(),
+            code: FailureCode::UnknownParameter.as_str(),
             message: message.clone(),
         };
-        Err(ApiError::new(ErrorCode::UnknownParameter, message).with_details(vec![detail]))
+        Err(ApiError::new(FailureCode::UnknownParameter, message).with_details(vec![detail]))
     }
 }
 
@@ -141,13 +142,13 @@ pub(crate) fn not_allowed(name: &str, value: &str, allowed: impl Display) -> Api
 
 fn refused(name: &str, value: &str, reason: impl Display) -> ApiError {
     let message = format!("{name} is {value:?}: {reason}");
-    let detail = Detail {
+    let detail = FailureDetail {
         index: None,
         field: name.to_owned(),
         code: ViolationCode::NotAllowed.as_str(),
         message: message.clone(),
     };
-    ApiError::new(ErrorCode::InvalidParameter, message).with_details(vec![detail])
+    ApiError::new(FailureCode::InvalidParameter, message).with_details(vec![detail])
 }
 
 fn shown(value: &str) -> String {

@@ -1,18 +1,22 @@
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use axum::Router;
+use axum::extract::Request;
 use axum::http::{HeaderValue, Method, header};
 use axum::middleware::from_fn_with_state;
 use axum::response::Redirect;
 use axum::routing::{delete, get, post};
+use gosight_application::surface::Dialect;
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::compression::CompressionLayer;
 use tower_http::cors::{AllowOrigin, CorsLayer};
 
 use crate::config::HttpConfig;
+use crate::dialects;
 use crate::handlers::{
-    aggregation, business_events, fallback, health, ledger, metrics, processor, replay_archive,
-    replay_events, replay_ingest, replay_manifest, sdk_events, sessions,
+    aggregation, fallback, health, ingest, ledger, metrics, processor, replay_archive, replay_events,
+    replay_manifest, sessions,
 };
 use crate::key::PROJECT_KEY;
 use crate::observe::observe;
@@ -51,7 +55,8 @@ pub(crate) fn routes(app: &Arc<App>, ports: HttpPorts) -> Router {
         all = all.route("/", get(|| async { Redirect::temporary("/swagger/") }));
     }
     if let Some(ingest) = ports.ingest {
-        all = all.merge(ingest_routes(IngestState { app: app.clone(), ingest }));
+        let state = IngestState::new(app.clone(), ingest);
+        all = all.merge(ingest_routes(&state, ports.dialects));
     }
     all.fallback(fallback::not_found)
         .method_not_allowed_fallback(fallback::method_not_allowed)
@@ -67,13 +72,18 @@ fn operation_routes(app: &Arc<App>) -> Router {
         .with_state(app.clone())
 }
 
-fn ingest_routes(state: IngestState) -> Router {
-    Router::new()
-        .route("/v1/events", post(sdk_events::send))
-        .route("/v1/replay", post(replay_ingest::send))
-        .route("/api/v1/events", post(business_events::send))
-        .route("/api/v1/events/bulk", post(business_events::send_bulk))
-        .with_state(state)
+/// One route for each path of each dialect; of two dialects with one path the later has it.
+fn ingest_routes(state: &IngestState, more: Vec<Arc<dyn Dialect>>) -> Router {
+    let built_in = dialects::built_in().into_iter().map(|spoken| spoken.dialect);
+    let by_path: BTreeMap<&'static str, Arc<dyn Dialect>> = built_in
+        .chain(more)
+        .flat_map(|dialect| dialect.paths().iter().map(move |path| (*path, dialect.clone())))
+        .collect();
+    by_path.into_iter().fold(Router::new(), |router, (path, dialect)| {
+        let state = state.clone();
+        let send = move |request: Request| ingest::send(state.clone(), dialect.clone(), request);
+        router.route(path, post(send))
+    })
 }
 
 fn read_routes(state: ReadState) -> Router {

@@ -3,7 +3,9 @@ use std::net::{SocketAddr, TcpListener as StdListener};
 use std::sync::Arc;
 use std::time::Duration;
 
+use async_trait::async_trait;
 use axum::Router;
+use gosight_application::surface::Surface;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
@@ -162,5 +164,20 @@ async fn accept(
         biased;
         () = shutdown.cancelled() => None,
         accepted = next => accepted,
+    }
+}
+
+#[async_trait]
+impl Surface for HttpServer {
+    fn name(&self) -> &'static str {
+        "http"
+    }
+
+    fn local_addr(&self) -> SocketAddr {
+        self.local_addr
+    }
+
+    async fn serve(self: Box<Self>, drain: CancellationToken) -> io::Result<()> {
+        self.run(drain).await
     }
 }

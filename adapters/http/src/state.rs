@@ -9,10 +9,10 @@ use gosight_application::ports::{Clock, HealthCheck};
 use gosight_application::process::ProcessorInfo;
 use gosight_application::query::Query;
 use gosight_application::replay::Archiver;
+use gosight_application::surface::{Dialect, InFlightBudget, Receiver, ReplayLimits, TrustedProxies};
 use gosight_application::{Pipeline, Telemetry};
 use tokio_util::sync::CancellationToken;
 
-use crate::budget::MemoryBudget;
 use crate::config::HttpConfig;
 
 /// What the HTTP surface is made of. A use case that is not there has no routes.
@@ -24,6 +24,10 @@ pub struct HttpPorts {
     pub query: Option<Query>,
     /// Archives, verifies and deletes replays.
     pub archiver: Option<Arc<Archiver>>,
+    /// Wire formats besides those that are built in. One with a path of theirs takes its place.
+    pub dialects: Vec<Arc<dyn Dialect>>,
+    /// The memory that the requests of all surfaces share while they are in flight.
+    pub in_flight: InFlightBudget,
     /// Checks keys.
     pub access: Access,
     /// Tells the time.
@@ -44,6 +48,7 @@ impl fmt::Debug for HttpPorts {
             .field("ingest", &self.ingest)
             .field("query", &self.query)
             .field("archiver", &self.archiver)
+            .field("dialects", &self.dialects)
             .field("access", &self.access)
             .field("clock", &self.clock)
             .field("health", &self.health)
@@ -53,11 +58,28 @@ impl fmt::Debug for HttpPorts {
 }
 
 impl HttpPorts {
-    /// The use cases of `pipeline`. `render_metrics` writes all numbers in the text format of Prometheus.
-    pub fn of(pipeline: &Pipeline, render_metrics: Arc<dyn Fn() -> String + Send + Sync>) -> Self {
+    /// The use cases of `pipeline`, with memory of `in_flight` for requests. `render_metrics` writes all numbers in the text format
+    /// of Prometheus.
+    pub fn of(
+        pipeline: &Pipeline,
+        in_flight: InFlightBudget,
+        render_metrics: Arc<dyn Fn() -> String + Send + Sync>,
+    ) -> Self {
         let Pipeline { ingest, query, archiver, access, clock, health, processor, telemetry, .. } =
             pipeline.clone();
-        Self { ingest, query, archiver, access, clock, health, processor, telemetry, render_metrics }
+        Self {
+            ingest,
+            query,
+            archiver,
+            dialects: Vec::new(),
+            in_flight,
+            access,
+            clock,
+            health,
+            processor,
+            telemetry,
+            render_metrics,
+        }
     }
 }
 
@@ -69,22 +91,25 @@ pub(crate) struct App {
     pub clock: Arc<dyn Clock>,
     pub health: Vec<Arc<dyn HealthCheck>>,
     pub telemetry: Telemetry,
-    /// Memory for the bodies of requests in flight.
-    pub budget: MemoryBudget,
+    /// Memory for requests in flight.
+    pub in_flight: InFlightBudget,
+    /// Whose word on the address of a client is believed.
+    pub proxies: TrustedProxies,
     /// Cancelled once the server is told to stop.
     pub draining: CancellationToken,
 }
 
 impl App {
     pub(crate) fn new(config: HttpConfig, ports: &HttpPorts) -> Arc<Self> {
-        let budget = MemoryBudget::new(config.max_inflight_body_bytes, config.overload_wait);
+        let proxies = TrustedProxies::new(config.trusted_proxies.clone());
         Arc::new(Self {
             config,
             access: ports.access.clone(),
             clock: ports.clock.clone(),
             health: ports.health.clone(),
             telemetry: ports.telemetry.clone(),
-            budget,
+            in_flight: ports.in_flight.clone(),
+            proxies,
             draining: CancellationToken::new(),
         })
     }
@@ -94,7 +119,16 @@ impl App {
 #[derive(Debug, Clone)]
 pub(crate) struct IngestState {
     pub app: Arc<App>,
-    pub ingest: Arc<Ingest>,
+    pub receiver: Receiver,
+}
+
+impl IngestState {
+    pub(crate) fn new(app: Arc<App>, ingest: Arc<Ingest>) -> Self {
+        let limits = app.config.replay_limits();
+        let replay = ReplayLimits { compressed: limits.body, decompressed: limits.decompressed };
+        let receiver = Receiver::new(ingest, app.access.clone(), replay);
+        Self { app, receiver }
+    }
 }
 
 /// What the read routes need.

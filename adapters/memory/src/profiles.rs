@@ -46,4 +46,18 @@ impl ProfileStore for MemoryProfiles {
         }
         Ok(())
     }
+
+    async fn merge(
+        &self,
+        project_id: &ProjectId,
+        kind: ProfileKind,
+        patches: &[(String, JsonObject)],
+    ) -> Result<(), ProfileStoreError> {
+        let mut known = self.lock();
+        for (id, patch) in patches {
+            let profile = known.entry((project_id.clone(), kind, id.clone())).or_default();
+            *profile = profile.patched(patch);
+        }
+        Ok(())
+    }
 }

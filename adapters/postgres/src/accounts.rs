@@ -75,7 +75,7 @@ impl PostgresAccounts {
         self.run(Effect::None, work).await
     }
 
-    /// What the statement of `work` gives. It is one statement, and thus done whole or not at all.
+    /// What `work` gives. It is one statement or one transaction, and thus done whole or not at all.
     async fn write<T>(
         &self,
         work: impl AsyncFnOnce(&mut PgConnection) -> sqlx::Result<T>,

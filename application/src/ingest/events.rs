@@ -1,13 +1,17 @@
+use std::collections::BTreeMap;
 use std::time::Instant;
 
 use gosight_domain::key::{Ingest as IngestScope, Scoped};
-use gosight_domain::validate::{EventDraft, RequestFacts};
-use gosight_domain::{Event, Violation, ViolationCode};
+use gosight_domain::validate::{ClientContext, Drafted, EventDraft, RequestFacts};
+use gosight_domain::{Event, EventId, Violation, ViolationCode};
 
 use super::{ClientFacts, Ingest, IngestError, IngestReceipt, unavailable};
 use crate::kill_point;
 use crate::ports::{PortError, RefusedEvent};
 use crate::telemetry::Metric;
+
+/// An event of a request with its place among the items: what could be read of it, or why it could not be read.
+pub type PlacedDraft<'d, 'a> = (usize, Result<&'d EventDraft<'a>, &'d Violation>);
 
 impl Ingest {
     /// Checks, enriches and logs the events of one request, and gives a verdict for each.
@@ -22,6 +26,20 @@ impl Ingest {
         client: &ClientFacts<'_>,
         drafts: &[Result<EventDraft<'_>, Violation>],
     ) -> Result<IngestReceipt, IngestError> {
+        let placed: Vec<PlacedDraft<'_, '_>> = drafts.iter().map(Result::as_ref).enumerate().collect();
+        Ok(IngestReceipt { verdicts: self.placed_events(scope, client, &placed).await? })
+    }
+
+    /// The same for events that stand among other items of their request. The verdicts are in the order of `drafts`.
+    ///
+    /// # Errors
+    /// [`IngestError`] when the request as a whole is refused or the log does not take it.
+    pub async fn placed_events(
+        &self,
+        scope: &Scoped<IngestScope>,
+        client: &ClientFacts<'_>,
+        drafts: &[PlacedDraft<'_, '_>],
+    ) -> Result<Vec<Result<EventId, Violation>>, IngestError> {
         if drafts.is_empty() {
             return Err(IngestError::Empty);
         }
@@ -30,12 +48,22 @@ impl Ingest {
         }
         self.take_allowance(scope.project_id(), drafts.len()).await?;
 
-        let facts = self.facts(scope, client);
-        let mut receipt = IngestReceipt { verdicts: Vec::with_capacity(drafts.len()) };
+        let facts = RequestFacts {
+            project_id: scope.project_id().clone(),
+            received_at: self.ports.clock.now(),
+            sent_at: client.sent_at,
+            user_required: client.user_required,
+        };
+        let contexts = self.contexts(client, drafts);
+        let drafted: Vec<Drafted<'_, '_>> = drafts
+            .iter()
+            .map(|&(place, draft)| Drafted { place, draft, client: contexts.of(place) })
+            .collect();
+        let mut verdicts = Vec::with_capacity(drafts.len());
         let mut events = Vec::with_capacity(drafts.len());
         let mut places = Vec::with_capacity(drafts.len());
-        for (place, verdict) in self.rules.event.validate_all(&facts, drafts).into_iter().enumerate() {
-            receipt.verdicts.push(verdict.map(|event| {
+        for (place, verdict) in self.rules.event.validate_all(&facts, &drafted).into_iter().enumerate() {
+            verdicts.push(verdict.map(|event| {
                 let event_id = event.event_id;
                 events.push(event);
                 places.push(place);
@@ -44,25 +72,28 @@ impl Ingest {
         }
         for refused in self.append(&events).await? {
             if let Some(&place) = places.get(refused.index) {
-                receipt.verdicts[place] =
-                    Err(Violation::new("event", ViolationCode::TooLarge, refused.reason));
+                verdicts[place] = Err(Violation::new("event", ViolationCode::TooLarge, refused.reason));
             }
         }
-        self.count(&receipt);
-        self.report_refused(&facts, drafts, &receipt);
-        Ok(receipt)
+        self.count(&verdicts);
+        self.report_refused(&facts, drafts, &verdicts);
+        Ok(verdicts)
     }
 
-    fn facts(&self, scope: &Scoped<IngestScope>, client: &ClientFacts<'_>) -> RequestFacts {
-        let context = self.ports.enricher.enrich(client.ip, client.user_agent);
-        RequestFacts {
-            project_id: scope.project_id().clone(),
-            received_at: self.ports.clock.now(),
-            sent_at: client.sent_at,
-            user_required: client.user_required,
-            device: context.device,
-            geo: context.geo,
+    /// What is known of the client of the request, and of those of events that were passed on for others.
+    fn contexts(&self, client: &ClientFacts<'_>, drafts: &[PlacedDraft<'_, '_>]) -> Contexts {
+        let of_request = self.ports.enricher.enrich(client.ip, client.user_agent);
+        let mut of_events = BTreeMap::new();
+        for &(place, draft) in drafts {
+            let Ok(draft) = draft else { continue };
+            if draft.client.is_empty() {
+                continue;
+            }
+            let address = draft.client.address();
+            let user_agent = draft.client.user_agent.as_deref();
+            of_events.insert(place, address.map(|ip| self.ports.enricher.enrich(ip, user_agent)));
         }
+        Contexts { of_request, of_events }
     }
 
     /// Logs `events` durably; gives the ones that the log can never take.
@@ -86,10 +117,24 @@ impl Ingest {
         }
     }
 
-    fn count(&self, receipt: &IngestReceipt) {
-        self.telemetry.count(Metric::EventsAccepted, &[], receipt.accepted() as u64);
-        for (_, violation) in receipt.refused() {
+    fn count(&self, verdicts: &[Result<EventId, Violation>]) {
+        let accepted = verdicts.iter().filter(|verdict| verdict.is_ok()).count();
+        self.telemetry.count(Metric::EventsAccepted, &[], accepted as u64);
+        for violation in verdicts.iter().filter_map(|verdict| verdict.as_ref().err()) {
             self.telemetry.count(Metric::EventsRejected, &[("reason", violation.code.as_str())], 1);
         }
+    }
+}
+
+/// What is known of clients.
+struct Contexts {
+    of_request: ClientContext,
+    /// By the place of the event.
+    of_events: BTreeMap<usize, Result<ClientContext, Violation>>,
+}
+
+impl Contexts {
+    fn of(&self, place: usize) -> Result<&ClientContext, &Violation> {
+        self.of_events.get(&place).map_or(Ok(&self.of_request), Result::as_ref)
     }
 }

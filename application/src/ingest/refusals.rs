@@ -4,11 +4,11 @@ use base64::display::Base64Display;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use gosight_domain::replay::ReplayChunk;
-use gosight_domain::validate::{EventDraft, RequestFacts};
+use gosight_domain::validate::RequestFacts;
 use gosight_domain::{ProjectId, Timestamp, Violation, ViolationCode};
 use serde::{Serialize, Serializer};
 
-use super::{Ingest, IngestReceipt};
+use super::{Ingest, PlacedDraft};
 use crate::ports::Record;
 
 /// One item that was refused at the door, as the errors log keeps it.
@@ -74,15 +74,18 @@ impl<'a, T: Serialize> Refusal<'a, T> {
 }
 
 impl Ingest {
-    pub(super) fn report_refused(
+    pub(super) fn report_refused<T>(
         &self,
         facts: &RequestFacts,
-        drafts: &[Result<EventDraft<'_>, Violation>],
-        receipt: &IngestReceipt,
+        drafts: &[PlacedDraft<'_, '_>],
+        verdicts: &[Result<T, Violation>],
     ) {
-        for (index, violation) in receipt.refused() {
-            let draft = drafts.get(index).and_then(|draft| draft.as_ref().ok());
-            self.report(&Refusal::new(&facts.project_id, facts.received_at, index, violation, draft));
+        for (&(place, draft), verdict) in drafts.iter().zip(verdicts) {
+            if let Err(violation) = verdict {
+                let refusal =
+                    Refusal::new(&facts.project_id, facts.received_at, place, violation, draft.ok());
+                self.report(&refusal);
+            }
         }
     }
 

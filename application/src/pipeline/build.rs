@@ -304,6 +304,7 @@ impl PipelineBuilder {
             chunks: self.accepted_chunks(stored),
             limiter,
             enricher,
+            profiles: self.ports.accounts.profiles.clone(),
             clock: self.ports.clock.clone(),
         };
         Arc::new(Ingest::new(ports, self.settings.ingest.clone(), self.ports.telemetry.clone()))

@@ -1,16 +1,7 @@
 use std::fmt;
 use std::net::IpAddr;
 
-use gosight_domain::{Device, Geo};
-
-/// What is known about a client from its request.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct ClientContext {
-    /// From the user agent.
-    pub device: Device,
-    /// From the address.
-    pub geo: Geo,
-}
+pub use gosight_domain::validate::ClientContext;
 
 /// Tells what the user agent and address of a request mean.
 ///

@@ -15,7 +15,9 @@ pub type ProfileStoreError = PortError;
 /// # Contract
 /// 1. `get` gives the profiles that exist, by id; unknown ids are left out.
 /// 2. `put` replaces whole profiles.
-/// 3. Projects do not see each other's profiles.
+/// 3. `merge` changes the members that it is given, as [`JsonObject::patched`] does, and makes profiles that are not there. Two
+///    merges of one profile at once both count; of one profile that is given twice the later wins.
+/// 4. Projects do not see each other's profiles.
 #[async_trait]
 pub trait ProfileStore: fmt::Debug + Send + Sync {
     /// The profiles with these ids.
@@ -32,5 +34,13 @@ pub trait ProfileStore: fmt::Debug + Send + Sync {
         project_id: &ProjectId,
         kind: ProfileKind,
         profiles: &[(String, JsonObject)],
+    ) -> Result<(), ProfileStoreError>;
+
+    /// Changes members of profiles.
+    async fn merge(
+        &self,
+        project_id: &ProjectId,
+        kind: ProfileKind,
+        patches: &[(String, JsonObject)],
     ) -> Result<(), ProfileStoreError>;
 }

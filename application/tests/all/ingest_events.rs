@@ -1,5 +1,6 @@
 //! Ingest of events: a verdict for each, the good ones logged, the bad ones reported.
 
+use std::borrow::Cow;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -84,7 +85,11 @@ async fn events_are_logged_under_their_session_else_their_user_else_themselves()
 async fn a_refused_event_is_reported_with_its_place_field_code_and_text() {
     let door = Door::new();
     let payload = serde_json::from_str::<Box<RawValue>>(r#"{"x": 70000}"#).unwrap();
-    let click = EventDraft { event_type: Some("click".into()), payload: Some(&payload), ..draft("b") };
+    let click = EventDraft {
+        event_type: Some("click".into()),
+        payload: Some(Cow::Borrowed(&*payload)),
+        ..draft("b")
+    };
     send(&door, &[Ok(draft("a")), Ok(click)]).await.unwrap();
     let expected = json!({
         "project_id": "p",

@@ -41,6 +41,13 @@ mock! {
             kind: ProfileKind,
             profiles: &[(String, JsonObject)],
         ) -> Result<(), ProfileStoreError>;
+
+        async fn merge(
+            &self,
+            project_id: &ProjectId,
+            kind: ProfileKind,
+            patches: &[(String, JsonObject)],
+        ) -> Result<(), ProfileStoreError>;
     }
 }
 

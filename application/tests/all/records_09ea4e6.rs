@@ -1,5 +1,6 @@
 //! Records that version 09ea4e6 wrote, one of each kind. `tests/fixtures/09ea4e6/README.md` says where they are from.
 
+use std::borrow::Cow;
 use std::io::Read as _;
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -186,7 +187,7 @@ async fn an_event_that_is_refused_is_reported_as_it_was() {
         event_type: Some("scroll".into()),
         timestamp: Some(1_795_795_469_317.0),
         session_id: Some("refused".into()),
-        payload: Some(&payload),
+        payload: Some(Cow::Borrowed(&*payload)),
         ..EventDraft::default()
     };
     door.ingest.events(&may_send(), &ClientFacts::default(), &[Ok(draft)]).await.unwrap();

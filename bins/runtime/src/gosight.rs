@@ -13,7 +13,8 @@ use gosight_application::pipeline::{self, BuildError, ReplaceParts, Replacements
 use gosight_application::ports::{BoxError, PortError, SystemClock};
 use gosight_application::projects::Projects;
 use gosight_application::query::Query;
-use gosight_http::{BindError, BoundPort, HttpPorts, HttpServer};
+use gosight_application::surface::Surface;
+use gosight_http::{BindError, BoundPort, HttpPorts};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
@@ -53,11 +54,16 @@ pub enum RunError {
     /// Processing failed for good.
     #[error(transparent)]
     Pipeline(#[from] pipeline::RunError),
-    /// The HTTP server failed.
-    #[error("the HTTP server failed: {0}")]
-    Http(std::io::Error),
-    /// The HTTP server panicked.
-    #[error("the HTTP server died: {0}")]
+    /// A surface failed.
+    #[error("the {name} server failed: {source}")]
+    Surface {
+        /// Its name, such as `http`.
+        name: &'static str,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// A surface panicked.
+    #[error("a server died: {0}")]
     Died(#[from] tokio::task::JoinError),
     /// A part could not be closed.
     #[error(transparent)]
@@ -146,7 +152,12 @@ impl GosightBuilder {
         let admin = ports.accounts.admin.clone();
         let pipeline = Pipeline::builder(ports).settings(settings).replace(replacements).build()?;
         let port = if serve_http && !binds_first { Some(bind()?) } else { port };
-        let server = port.map(|port| port.server(HttpPorts::of(&pipeline, metrics.renderer())));
+        // One budget for all surfaces: they share one memory.
+        let in_flight = config.http.in_flight();
+        let mut surfaces: Vec<Box<dyn Surface>> = Vec::new();
+        if let Some(port) = port {
+            surfaces.push(Box::new(port.server(HttpPorts::of(&pipeline, in_flight, metrics.renderer()))));
+        }
         // Last of all that can fail: the keys that it makes are shown once. Only processes that people talk to make them.
         let new_keys = if role.takes() || role.answers() {
             bootstrap(&*admin, &*pipeline.clock, &keys).await?
@@ -158,7 +169,7 @@ impl GosightBuilder {
         if let Some(enricher) = enricher {
             running.spawn(|stop| enricher.watch(stop));
         }
-        Ok(Gosight::run(pipeline, running, server, new_keys, open))
+        Ok(Gosight::run(pipeline, running, surfaces, new_keys, open))
     }
 }
 
@@ -166,8 +177,7 @@ impl GosightBuilder {
 pub struct Gosight {
     pipeline: Pipeline,
     running: Running,
-    /// The HTTP server.
-    front: JoinSet<Result<(), RunError>>,
+    surfaces: JoinSet<Result<(), RunError>>,
     drain: CancellationToken,
     local_addr: Option<SocketAddr>,
     new_keys: Option<NewKeys>,
@@ -195,17 +205,19 @@ impl Gosight {
     fn run(
         pipeline: Pipeline,
         running: Running,
-        server: Option<HttpServer>,
+        surfaces: Vec<Box<dyn Surface>>,
         new_keys: Option<NewKeys>,
         open: Open,
     ) -> Self {
-        let local_addr = server.as_ref().map(HttpServer::local_addr);
-        let (drain, mut front) = (CancellationToken::new(), JoinSet::new());
-        if let Some(server) = server {
-            let drain = drain.clone();
-            front.spawn(async move { server.run(drain).await.map_err(RunError::Http) });
+        let local_addr = surfaces.iter().find(|one| one.name() == "http").map(|http| http.local_addr());
+        let (drain, mut serving) = (CancellationToken::new(), JoinSet::new());
+        for surface in surfaces {
+            let (name, drain) = (surface.name(), drain.clone());
+            serving.spawn(async move {
+                surface.serve(drain).await.map_err(|source| RunError::Surface { name, source })
+            });
         }
-        Self { pipeline, running, front, drain, local_addr, new_keys, open }
+        Self { pipeline, running, surfaces: serving, drain, local_addr, new_keys, open }
     }
 
     /// Address of the HTTP server, with the port that it got.
@@ -250,8 +262,8 @@ impl Gosight {
 
     /// Waits until a part fails for good. Otherwise it never returns.
     pub async fn failed(&mut self) -> RunError {
-        let front = async |front: &mut JoinSet<Result<(), RunError>>| loop {
-            match front.join_next().await {
+        let failed = async |surfaces: &mut JoinSet<Result<(), RunError>>| loop {
+            match surfaces.join_next().await {
                 Some(Ok(Ok(()))) => {}
                 Some(Ok(Err(error))) => return error,
                 Some(Err(died)) => return died.into(),
@@ -259,7 +271,7 @@ impl Gosight {
             }
         };
         tokio::select! {
-            error = front(&mut self.front) => error,
+            error = failed(&mut self.surfaces) => error,
             error = self.running.failed() => error.into(),
         }
     }
@@ -272,7 +284,7 @@ impl Gosight {
     pub async fn stop(mut self) -> Result<(), RunError> {
         self.drain.cancel();
         let mut result = Ok(());
-        while let Some(ended) = self.front.join_next().await {
+        while let Some(ended) = self.surfaces.join_next().await {
             result = result.and(ended.unwrap_or_else(|died| Err(died.into())));
         }
         let stopped = self.running.stop().await.map_err(RunError::from);

@@ -9,9 +9,24 @@ fn facts() -> RequestFacts {
         received_at: NOW,
         sent_at: None,
         user_required: false,
+    }
+}
+
+fn judge(
+    rules: &EventRules,
+    facts: &RequestFacts,
+    drafts: &[Result<EventDraft<'_>, Violation>],
+) -> Vec<Result<Event, Violation>> {
+    let client = ClientContext {
         device: Device { browser: Some("Chrome".into()), ..Device::default() },
         geo: Geo { country: Some("SE".into()), ..Geo::default() },
-    }
+    };
+    let drafted: Vec<Drafted<'_, '_>> = drafts
+        .iter()
+        .enumerate()
+        .map(|(place, draft)| Drafted { place, draft: draft.as_ref(), client: Ok(&client) })
+        .collect();
+    rules.validate_all(facts, &drafted)
 }
 
 #[expect(clippy::cast_precision_loss, reason = "milliseconds of this century fit")]
@@ -24,7 +39,7 @@ fn draft<'a>() -> EventDraft<'a> {
 }
 
 fn validate(draft: EventDraft<'_>) -> Result<Event, Violation> {
-    EventRules::default().validate_all(&facts(), &[Ok(draft)]).remove(0)
+    judge(&EventRules::default(), &facts(), &[Ok(draft)]).remove(0)
 }
 
 fn raw(text: &str) -> Box<RawValue> {
@@ -50,7 +65,7 @@ fn events_of_a_request_have_sequences_in_their_order() {
     let take = |received_at| {
         let facts = RequestFacts { received_at, ..facts() };
         let drafts = [Ok(draft()), Err(Violation::missing("timestamp")), Ok(draft())];
-        let events = EventRules::default().validate_all(&facts, &drafts);
+        let events = judge(&EventRules::default(), &facts, &drafts);
         events.into_iter().flatten().map(|event| event.sequence).collect::<Vec<_>>()
     };
     let (first, second) = (take(NOW), take(NOW.plus_millis(1)));
@@ -100,17 +115,21 @@ fn every_rule_names_its_field() {
 #[test]
 fn payload_columns_are_checked_by_type() {
     let payload = raw(r#"{"x":70000}"#);
-    let click = EventDraft { event_type: Some("click".into()), payload: Some(&payload), ..draft() };
+    let click =
+        EventDraft { event_type: Some("click".into()), payload: Some(Cow::Borrowed(&*payload)), ..draft() };
     assert_eq!(validate(click).unwrap_err().field, "payload.x");
-    let other = EventDraft { payload: Some(&payload), ..draft() };
+    let other = EventDraft { payload: Some(Cow::Borrowed(&*payload)), ..draft() };
     assert!(validate(other).is_ok());
 }
 
 #[test]
 fn a_user_can_be_required() {
     let facts = RequestFacts { user_required: true, ..facts() };
-    let verdicts = EventRules::default()
-        .validate_all(&facts, &[Ok(draft()), Ok(EventDraft { user_id: Some("u".into()), ..draft() })]);
+    let verdicts = judge(
+        &EventRules::default(),
+        &facts,
+        &[Ok(draft()), Ok(EventDraft { user_id: Some("u".into()), ..draft() })],
+    );
     assert_eq!(verdicts[0].as_ref().unwrap_err().field, "user_id");
     assert!(verdicts[1].is_ok());
 }
@@ -120,8 +139,7 @@ fn skew_is_taken_off_and_kept() {
     let facts = RequestFacts { sent_at: Some(NOW.plus_millis(DAY_MS)), ..facts() };
     #[expect(clippy::cast_precision_loss, reason = "milliseconds of this century fit")]
     let at = (NOW.as_millis() + DAY_MS - 40) as f64;
-    let event = EventRules::default()
-        .validate_all(&facts, &[Ok(EventDraft { timestamp: Some(at), ..draft() })])
+    let event = judge(&EventRules::default(), &facts, &[Ok(EventDraft { timestamp: Some(at), ..draft() })])
         .remove(0)
         .unwrap();
     assert_eq!((event.timestamp, event.clock_skew_ms), (NOW.plus_millis(-40), DAY_MS));
@@ -132,7 +150,7 @@ fn a_retried_request_gives_the_same_ids() {
     let drafts = [Ok(draft()), Ok(draft()), Ok(EventDraft { path: Some("/a".into()), ..draft() })];
     let rules = EventRules::default();
     let ids = |facts: &RequestFacts| -> Vec<EventId> {
-        rules.validate_all(facts, &drafts).into_iter().map(|v| v.unwrap().event_id).collect()
+        judge(&rules, facts, &drafts).into_iter().map(|v| v.unwrap().event_id).collect()
     };
     let first = ids(&facts());
     let later = NOW.plus_millis(70_000);
@@ -155,14 +173,14 @@ fn every_part_of_the_content_makes_the_identity() {
         EventDraft { user_id: Some("s".into()), ..draft() },
         EventDraft { anonymous_id: Some("s".into()), ..draft() },
         EventDraft { channel: Some("web".into()), ..draft() },
-        EventDraft { payload: Some(&payload), ..draft() },
-        EventDraft { custom: Some(&payload), ..draft() },
+        EventDraft { payload: Some(Cow::Borrowed(&*payload)), ..draft() },
+        EventDraft { custom: Some(Cow::Borrowed(&*payload)), ..draft() },
         EventDraft { path: Some("/a".into()), ..draft() },
     ];
     let rules = EventRules::default();
     let ids: std::collections::BTreeSet<EventId> = variants
         .iter()
-        .map(|draft| rules.validate_all(&facts(), &[Ok(draft.clone())]).remove(0).unwrap().event_id)
+        .map(|draft| judge(&rules, &facts(), &[Ok(draft.clone())]).remove(0).unwrap().event_id)
         .collect();
     assert_eq!(ids.len(), variants.len());
 }
@@ -172,7 +190,7 @@ fn one_id_with_two_contents_is_refused() {
     let named =
         |path: &'static str| EventDraft { event_id: Some("e-1".into()), path: Some(path.into()), ..draft() };
     let verdicts =
-        EventRules::default().validate_all(&facts(), &[Ok(named("/a")), Ok(named("/b")), Ok(named("/a"))]);
+        judge(&EventRules::default(), &facts(), &[Ok(named("/a")), Ok(named("/b")), Ok(named("/a"))]);
     assert!(verdicts[0].is_ok() && verdicts[2].is_ok());
     let violation = verdicts[1].as_ref().unwrap_err();
     assert_eq!(violation.code, ViolationCode::ConflictingEventId);
@@ -190,11 +208,11 @@ fn an_idempotency_key_names_the_event() {
     let id_of = |payload: &RawValue, at: f64| {
         let draft = EventDraft {
             event_type: Some("attempt".into()),
-            payload: Some(payload),
+            payload: Some(Cow::Borrowed(payload)),
             timestamp: Some(at),
             ..draft()
         };
-        rules.validate_all(&facts(), &[Ok(draft)]).remove(0).unwrap().event_id
+        judge(&rules, &facts(), &[Ok(draft)]).remove(0).unwrap().event_id
     };
     let at = draft().timestamp.unwrap();
     assert_eq!(id_of(&one, at), id_of(&again, at - 10.0));
@@ -204,7 +222,20 @@ fn an_idempotency_key_names_the_event() {
 #[test]
 fn a_draft_that_could_not_be_read_keeps_its_reason() {
     let unreadable = Violation::new("timestamp", ViolationCode::WrongType, "is text, must be a number");
-    let verdicts = EventRules::default().validate_all(&facts(), &[Err(unreadable.clone()), Ok(draft())]);
+    let verdicts = judge(&EventRules::default(), &facts(), &[Err(unreadable.clone()), Ok(draft())]);
     assert_eq!(verdicts[0].as_ref().unwrap_err(), &unreadable);
     assert!(verdicts[1].is_ok());
+}
+
+#[test]
+fn an_event_may_say_what_its_client_is_and_what_sent_it() {
+    let named = |library: &'static str| EventDraft { library: Some(library.into()), ..draft() };
+    assert_eq!(validate(named("gosight-js/1.2.0")).unwrap().library.as_deref(), Some("gosight-js/1.2.0"));
+    assert_eq!(validate(named("")).unwrap().library, None);
+    let long = EventDraft { library: Some("x".repeat(101).into()), ..draft() };
+    assert_eq!(validate(long).unwrap_err().field, "library");
+    let client = |ip: &'static str| ClientDraft { ip: Some(ip.into()), user_agent: None };
+    assert_eq!(client("::ffff:192.0.2.1").address().unwrap(), "192.0.2.1".parse().ok());
+    assert!(client("").is_empty() && client("").address().unwrap().is_none());
+    assert_eq!(client("nowhere").address().unwrap_err().field, "ip");
 }

@@ -16,6 +16,8 @@ use crate::{
 suite! { $ profile_store_suite, profile_store(ProfileStoreFixture):
     known_profiles_are_given_and_unknown_left_out
     putting_replaces_whole_profiles
+    merging_changes_what_it_names
+    merges_at_once_all_count
     kinds_and_projects_are_apart
 }
 
@@ -61,4 +63,30 @@ pub async fn kinds_and_projects_are_apart(fixture: ProfileStoreFixture) {
     put(&fixture, ProfileKind::User, "x", r#"{"a":1}"#).await;
     assert!(get(&fixture, "p", ProfileKind::Item, &["x"]).await.is_empty());
     assert!(get(&fixture, "q", ProfileKind::User, &["x"]).await.is_empty());
+}
+
+async fn merge(fixture: &ProfileStoreFixture, patches: &[(&str, &str)]) {
+    let patches: Vec<_> = patches.iter().map(|(id, patch)| ((*id).to_owned(), object(patch))).collect();
+    fixture.profiles.merge(&project("p"), ProfileKind::User, &patches).await.expect("merge");
+}
+
+pub async fn merging_changes_what_it_names(fixture: ProfileStoreFixture) {
+    put(&fixture, ProfileKind::User, "u", r#"{"a":1.50,"b":2,"c":{"d":1}}"#).await;
+    merge(&fixture, &[("u", r#"{"b":null,"c":{"e":2}}"#), ("new", r#"{"a":1}"#), ("u", r#"{"f":"x"}"#)])
+        .await;
+    let found = get(&fixture, "p", ProfileKind::User, &["u", "new"]).await;
+    assert_eq!(found["u"], object(r#"{"a":1.50,"c":{"e":2},"f":"x"}"#));
+    assert_eq!(found["new"], object(r#"{"a":1}"#));
+    merge(&fixture, &[]).await;
+}
+
+pub async fn merges_at_once_all_count(fixture: ProfileStoreFixture) {
+    let patches: Vec<String> = (0..10).map(|n| format!(r#"{{"n{n}":{n}}}"#)).collect();
+    let merges = patches.iter().map(|patch| async { merge(&fixture, &[("u", patch), ("v", patch)]).await });
+    futures::future::join_all(merges).await;
+    for id in ["u", "v"] {
+        let found = get(&fixture, "p", ProfileKind::User, &[id]).await.remove(id).expect("the profile");
+        let members: serde_json::Value = serde_json::from_str(found.as_str()).expect("JSON");
+        assert_eq!(members.as_object().map(serde_json::Map::len), Some(10), "{id}: {members}");
+    }
 }

@@ -4,8 +4,9 @@ use axum::http::{HeaderMap, header};
 use brotli_decompressor::{BrotliDecoderParameter, Decompressor as BrotliDecoder};
 use bytes::Bytes;
 use flate2::read::{DeflateDecoder, MultiGzDecoder, ZlibDecoder};
+use gosight_application::surface::FailureCode;
 
-use crate::error::{ApiError, ErrorCode};
+use crate::error::ApiError;
 
 /// How a body is compressed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -43,7 +44,7 @@ impl Encoding {
         };
         encoding.filter(|_| !more).ok_or_else(|| {
             let message = "the content encoding must be one of gzip, deflate, br, zstd and identity";
-            ApiError::new(ErrorCode::UnsupportedEncoding, message)
+            ApiError::new(FailureCode::UnsupportedEncoding, message)
         })
     }
 
@@ -62,7 +63,7 @@ impl Encoding {
         }
     }
 
-    /// Opens a decoder. Private to the body's modules: only the capped loop of [`decode`](super::decode()) reads from it.
+    /// Opens a decoder. Private to the body's modules: only the capped loop of [`decompress`](gosight_application::surface::decompress) reads from it.
     pub(super) fn open(self, data: Bytes) -> io::Result<Box<dyn Read + Send>> {
         let is_zlib = matches!(*data, [a, b, ..] if a & 0x0f == 8 && u16::from_be_bytes([a, b]) % 31 == 0);
         let data = Cursor::new(data);

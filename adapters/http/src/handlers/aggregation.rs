@@ -1,5 +1,6 @@
 //! `GET /processor/aggregation`: window aggregates of one key.
 
+use gosight_application::surface::FailureCode;
 use std::collections::BTreeMap;
 
 use axum::extract::State;
@@ -14,7 +15,7 @@ use utoipa::ToSchema;
 use super::metrics::times;
 use crate::access::Reader;
 use crate::answer;
-use crate::error::{ApiError, ErrorAnswer, ErrorCode};
+use crate::error::{ApiError, ErrorAnswer};
 use crate::query_params::Params;
 use crate::state::ReadState;
 
@@ -107,7 +108,7 @@ fn from_window(state: &ReadState, aggregator: &str, from: Timestamp) -> Result<T
     let Some(window_ms) = known.get(aggregator) else {
         let names: Vec<&str> = known.keys().map(|name| &**name).collect();
         let message = format!("there is no such aggregator; there are: {}", names.join(", "));
-        return Err(ApiError::new(ErrorCode::NotFound, message));
+        return Err(ApiError::new(FailureCode::NotFound, message));
     };
     let into_window = from.as_millis().checked_rem_euclid(*window_ms).unwrap_or(0);
     Ok(from.plus_millis(-into_window))

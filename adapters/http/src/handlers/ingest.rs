@@ -1,120 +1,71 @@
-//! What the ingest routes have in common: who sends, and what may come in.
+//! Requests that bring something, in whatever wire format.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
+use std::sync::Arc;
 
 use axum::extract::{ConnectInfo, Request};
-use axum::http::header;
 use axum::http::request::Parts;
-use gosight_application::ingest::{ClientFacts, IngestError, IngestReceipt};
-use gosight_domain::key::{Ingest, PresentedKey, Scoped};
+use axum::http::{HeaderMap, HeaderValue, header};
+use axum::response::Response;
+use gosight_application::access::AccessError;
+use gosight_application::ingest::ClientFacts;
+use gosight_application::surface::{
+    Answer, BodyKind, Credential, Dialect, Failure, ForwardingHeaders, Head, ITEM_BYTES, ReadLimits,
+};
+use gosight_domain::key::Ingest;
 
+use crate::answer;
 use crate::body::{self, Known, RequestBody};
-use crate::budget::Reservation;
-use crate::client_ip::client_ip;
-use crate::config::BodyLimits;
-use crate::error::{ApiError, Detail};
-use crate::key;
-use crate::state::{App, IngestState};
-use crate::wire::batch::Batch;
+use crate::state::IngestState;
 
-/// Memory that an event takes while it is checked, besides its text, in bytes: its draft and what becomes of it.
-const EVENT_BYTES: usize = 2 * 1024;
-
-/// A request whose head was checked and whose body was read.
-#[derive(Debug)]
-pub(crate) struct Incoming {
-    /// Who sent it.
-    pub sender: Sender,
-    /// Its body.
-    pub text: String,
-    /// The body's share of the memory for bodies.
-    pub reservation: Reservation,
+/// Takes a request in `dialect`.
+pub(crate) async fn send(state: IngestState, dialect: Arc<dyn Dialect>, request: Request) -> Response {
+    let answer = receive(&state, &*dialect, request).await;
+    answer::response(answer.unwrap_or_else(|failure| dialect.failure(failure)))
 }
 
-/// Who sends.
-#[derive(Debug)]
-pub(crate) struct Sender {
-    /// Proof, when the key is in the head.
-    scope: Option<Scoped<Ingest>>,
-    ip: Option<IpAddr>,
-    user_agent: Option<String>,
-    /// Length of the body.
-    body_bytes: usize,
-}
-
-impl Incoming {
-    /// Checks the key in the head, if there is one, before it reads the body.
-    pub(crate) async fn read(app: &App, request: Request, limits: BodyLimits) -> Result<Self, ApiError> {
-        let (parts, body) = request.into_parts();
-        let scope = match key::in_head(&parts.headers) {
-            Some(key) => Some(app.access.require::<Ingest>(Some(&key)).await?),
-            None => None,
-        };
-        let known = if scope.is_some() { Known::Yes } else { Known::NotYet };
-        let RequestBody { text, reservation } = body::read(app, &parts.headers, body, limits, known).await?;
-        let user_agent = parts.headers.get(header::USER_AGENT).and_then(|value| value.to_str().ok());
-        let user_agent = user_agent.map(str::to_owned);
-        let sender = Sender { scope, ip: ip(app, &parts), user_agent, body_bytes: text.len() };
-        Ok(Self { sender, text, reservation })
-    }
-
-    /// The same for a request with events, with memory for as many of them as there can be.
-    pub(crate) async fn read_events(state: &IngestState, request: Request) -> Result<Self, ApiError> {
-        let app = &state.app;
-        let mut incoming = Self::read(app, request, app.config.events_limits()).await?;
-        // Between two events there is a comma. How many there really are is known once they are read, which gives
-        // most of this back.
-        let commas = incoming.text.bytes().filter(|byte| *byte == b',').count();
-        let events = state.ingest.rules().max_events.min(commas + 1);
-        incoming.reservation.grow(events * EVENT_BYTES).await?;
-        Ok(incoming)
-    }
-}
-
-impl Sender {
-    /// Proof that the sender may send: by the key in the head, else by the one in the body.
-    pub(crate) async fn scope(
-        &self,
-        app: &App,
-        in_body: Option<&PresentedKey>,
-    ) -> Result<Scoped<Ingest>, ApiError> {
-        match &self.scope {
-            Some(scope) => Ok(scope.clone()),
-            None => Ok(app.access.require::<Ingest>(in_body).await?),
-        }
-    }
-}
-
-fn ip(app: &App, parts: &Parts) -> Option<IpAddr> {
-    let peer = parts.extensions.get::<ConnectInfo<SocketAddr>>().map(|info| info.0.ip());
-    client_ip(peer, &parts.headers, &app.config.trusted_proxies)
-}
-
-/// Lets the use case judge the events of a request.
-pub(crate) async fn accept(
-    state: &IngestState,
-    sender: &Sender,
-    reservation: &mut Reservation,
-    batch: &Batch<'_>,
-    user_required: bool,
-) -> Result<IngestReceipt, ApiError> {
-    reservation.shrink_to(sender.body_bytes + batch.drafts.len() * EVENT_BYTES);
-    let scope = sender.scope(&state.app, batch.key.as_ref()).await?;
-    if batch.found > batch.drafts.len() {
-        let max = state.ingest.rules().max_events;
-        return Err(IngestError::TooManyEvents { found: batch.found, max }.into());
-    }
-    let facts = ClientFacts {
-        ip: sender.ip,
-        user_agent: sender.user_agent.as_deref(),
-        sent_at: batch.sent_at,
-        user_required,
+/// A key in the head is checked before the body is read.
+async fn receive(state: &IngestState, dialect: &dyn Dialect, request: Request) -> Result<Answer, Failure> {
+    let IngestState { app, receiver } = state;
+    let (parts, body) = request.into_parts();
+    let header = |name: &str| parts.headers.get(name).map(HeaderValue::as_bytes);
+    let head = Head { path: parts.uri.path(), query: parts.uri.query(), header: &header };
+    let places = dialect.credentials();
+    let (scope, known) = match places.iter().find_map(|place| place.find(&head)) {
+        Some(key) => (Some(app.access.require::<Ingest>(Some(&key)).await?), Known::Yes),
+        None if places.contains(&Credential::Body) => (None, Known::NotYet),
+        None => return Err(AccessError::MissingKey.into()),
     };
-    Ok(state.ingest.events(&scope, &facts, &batch.drafts).await?)
+    let limits = match dialect.body() {
+        BodyKind::Events => app.config.events_limits(),
+        BodyKind::Replay => app.config.replay_limits(),
+    };
+    let read = body::read(app, &parts.headers, body, dialect.media_types(), limits, known).await;
+    let RequestBody { bytes, mut permit } = read.map_err(|error| error.0)?;
+    // How many items there really are is known once they are read, which gives most of this back.
+    let max_items = receiver.max_items();
+    permit.grow(dialect.most_items(&bytes).min(max_items) * ITEM_BYTES).await?;
+    let mut request = dialect.read(&head, &bytes, ReadLimits { max_items })?;
+    permit.shrink_to(bytes.len() + request.items.len() * ITEM_BYTES);
+    let client = ClientFacts {
+        ip: app.proxies.client(peer(&parts), &forwarding(&parts.headers)),
+        user_agent: parts.headers.get(header::USER_AGENT).and_then(|value| value.to_str().ok()),
+        sent_at: None,
+        user_required: false,
+    };
+    let receipt = receiver.receive(scope.as_ref(), &client, &mut request, &mut permit).await?;
+    Ok(dialect.answer(&request, &receipt))
 }
 
-/// Why events were refused, in the words of their sender.
-pub(crate) fn details(batch: &Batch<'_>, receipt: &IngestReceipt) -> Vec<Detail> {
-    let detail = |(index, violation)| Detail::of(Some(index), batch.field(index, violation), violation);
-    receipt.refused().map(detail).collect()
+fn peer(parts: &Parts) -> Option<std::net::IpAddr> {
+    parts.extensions.get::<ConnectInfo<SocketAddr>>().map(|info| info.0.ip())
+}
+
+fn forwarding(headers: &HeaderMap) -> ForwardingHeaders<'_> {
+    let all = |name: &str| headers.get_all(name).iter().map(|value| value.to_str().unwrap_or("?")).collect();
+    ForwardingHeaders {
+        x_forwarded_for: all("x-forwarded-for"),
+        forwarded: all("forwarded"),
+        x_real_ip: headers.get("x-real-ip").and_then(|value| value.to_str().ok()),
+    }
 }

@@ -4,6 +4,7 @@ use axum::extract::State;
 use axum::response::Response;
 use gosight_application::ports::CatalogueEntry;
 use gosight_application::replay::{ArchiveError, Archived, ListedReplay, Purged, Verified};
+use gosight_application::surface::{Failure, FailureCode};
 use gosight_domain::SessionId;
 use gosight_domain::key::{Admin, Scoped};
 use gosight_domain::replay::ReplaySession;
@@ -12,7 +13,7 @@ use utoipa::ToSchema;
 
 use crate::access::{Operator, SessionInPath};
 use crate::answer;
-use crate::error::{ApiError, ErrorAnswer, ErrorCode};
+use crate::error::{ApiError, ErrorAnswer};
 use crate::query_params::Params;
 use crate::state::ArchiveState;
 
@@ -97,7 +98,7 @@ async fn to_its_end<T: Send + 'static>(
 ) -> Result<T, ApiError> {
     match tokio::spawn(work).await {
         Ok(done) => Ok(done?),
-        Err(died) => Err(ApiError::internal(&died)),
+        Err(died) => Err(Failure::internal(&died).into()),
     }
 }
 
@@ -256,13 +257,13 @@ impl From<ArchiveError> for ApiError {
             ArchiveError::Port(error) => error.into(),
             ArchiveError::Read(error) => error.into(),
             ArchiveError::Overtaken => {
-                Self::new(ErrorCode::Unavailable, "another process is at this replay, try again")
+                Self::new(FailureCode::Unavailable, "another process is at this replay, try again")
                     .with_retry_after(None)
             }
             ArchiveError::Write(_)
             | ArchiveError::Interrupted
             | ArchiveError::Tangled { .. }
-            | ArchiveError::Damaged { .. } => Self::internal(&error),
+            | ArchiveError::Damaged { .. } => Failure::internal(&error).into(),
         }
     }
 }

@@ -3,6 +3,7 @@
 use axum::extract::State;
 use axum::response::Response;
 use gosight_application::replay::{ReplayManifest, ReplayStorage};
+use gosight_application::surface::FailureCode;
 use gosight_domain::SessionId;
 use gosight_domain::replay::ReplayChunk;
 use serde::Serialize;
@@ -10,7 +11,7 @@ use utoipa::ToSchema;
 
 use crate::access::{Reader, SessionInPath};
 use crate::answer;
-use crate::error::{ApiError, ErrorAnswer, ErrorCode};
+use crate::error::{ApiError, ErrorAnswer};
 use crate::query_params::Params;
 use crate::state::ReadState;
 
@@ -85,7 +86,7 @@ pub(crate) async fn describe(
 
 /// The session has no recording, or is not known at all.
 pub(super) fn no_recording() -> ApiError {
-    ApiError::new(ErrorCode::NotFound, "there is no recording of this session")
+    ApiError::new(FailureCode::NotFound, "there is no recording of this session")
 }
 
 impl ManifestAnswer {

@@ -5,6 +5,7 @@ use axum::response::Response;
 use gosight_application::ports::{
     EventCursor, IdleCursor, IdleQuery, SessionCursor, SessionFlagFilter, SessionQuery, SessionSummary,
 };
+use gosight_application::surface::FailureCode;
 use gosight_domain::{Event, EventId, SessionId, Timestamp, UserId};
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -12,10 +13,10 @@ use uuid::Uuid;
 
 use crate::access::{Reader, SessionInPath};
 use crate::answer;
-use crate::error::{ApiError, ErrorAnswer, ErrorCode};
+use crate::error::{ApiError, ErrorAnswer};
 use crate::query_params::{Params, cursor};
+use crate::read_answers::{EventAnswer, SessionAnswer, SessionDetailAnswer};
 use crate::state::ReadState;
-use crate::wire::read::{EventAnswer, SessionAnswer, SessionDetailAnswer};
 
 /// A page of sessions.
 #[derive(Debug, Serialize, ToSchema)]
@@ -153,7 +154,7 @@ pub(crate) async fn get(
 ) -> Result<Response, ApiError> {
     params.finish()?;
     let session = state.query.session(&scope, &session_id).await?;
-    let session = session.ok_or_else(|| ApiError::new(ErrorCode::NotFound, "there is no such session"))?;
+    let session = session.ok_or_else(|| ApiError::new(FailureCode::NotFound, "there is no such session"))?;
     Ok(answer::ok(&SessionDetailAnswer::from(session)))
 }
 

@@ -8,12 +8,13 @@ use axum::body::Body;
 use axum::http::{Request, StatusCode};
 use bytesize::ByteSize;
 use gosight_application::ports::RateDecision;
+use gosight_application::surface::FAILURES;
 use serde_json::json;
 
 use super::fake_store::Store;
 use super::fakes::{AllTaken, NOW, SinkMode};
 use super::harness::{Harness, Setup, get, post};
-use crate::{CODES, HttpConfig};
+use crate::HttpConfig;
 
 const EVENTS: &str = "/v1/events";
 
@@ -152,7 +153,7 @@ async fn every_code_is_answered_with_its_status() {
     for (code, setup, request) in cases {
         let harness = setup.build();
         let answer = harness.send(request).await;
-        let status = CODES.iter().find(|(known, _, _)| *known == code).unwrap().1;
+        let status = FAILURES.iter().find(|(known, _, _)| *known == code).unwrap().1;
         assert_eq!(answer.error(), (status, code.to_owned()), "{answer:?}");
         assert_eq!(answer.header("content-type"), "application/json");
         assert!(!answer.json()["error"]["message"].as_str().unwrap().is_empty());
@@ -160,7 +161,7 @@ async fn every_code_is_answered_with_its_status() {
         assert_eq!(harness.recorder.of("requests_refused_total", &format!("reason={code}")), 1);
         seen.insert(code);
     }
-    let all: BTreeSet<&str> = CODES.iter().map(|(code, _, _)| *code).collect();
+    let all: BTreeSet<&str> = FAILURES.iter().map(|(code, _, _)| *code).collect();
     assert_eq!(seen, all, "every code has a case");
 }
 

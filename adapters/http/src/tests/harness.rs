@@ -20,7 +20,7 @@ use gosight_application::process::{EnrichmentStats, ProcessStatus, ProcessorInfo
 use gosight_application::query::{Query, QueryPorts};
 use gosight_application::replay::{ArchivePolicy, Archiver, ColdReplays, Replays};
 use gosight_application::sessions::SessionRules;
-use gosight_memory::{MemoryAcceptedChunks, MemoryReplayArchive, MemoryReplayCatalogue};
+use gosight_memory::{MemoryAcceptedChunks, MemoryProfiles, MemoryReplayArchive, MemoryReplayCatalogue};
 use http_body_util::BodyExt as _;
 use metrics::{Counter, CounterFn, Gauge, Histogram, Key, KeyName, Metadata, Recorder, SharedString, Unit};
 use serde_json::Value;
@@ -84,6 +84,7 @@ impl Setup {
             chunks: self.chunks,
             limiter: Arc::new(Limiter(self.limit)),
             enricher: enricher.clone(),
+            profiles: Arc::new(MemoryProfiles::default()),
             clock: Arc::new(FixedClock),
         };
         let objects = Arc::new(MemoryReplayArchive::default());
@@ -111,6 +112,8 @@ impl Setup {
             ingest: Some(Arc::new(Ingest::new(ingest_ports, self.rules, telemetry.clone()))),
             query: Some(query),
             archiver: Some(Arc::new(archiver)),
+            dialects: Vec::new(),
+            in_flight: self.config.in_flight(),
             access: Access::new(Arc::new(FakeKeys)),
             clock: Arc::new(FixedClock),
             health: self.health,

@@ -157,6 +157,7 @@ async fn the_description_has_every_route() {
             "/processor/status",
             "/ready",
             "/v1/events",
+            "/v1/ndjson",
             "/v1/replay",
         ]
     );

@@ -1,11 +1,11 @@
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use async_trait::async_trait;
 use gosight_application::ports::{ProfileStore, ProfileStoreError};
 use gosight_domain::profile::ProfileKind;
 use gosight_domain::{JsonObject, ProjectId};
-use sqlx::Row;
-use sqlx::postgres::PgRow;
+use sqlx::postgres::{PgConnection, PgRow};
+use sqlx::{Connection, Row};
 
 use super::PostgresAccounts;
 
@@ -15,6 +15,10 @@ struct Statements {
     /// In the order of the ids, so that two writers of the same profiles wait for each other and never each for the
     /// other.
     put: &'static str,
+    /// Makes empty profiles where there are none, so that there is something to lock. In the order of the ids, too.
+    reserve: &'static str,
+    /// Locks them until the end of the transaction.
+    lock: &'static str,
 }
 
 const USERS: Statements = Statements {
@@ -22,6 +26,11 @@ const USERS: Statements = Statements {
     put: r#"INSERT INTO user_profiles (project_id, user_id, profile)
         SELECT $1, id, profile::json FROM unnest($2::text[], $3::text[]) AS p (id, profile) ORDER BY id COLLATE "C"
         ON CONFLICT (project_id, user_id) DO UPDATE SET profile = excluded.profile"#,
+    reserve: r#"INSERT INTO user_profiles (project_id, user_id, profile)
+        SELECT $1, id, '{}'::json FROM unnest($2::text[]) AS p (id) ORDER BY id COLLATE "C"
+        ON CONFLICT (project_id, user_id) DO NOTHING"#,
+    lock: r#"SELECT user_id, profile::text FROM user_profiles WHERE project_id = $1 AND user_id = ANY ($2)
+        ORDER BY user_id COLLATE "C" FOR UPDATE"#,
 };
 
 const ITEMS: Statements = Statements {
@@ -29,6 +38,11 @@ const ITEMS: Statements = Statements {
     put: r#"INSERT INTO item_profiles (project_id, item_id, profile)
         SELECT $1, id, profile::json FROM unnest($2::text[], $3::text[]) AS p (id, profile) ORDER BY id COLLATE "C"
         ON CONFLICT (project_id, item_id) DO UPDATE SET profile = excluded.profile"#,
+    reserve: r#"INSERT INTO item_profiles (project_id, item_id, profile)
+        SELECT $1, id, '{}'::json FROM unnest($2::text[]) AS p (id) ORDER BY id COLLATE "C"
+        ON CONFLICT (project_id, item_id) DO NOTHING"#,
+    lock: r#"SELECT item_id, profile::text FROM item_profiles WHERE project_id = $1 AND item_id = ANY ($2)
+        ORDER BY item_id COLLATE "C" FOR UPDATE"#,
 };
 
 fn statements(kind: ProfileKind) -> Statements {
@@ -72,15 +86,53 @@ impl ProfileStore for PostgresAccounts {
         if profiles.is_empty() {
             return Ok(());
         }
-        // A statement can write a row only once; the last one counts.
-        let profiles: BTreeMap<&str, &str> =
-            profiles.iter().map(|(id, profile)| (id.as_str(), profile.as_str())).collect();
-        let (ids, profiles): (Vec<&str>, Vec<&str>) = profiles.into_iter().unzip();
         self.write(async |connection| {
-            let query =
-                sqlx::query(statements(kind).put).bind(project_id.as_str()).bind(&ids).bind(&profiles);
-            query.execute(connection).await.map(drop)
+            // A statement can write a row only once; the last one counts.
+            let profiles = profiles.iter().map(|(id, profile)| (id.as_str(), profile.as_str())).collect();
+            store(connection, project_id, kind, profiles).await
         })
         .await
     }
+
+    async fn merge(
+        &self,
+        project_id: &ProjectId,
+        kind: ProfileKind,
+        patches: &[(String, JsonObject)],
+    ) -> Result<(), ProfileStoreError> {
+        let ids: BTreeSet<&str> = patches.iter().map(|(id, _)| id.as_str()).collect();
+        let ids: Vec<&str> = ids.into_iter().collect();
+        if ids.is_empty() {
+            return Ok(());
+        }
+        self.write(async |connection| {
+            let Statements { reserve, lock, .. } = statements(kind);
+            let mut transaction = connection.begin().await?;
+            let reserve = sqlx::query(reserve).bind(project_id.as_str()).bind(&ids);
+            reserve.execute(&mut *transaction).await?;
+            let lock = sqlx::query(lock).bind(project_id.as_str()).bind(&ids);
+            let rows = lock.fetch_all(&mut *transaction).await?;
+            let mut known: BTreeMap<String, JsonObject> =
+                rows.iter().map(profile).collect::<Result<_, _>>()?;
+            for (id, patch) in patches {
+                let profile = known.entry(id.clone()).or_default();
+                *profile = profile.patched(patch);
+            }
+            let known = known.iter().map(|(id, profile)| (id.as_str(), profile.as_str())).collect();
+            store(&mut transaction, project_id, kind, known).await?;
+            transaction.commit().await
+        })
+        .await
+    }
+}
+
+async fn store(
+    connection: &mut PgConnection,
+    project_id: &ProjectId,
+    kind: ProfileKind,
+    profiles: BTreeMap<&str, &str>,
+) -> sqlx::Result<()> {
+    let (ids, profiles): (Vec<&str>, Vec<&str>) = profiles.into_iter().unzip();
+    let query = sqlx::query(statements(kind).put).bind(project_id.as_str()).bind(&ids).bind(&profiles);
+    query.execute(connection).await.map(drop)
 }

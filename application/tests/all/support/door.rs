@@ -13,7 +13,7 @@ use gosight_conformance::factory::{NOON, project};
 use gosight_domain::key::{Ingest as IngestScope, Scoped};
 use gosight_domain::replay::ContentHash;
 use gosight_domain::{Device, Event, Geo, ProjectId};
-use gosight_memory::{ManualClock, MemoryAcceptedChunks, MemoryLog};
+use gosight_memory::{ManualClock, MemoryAcceptedChunks, MemoryLog, MemoryProfiles};
 use mockall::mock;
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
@@ -96,6 +96,7 @@ impl Door {
             chunks: Arc::new(MemoryAcceptedChunks::default()),
             limiter: Arc::new(limiter(|_| Ok(RateDecision::Allowed))),
             enricher: Arc::new(Enricher),
+            profiles: Arc::new(MemoryProfiles::default()),
             clock: Arc::new(ManualClock::new(NOON)),
         };
         let mut rules = IngestRules::default();

@@ -1,8 +1,8 @@
 //! What has to be looked up is written down.
 
+use gosight_application::surface::FAILURES;
 use gosight_application::telemetry::Metric;
 use gosight_domain::ViolationCode;
-use gosight_http::CODES;
 
 use crate::root;
 
@@ -13,7 +13,7 @@ fn read(name: &str) -> String {
 #[test]
 fn every_error_code_has_a_row_with_its_status() {
     let text = read("error-codes.md");
-    for (code, status, _) in CODES {
+    for (code, status, _) in FAILURES {
         assert!(
             text.contains(&format!("| `{code}` | {status} |")),
             "docs/error-codes.md lacks {code} ({status})"

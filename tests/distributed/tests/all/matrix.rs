@@ -85,7 +85,7 @@ async fn memory() {
         .build()
         .unwrap();
     let running = pipeline.start();
-    let ports = HttpPorts::of(&pipeline, Arc::new(String::new));
+    let ports = HttpPorts::of(&pipeline, config.http.in_flight(), Arc::new(String::new));
     let server = HttpServer::bind(config.http, ports).unwrap();
     let (url, stop) = (format!("http://{}", server.local_addr()), CancellationToken::new());
     let serving = tokio::spawn(server.run(stop.clone()));

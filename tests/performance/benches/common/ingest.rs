@@ -17,7 +17,7 @@ use gosight_domain::key::{Grant, PresentedKey, Scope};
 use gosight_domain::{ProjectId, Timestamp};
 use gosight_enrich::{EnrichConfig, Enricher, GeoIpConfig, testing};
 use gosight_http::{HttpConfig, HttpPorts, router};
-use gosight_memory::{ManualClock, MemoryAcceptedChunks, MemoryRateLimiter};
+use gosight_memory::{ManualClock, MemoryAcceptedChunks, MemoryProfiles, MemoryRateLimiter};
 use http_body_util::BodyExt as _;
 use metrics::NoopRecorder;
 use tower::ServiceExt as _;
@@ -62,6 +62,7 @@ pub(crate) fn door(log: Arc<dyn RecordLog>, places: &Path) -> Router {
         chunks: Arc::new(MemoryAcceptedChunks::default()),
         limiter: Arc::new(MemoryRateLimiter::new(RateLimits { events_per_second: plenty, burst: plenty })),
         enricher: Arc::new(Enricher::new(&EnrichConfig { geoip, ..EnrichConfig::default() })),
+        profiles: Arc::new(MemoryProfiles::default()),
         clock: clock.clone(),
     };
     let grant = Grant {
@@ -70,20 +71,22 @@ pub(crate) fn door(log: Arc<dyn RecordLog>, places: &Path) -> Router {
         scopes: vec![Scope::Ingest],
         expires_at: None,
     };
+    let config = HttpConfig {
+        trusted_proxies: vec!["0.0.0.0/0".parse().expect("a network")],
+        ..HttpConfig::default()
+    };
     let ports = HttpPorts {
         ingest: Some(Arc::new(Ingest::new(ports, IngestRules::default(), telemetry.clone()))),
         query: None,
         archiver: None,
+        dialects: Vec::new(),
+        in_flight: config.in_flight(),
         access: Access::new(Arc::new(AnyKey(grant))),
         clock,
         health: Vec::new(),
         processor: None,
         telemetry,
         render_metrics: Arc::new(String::new),
-    };
-    let config = HttpConfig {
-        trusted_proxies: vec!["0.0.0.0/0".parse().expect("a network")],
-        ..HttpConfig::default()
     };
     router(config, ports)
 }

@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use gosight_application::ports::{ProfileStore, ProfileStoreError};
 use gosight_domain::profile::ProfileKind;
 use gosight_domain::{JsonObject, ProjectId};
-use sqlx::Row;
+use sqlx::{Row, SqliteConnection};
 
 use super::EmbeddedAccounts;
 use crate::store::bulk_statement::BulkStatement;
@@ -32,13 +32,34 @@ impl EmbeddedAccounts {
         ids: &[String],
     ) -> sqlx::Result<HashMap<String, JsonObject>> {
         let mut connection = self.database.readers.acquire().await?;
-        let rows = FIND
-            .fetch(&mut connection, ids, |query, id| {
-                query.bind(project_id.to_string()).bind(kind.as_str()).bind(id.clone())
-            })
-            .await?;
-        rows.iter().map(|row| Ok((row.try_get(0)?, from_json(row.try_get(1)?)?))).collect()
+        find(&mut connection, project_id, kind, ids).await
     }
+}
+
+async fn find(
+    connection: &mut SqliteConnection,
+    project_id: &ProjectId,
+    kind: ProfileKind,
+    ids: &[String],
+) -> sqlx::Result<HashMap<String, JsonObject>> {
+    let rows = FIND
+        .fetch(connection, ids, |query, id| {
+            query.bind(project_id.to_string()).bind(kind.as_str()).bind(id.clone())
+        })
+        .await?;
+    rows.iter().map(|row| Ok((row.try_get(0)?, from_json(row.try_get(1)?)?))).collect()
+}
+
+async fn store(
+    connection: &mut SqliteConnection,
+    project: i64,
+    kind: ProfileKind,
+    profiles: &[(String, JsonObject)],
+) -> sqlx::Result<()> {
+    PUT.execute(connection, profiles, |query, (id, profile)| {
+        query.bind(project).bind(kind.as_str()).bind(id.clone()).bind(profile.as_str().to_owned())
+    })
+    .await
 }
 
 #[async_trait]
@@ -62,10 +83,29 @@ impl ProfileStore for EmbeddedAccounts {
         writer
             .transact(async |transaction| {
                 let project = transaction.project(project_id).await?;
-                PUT.execute(transaction.connection, profiles, |query, (id, profile)| {
-                    query.bind(project).bind(kind.as_str()).bind(id.clone()).bind(profile.as_str().to_owned())
-                })
-                .await
+                store(transaction.connection, project, kind, profiles).await
+            })
+            .await
+    }
+
+    async fn merge(
+        &self,
+        project_id: &ProjectId,
+        kind: ProfileKind,
+        patches: &[(String, JsonObject)],
+    ) -> Result<(), ProfileStoreError> {
+        let ids: Vec<String> = patches.iter().map(|(id, _)| id.clone()).collect();
+        let mut writer = self.database.writer.lock().await;
+        writer
+            .transact(async |transaction| {
+                let project = transaction.project(project_id).await?;
+                let mut known = find(transaction.connection, project_id, kind, &ids).await?;
+                for (id, patch) in patches {
+                    let profile = known.entry(id.clone()).or_default();
+                    *profile = profile.patched(patch);
+                }
+                let known: Vec<(String, JsonObject)> = known.into_iter().collect();
+                store(transaction.connection, project, kind, &known).await
             })
             .await
     }

@@ -5,54 +5,70 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use axum::http::{HeaderMap, header};
 use ipnet::IpNet;
 
-/// The client of a request that came from `peer`; `None` when not even the peer is known.
-///
-/// Where a forwarding header is malformed, or names trusted proxies only, the farthest address that a trusted proxy
-/// vouched for counts.
-pub(crate) fn client_ip(peer: Option<IpAddr>, headers: &HeaderMap, trusted: &[IpNet]) -> Option<IpAddr> {
-    let peer = peer?.to_canonical();
-    if !is_trusted(peer, trusted) {
-        return Some(peer);
-    }
-    let forwarded_for = hops(headers, "x-forwarded-for");
-    if !forwarded_for.is_empty() {
-        return Some(farthest(peer, forwarded_for.iter().map(|hop| address(hop)), trusted));
-    }
-    let forwarded = hops(headers, header::FORWARDED.as_str());
-    if !forwarded.is_empty() {
-        return Some(farthest(peer, forwarded.iter().map(|hop| forwarded_address(hop)), trusted));
-    }
-    let real_ip = headers.get("x-real-ip").and_then(|value| value.to_str().ok()).and_then(address);
-    Some(real_ip.unwrap_or(peer))
+/// The headers (or metadata) by which proxies pass on the address of a client. Values of several headers of one name stand in
+/// the order in which they came.
+#[derive(Debug, Clone, Default)]
+pub struct ForwardingHeaders<'a> {
+    /// `X-Forwarded-For`.
+    pub x_forwarded_for: Vec<&'a str>,
+    /// `Forwarded` (RFC 7239).
+    pub forwarded: Vec<&'a str>,
+    /// `X-Real-IP`.
+    pub x_real_ip: Option<&'a str>,
 }
 
-fn is_trusted(ip: IpAddr, trusted: &[IpNet]) -> bool {
-    trusted.iter().any(|net| net.contains(&ip))
-}
+/// Proxies whose forwarding headers are believed.
+#[derive(Debug, Clone, Default)]
+pub struct TrustedProxies(Vec<IpNet>);
 
-/// The entries of all headers of this name, the nearest proxy's last.
-fn hops<'a>(headers: &'a HeaderMap, name: &str) -> Vec<&'a str> {
-    let values = headers.get_all(name).iter().map(|value| value.to_str().unwrap_or("?"));
-    values.flat_map(|value| value.split(',')).map(str::trim).collect()
-}
+impl TrustedProxies {
+    /// Believes peers with addresses of these networks.
+    pub fn new(networks: Vec<IpNet>) -> Self {
+        Self(networks)
+    }
 
-fn farthest(
-    peer: IpAddr,
-    hops: impl DoubleEndedIterator<Item = Option<IpAddr>>,
-    trusted: &[IpNet],
-) -> IpAddr {
-    let mut known = peer;
-    for hop in hops.rev() {
-        let Some(ip) = hop else { break };
-        known = ip;
-        if !is_trusted(ip, trusted) {
-            break;
+    /// The client of a request that came from `peer`; `None` when not even the peer is known.
+    ///
+    /// Where a forwarding header is malformed, or names trusted proxies only, the farthest address that a trusted proxy
+    /// vouched for counts.
+    pub fn client(&self, peer: Option<IpAddr>, headers: &ForwardingHeaders<'_>) -> Option<IpAddr> {
+        let peer = peer?.to_canonical();
+        if !self.contains(peer) {
+            return Some(peer);
         }
+        let forwarded_for = hops(&headers.x_forwarded_for);
+        if !forwarded_for.is_empty() {
+            return Some(self.farthest(peer, forwarded_for.iter().map(|hop| address(hop))));
+        }
+        let forwarded = hops(&headers.forwarded);
+        if !forwarded.is_empty() {
+            return Some(self.farthest(peer, forwarded.iter().map(|hop| forwarded_address(hop))));
+        }
+        Some(headers.x_real_ip.and_then(address).unwrap_or(peer))
     }
-    known
+
+    fn contains(&self, ip: IpAddr) -> bool {
+        self.0.iter().any(|net| net.contains(&ip))
+    }
+
+    fn farthest(&self, peer: IpAddr, hops: impl DoubleEndedIterator<Item = Option<IpAddr>>) -> IpAddr {
+        let mut known = peer;
+        for hop in hops.rev() {
+            let Some(ip) = hop else { break };
+            known = ip;
+            if !self.contains(ip) {
+                break;
+            }
+        }
+        known
+    }
+}
+
+/// The entries of all headers of one name, the nearest proxy's last.
+fn hops<'a>(values: &[&'a str]) -> Vec<&'a str> {
+    values.iter().flat_map(|value| value.split(',')).map(str::trim).collect()
 }
 
 /// An address, with or without a port: `192.0.2.1`, `192.0.2.1:80`, `2001:db8::1`, `[2001:db8::1]:80`.
@@ -75,14 +91,17 @@ fn forwarded_address(element: &str) -> Option<IpAddr> {
 mod tests {
     use super::*;
 
-    fn resolve(peer: &str, headers: &[(&'static str, &str)]) -> String {
-        let trusted: Vec<IpNet> =
-            ["10.0.0.0/8", "fd00::/8"].into_iter().map(|net| net.parse().unwrap()).collect();
-        let mut map = HeaderMap::new();
-        for (name, value) in headers {
-            map.append(*name, value.parse().unwrap());
-        }
-        client_ip(Some(peer.parse().unwrap()), &map, &trusted).unwrap().to_string()
+    fn resolve(peer: &str, headers: &[(&'static str, &'static str)]) -> String {
+        let trusted = ["10.0.0.0/8", "fd00::/8"].into_iter().map(|net| net.parse().unwrap()).collect();
+        let all = |name| -> Vec<&str> {
+            headers.iter().filter(|(header, _)| *header == name).map(|(_, value)| *value).collect()
+        };
+        let headers = ForwardingHeaders {
+            x_forwarded_for: all("x-forwarded-for"),
+            forwarded: all("forwarded"),
+            x_real_ip: all("x-real-ip").first().copied(),
+        };
+        TrustedProxies::new(trusted).client(Some(peer.parse().unwrap()), &headers).unwrap().to_string()
     }
 
     const XFF: &str = "x-forwarded-for";
@@ -92,7 +111,7 @@ mod tests {
         for header in [XFF, "x-real-ip", "forwarded"] {
             assert_eq!(resolve("192.0.2.9", &[(header, "198.51.100.1")]), "192.0.2.9");
         }
-        assert_eq!(client_ip(None, &HeaderMap::new(), &[]), None);
+        assert_eq!(TrustedProxies::default().client(None, &ForwardingHeaders::default()), None);
     }
 
     #[test]

@@ -10,13 +10,13 @@ use tokio::time::Sleep;
 
 /// A connection that fails when nothing can be written to it for a while: its peer does not read, and everything that
 /// waits to be written would be held for as long as the peer likes.
-pub(crate) struct Stall<T> {
+pub(crate) struct WriteTimeout<T> {
     io: T,
     limit: Duration,
     waiting: Option<Pin<Box<Sleep>>>,
 }
 
-impl<T> Stall<T> {
+impl<T> WriteTimeout<T> {
     pub(crate) fn new(io: T, limit: Duration) -> Self {
         Self { io, limit, waiting: None }
     }
@@ -34,7 +34,7 @@ impl<T> Stall<T> {
     }
 }
 
-impl<T: Read + Unpin> Read for Stall<T> {
+impl<T: Read + Unpin> Read for WriteTimeout<T> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -44,7 +44,7 @@ impl<T: Read + Unpin> Read for Stall<T> {
     }
 }
 
-impl<T: Write + Unpin> Write for Stall<T> {
+impl<T: Write + Unpin> Write for WriteTimeout<T> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let written = pin!(&mut self.io).poll_write(cx, bytes);
         self.watch(cx, written)

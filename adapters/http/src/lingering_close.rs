@@ -18,18 +18,18 @@ const SCRATCH_BYTES: usize = 16 * 1024;
 ///
 /// A request may be answered before its body was read, as one that is too large. Were the connection closed then with
 /// bytes unread, the peer would be told of a reset, and might never see the answer.
-pub(crate) struct Linger<T> {
+pub(crate) struct LingeringClose<T> {
     io: T,
     closing: Option<Pin<Box<Sleep>>>,
 }
 
-impl<T> Linger<T> {
+impl<T> LingeringClose<T> {
     pub(crate) fn new(io: T) -> Self {
         Self { io, closing: None }
     }
 }
 
-impl<T: Read + Unpin> Linger<T> {
+impl<T: Read + Unpin> LingeringClose<T> {
     /// Ready once the peer has closed its side too, or the time is over.
     fn poll_drained(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let until = self.closing.get_or_insert_with(|| Box::pin(tokio::time::sleep(LINGER)));
@@ -47,7 +47,7 @@ impl<T: Read + Unpin> Linger<T> {
     }
 }
 
-impl<T: Read + Unpin> Read for Linger<T> {
+impl<T: Read + Unpin> Read for LingeringClose<T> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -57,7 +57,7 @@ impl<T: Read + Unpin> Read for Linger<T> {
     }
 }
 
-impl<T: Read + Write + Unpin> Write for Linger<T> {
+impl<T: Read + Write + Unpin> Write for LingeringClose<T> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         Pin::new(&mut self.io).poll_write(cx, bytes)
     }

@@ -1,20 +1,24 @@
 //! Events as clients write them.
 
-use gosight_domain::Violation;
-use gosight_domain::validate::{DeviceDraft, EventDraft};
+use std::borrow::Cow;
+
+use gosight_application::surface::FieldNames;
+use gosight_domain::validate::{ClientDraft, DeviceDraft, EventDraft};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use utoipa::ToSchema;
 
 use super::json::{Number, Object, Text, Texts};
 
-/// Which door an event came through. Both take the same event; what its fields are called by default differs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Door {
-    /// `/v1/events`, for SDKs.
-    Sdk,
-    /// `/api/v1/events`, for backends.
-    Business,
+/// How a dialect uses the fields of an event.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct EventStyle {
+    /// The names of its type, the preferred one first.
+    pub type_names: [&'static str; 3],
+    /// Whether `metadata` is another name of the payload.
+    pub has_metadata: bool,
+    /// Whether the event says what its client is: backends do, for theirs. A page would only say it of itself.
+    pub passes_on_clients: bool,
 }
 
 /// One event. Fields that are not listed are ignored.
@@ -106,6 +110,18 @@ pub(crate) struct WireEvent<'a> {
     #[serde(default, borrow)]
     #[schema(value_type = Option<Object>)]
     custom: Option<&'a RawValue>,
+    /// What sends it: name and version of the SDK, such as `gosight-js/1.2.0`.
+    #[serde(default, borrow)]
+    #[schema(value_type = Option<String>)]
+    library: Text<'a>,
+    /// Address of the client that a backend passes the event on for. Used of business events and of NDJSON.
+    #[serde(default, borrow)]
+    #[schema(value_type = Option<String>)]
+    ip: Text<'a>,
+    /// User agent of the client that a backend passes the event on for. Used of business events and of NDJSON.
+    #[serde(default, borrow)]
+    #[schema(value_type = Option<String>)]
+    user_agent: Text<'a>,
 }
 
 /// What a client says about its device.
@@ -150,33 +166,6 @@ pub(crate) struct WireDevice<'a> {
     viewport_height: Number,
 }
 
-/// What the sender of an event calls the fields that have several names.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Names {
-    event_id: &'static str,
-    event_type: &'static str,
-    payload: &'static str,
-}
-
-impl Names {
-    /// The names of an event of which nothing could be read but what is wrong, which is in its sender's words already.
-    pub(crate) const AS_SENT: Self =
-        Self { event_id: "event_id", event_type: "event_type", payload: "payload" };
-
-    /// The field of `violation` in the words of the sender.
-    pub(crate) fn of(&self, violation: &Violation) -> String {
-        let field = violation.field.as_ref();
-        let (first, rest) = field.split_at(field.find(['.', '[']).unwrap_or(field.len()));
-        let first = match first {
-            "event_id" => self.event_id,
-            "event_type" => self.event_type,
-            "payload" => self.payload,
-            other => other,
-        };
-        format!("{first}{rest}")
-    }
-}
-
 /// What the request says of all its events that do not say it themselves.
 #[derive(Debug, Default)]
 pub(crate) struct Defaults<'a> {
@@ -189,20 +178,28 @@ pub(crate) struct Defaults<'a> {
 
 impl<'a> WireEvent<'a> {
     /// The draft, and what its sender calls things.
-    pub(crate) fn into_draft(self, door: Door, defaults: &Defaults<'a>) -> (EventDraft<'a>, Names) {
+    pub(crate) fn into_draft(
+        self,
+        style: EventStyle,
+        defaults: &Defaults<'a>,
+    ) -> (EventDraft<'a>, FieldNames) {
         let event_ids = [("event_id", self.event_id), ("messageId", self.message_id), ("uuid", self.uuid)];
-        let (id_name, event_id) = first_of(event_ids);
-        let (kind, by_type, by_name) =
-            (("type", self.kind), ("event_type", self.event_type), ("event_name", self.event_name));
-        let (type_name, event_type) = match door {
-            Door::Sdk => first_of([kind, by_type, by_name]),
-            Door::Business => first_of([by_name, by_type, kind]),
-        };
-        let metadata = self.metadata.filter(|_| door == Door::Business);
-        let names = Names {
-            event_id: id_name,
+        let (event_id_name, event_id) = first_of(event_ids);
+        let mut types =
+            [("type", self.kind), ("event_type", self.event_type), ("event_name", self.event_name)];
+        types.sort_by_key(|(name, _)| style.type_names.iter().position(|preferred| preferred == name));
+        let (type_name, event_type) = first_of(types);
+        let metadata = self.metadata.filter(|_| style.has_metadata);
+        let names = FieldNames {
+            event_id: event_id_name,
             event_type: type_name,
             payload: if metadata.is_some() { "metadata" } else { "payload" },
+            others: &[],
+        };
+        let client = if style.passes_on_clients {
+            ClientDraft { ip: self.ip.0, user_agent: self.user_agent.0 }
+        } else {
+            ClientDraft::default()
         };
         let or = |own: Text<'a>, default: &Text<'a>| own.0.or_else(|| default.0.clone());
         let draft = EventDraft {
@@ -220,8 +217,10 @@ impl<'a> WireEvent<'a> {
             title: self.title.0,
             referrer: self.referrer.0,
             device: self.device.map(|device| device.0.into_draft()).unwrap_or_default(),
-            payload: metadata.or(self.payload),
-            custom: self.custom,
+            library: self.library.0,
+            payload: metadata.or(self.payload).map(Cow::Borrowed),
+            custom: self.custom.map(Cow::Borrowed),
+            client,
         };
         (draft, names)
     }

@@ -3,40 +3,15 @@
 
 use std::marker::PhantomData;
 
-use gosight_domain::key::PresentedKey;
-use gosight_domain::validate::EventDraft;
-use gosight_domain::{Timestamp, Violation};
+use gosight_application::surface::{Credential, Failure, FieldNames, Intake, IntakeRequest};
+use gosight_domain::Violation;
 use serde::Deserialize;
 use serde::de::{DeserializeSeed, Deserializer, Error as _, IgnoredAny, MapAccess, Visitor};
 use serde_json::value::RawValue;
 use utoipa::ToSchema;
 
-use super::event::{Defaults, Door, Names, WireEvent};
+use super::event::{Defaults, EventStyle, WireEvent};
 use super::json::{self, Capped, CappedSeed, Object, SentAt, Text};
-use crate::error::ApiError;
-use crate::key;
-
-/// The events of a request.
-#[derive(Debug)]
-pub(crate) struct Batch<'a> {
-    /// The key, when the body has it.
-    pub key: Option<PresentedKey>,
-    /// When the client says that it sent the request.
-    pub sent_at: Option<Timestamp>,
-    /// For each event what could be read of it, or why it could not be read.
-    pub drafts: Vec<Result<EventDraft<'a>, Violation>>,
-    /// Events in the request. Only as many as one may have are among the drafts.
-    pub found: usize,
-    /// For each draft what its sender calls the fields.
-    names: Vec<Names>,
-}
-
-impl Batch<'_> {
-    /// The field of the violation of the event at `index`, in the words of who sent it.
-    pub(crate) fn field(&self, index: usize, violation: &Violation) -> String {
-        self.names.get(index).map_or_else(|| violation.field.to_string(), |names| names.of(violation))
-    }
-}
 
 /// A batch of events. Fields that are not listed are ignored.
 #[derive(Debug, ToSchema)]
@@ -65,20 +40,24 @@ pub(crate) struct WireBatch {
 }
 
 /// Reads a batch. Of more than `max_events` events the first ones are kept.
-pub(crate) fn read_batch(text: &str, door: Door, max_events: usize) -> Result<Batch<'_>, ApiError> {
+pub(crate) fn read_batch(
+    text: &str,
+    style: EventStyle,
+    max_events: usize,
+) -> Result<IntakeRequest<'_>, Failure> {
     if let Ok(envelope) = json::read(text, EnvelopeSeed::<Object<WireEvent<'_>>>::new(max_events)) {
         if envelope.events.found == 0 {
             json::check_depth(text)?;
         }
-        return Ok(envelope.into_batch(door, Ok));
+        return Ok(envelope.into_request(style, Ok));
     }
     let envelope = json::read_with_path(text, EnvelopeSeed::<&RawValue>::new(max_events))
         .map_err(|(path, error)| json::unreadable(text, &path, &error))?;
-    Ok(envelope.into_batch(door, read_event))
+    Ok(envelope.into_request(style, read_event))
 }
 
 /// Reads a body that is itself one event.
-pub(crate) fn read_single(text: &str) -> Result<Batch<'_>, ApiError> {
+pub(crate) fn read_single(text: &str, style: EventStyle) -> Result<IntakeRequest<'_>, Failure> {
     let frame: Object<Frame<'_>> = json::read_with_path(text, PhantomData)
         .map_err(|(path, error)| json::unreadable(text, &path, &error))?;
     let event = json::read(text, PhantomData::<Object<WireEvent<'_>>>).or_else(|_| explain(text));
@@ -89,7 +68,7 @@ pub(crate) fn read_single(text: &str) -> Result<Batch<'_>, ApiError> {
         defaults: Defaults::default(),
         events: Capped { kept: vec![event], found: 1 },
     };
-    Ok(envelope.into_batch(Door::Business, |event| event))
+    Ok(envelope.into_request(style, |event| event))
 }
 
 /// What stands around the fields of a single event.
@@ -120,30 +99,31 @@ struct Envelope<'a, E> {
 }
 
 impl<'a, E> Envelope<'a, E> {
-    fn into_batch(
+    fn into_request(
         self,
-        door: Door,
+        style: EventStyle,
         read: impl Fn(E) -> Result<Object<WireEvent<'a>>, Violation>,
-    ) -> Batch<'a> {
-        let mut drafts = Vec::with_capacity(self.events.kept.len());
+    ) -> IntakeRequest<'a> {
+        let mut items = Vec::with_capacity(self.events.kept.len());
         let mut names = Vec::with_capacity(self.events.kept.len());
         for event in self.events.kept {
-            let (draft, of_draft) = match read(event) {
+            let (item, of_item) = match read(event) {
                 Ok(Object(event)) => {
-                    let (draft, names) = event.into_draft(door, &self.defaults);
-                    (Ok(draft), names)
+                    let (draft, names) = event.into_draft(style, &self.defaults);
+                    (Ok(Intake::Event(draft)), names)
                 }
-                Err(violation) => (Err(violation), Names::AS_SENT),
+                Err(violation) => (Err(violation), FieldNames::AS_SENT),
             };
-            drafts.push(draft);
-            names.push(of_draft);
+            items.push(item);
+            names.push(of_item);
         }
-        Batch {
-            key: key::in_body(self.project_key.0.as_deref()),
+        IntakeRequest {
+            key: Credential::in_body(self.project_key.0.as_deref()),
             sent_at: self.sent_at.0,
-            drafts,
-            found: self.events.found,
+            user_required: false,
+            items,
             names,
+            found: self.events.found,
         }
     }
 }

@@ -4,13 +4,13 @@ use std::borrow::Cow;
 use std::fmt;
 use std::marker::PhantomData;
 
+use gosight_application::surface::{Failure, FailureCode};
 use gosight_domain::json::MAX_DEPTH;
 pub(crate) use gosight_domain::json::Object;
 use gosight_domain::{Timestamp, Violation, ViolationCode};
 use serde::de::{self, Deserialize, DeserializeSeed, Deserializer, IgnoredAny, SeqAccess, Visitor};
 use serde_json::error::Category;
 
-use crate::error::{ApiError, Detail, ErrorCode};
 use crate::times;
 
 /// Text or null. Borrows unless the text has escapes; serde would do so for a plain `Cow` only, not for an optional one.
@@ -254,16 +254,15 @@ pub(crate) fn read<'de, S: DeserializeSeed<'de>>(
 }
 
 /// The answer to a body of which the frame, not one event, cannot be read.
-pub(crate) fn unreadable(text: &str, path: &str, error: &serde_json::Error) -> ApiError {
+pub(crate) fn unreadable(text: &str, path: &str, error: &serde_json::Error) -> Failure {
     if let Err(too_deep) = check_depth(text) {
         return too_deep;
     }
     if error.classify() != Category::Data {
-        return ApiError::new(ErrorCode::InvalidJson, format!("the body is not JSON: {error}"));
+        return Failure::new(FailureCode::InvalidJson, format!("the body is not JSON: {error}"));
     }
     let violation = violation(path, "body", error);
-    let detail = Detail::of(None, violation.field.clone(), &violation);
-    ApiError::new(ErrorCode::InvalidRequest, detail.message.clone()).with_details(vec![detail])
+    Failure::invalid(FailureCode::InvalidRequest, &violation)
 }
 
 /// The violation of an item of which the field at `path` cannot be read. `whole` is what the item itself is called.
@@ -290,7 +289,7 @@ fn reason(error: &serde_json::Error) -> String {
 
 /// Refuses a body that is nested deeper than any event may be. Nothing here reads recursively, so this is only for the
 /// answer to say what is wrong: it is asked once nothing useful was found in the body.
-pub(crate) fn check_depth(text: &str) -> Result<(), ApiError> {
+pub(crate) fn check_depth(text: &str) -> Result<(), Failure> {
     let (mut depth, mut in_text, mut escaped) = (0_usize, false, false);
     for byte in text.bytes() {
         match byte {
@@ -303,7 +302,7 @@ pub(crate) fn check_depth(text: &str) -> Result<(), ApiError> {
         }
         if depth > MAX_DEPTH {
             let message = format!("the body is nested deeper than {MAX_DEPTH} levels");
-            return Err(ApiError::new(ErrorCode::TooDeep, message));
+            return Err(Failure::new(FailureCode::TooDeep, message));
         }
     }
     Ok(())
