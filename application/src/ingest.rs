@@ -21,9 +21,9 @@ use tokio_util::sync::CancellationToken;
 use errors_log::ErrorsLog;
 pub use replay::ReplayReceipt;
 
+use crate::enrich::ClientEnrichers;
 use crate::ports::{
-    AcceptedChunks, BoxError, Clock, ContextEnricher, EventSink, PortError, RateDecision, RateLimiter,
-    RecordLog,
+    AcceptedChunks, BoxError, Clock, EventSink, PortError, RateDecision, RateLimiter, RecordLog,
 };
 use crate::telemetry::{Metric, Telemetry};
 
@@ -38,8 +38,8 @@ pub struct IngestPorts {
     pub chunks: Arc<dyn AcceptedChunks>,
     /// Limits how much a project sends.
     pub limiter: Arc<dyn RateLimiter>,
-    /// Tells what user agents and addresses mean.
-    pub enricher: Arc<dyn ContextEnricher>,
+    /// Tell what user agents and addresses mean.
+    pub enrichers: ClientEnrichers,
     /// Tells the time.
     pub clock: Arc<dyn Clock>,
 }

@@ -2,6 +2,7 @@
 
 pub(crate) mod aggregation;
 pub(crate) mod business_events;
+pub(crate) mod enrichment;
 pub(crate) mod fallback;
 pub(crate) mod health;
 pub(crate) mod ingest;

@@ -6,7 +6,7 @@ use gosight_domain::{Event, Violation, ViolationCode};
 
 use super::{ClientFacts, Ingest, IngestError, IngestReceipt, unavailable};
 use crate::kill_point;
-use crate::ports::{PortError, RefusedEvent};
+use crate::ports::{Client, PortError, RefusedEvent};
 use crate::telemetry::Metric;
 
 impl Ingest {
@@ -30,7 +30,7 @@ impl Ingest {
         }
         self.take_allowance(scope.project_id(), drafts.len()).await?;
 
-        let facts = self.facts(scope, client);
+        let facts = self.facts(scope, client).await;
         let mut receipt = IngestReceipt { verdicts: Vec::with_capacity(drafts.len()) };
         let mut events = Vec::with_capacity(drafts.len());
         let mut places = Vec::with_capacity(drafts.len());
@@ -53,8 +53,10 @@ impl Ingest {
         Ok(receipt)
     }
 
-    fn facts(&self, scope: &Scoped<IngestScope>, client: &ClientFacts<'_>) -> RequestFacts {
-        let context = self.ports.enricher.enrich(client.ip, client.user_agent);
+    async fn facts(&self, scope: &Scoped<IngestScope>, client: &ClientFacts<'_>) -> RequestFacts {
+        let client_of_project =
+            Client { project_id: scope.project_id(), ip: client.ip, user_agent: client.user_agent };
+        let context = self.ports.enrichers.context(&client_of_project).await;
         RequestFacts {
             project_id: scope.project_id().clone(),
             received_at: self.ports.clock.now(),
