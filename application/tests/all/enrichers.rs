@@ -13,13 +13,13 @@ use gosight_application::ports::{
 };
 use gosight_application::process::filter::FilterRuleConfig;
 use gosight_application::process::{LogConsumer, Stepped, SteppedPorts};
-use gosight_conformance::factory::{click, project, session_id};
+use gosight_conformance::factory::{NOON, click, project, session_id};
 use gosight_domain::ledger::LedgerRow;
 use gosight_domain::{Device, Event};
-use gosight_memory::{MemoryParts, MemoryStore};
+use gosight_memory::{ManualClock, MemoryParts, MemoryStore};
 use serde_json::json;
 
-use crate::support::{Bench, Fault, Good, Hostile, Running, chosen, until};
+use crate::support::{Bench, Fault, Good, Hostile, Running, chosen, epoch, until};
 
 /// Longer than a call from memory takes on a busy machine.
 const PATIENT_MS: u64 = 20_000;
@@ -262,11 +262,18 @@ async fn requests_are_answered_whatever_an_enricher_of_clients_does() {
     ] {
         let parts = MemoryParts::default();
         let ChosenEnricher { enricher, limits } = chosen(Arc::new(Devices(fault)), timeout_ms, 5);
-        let pipeline =
-            Pipeline::builder(parts.ports()).with_client_enricher(enricher, limits).build().unwrap();
+        let pipeline = Pipeline::builder(parts.ports())
+            .with_clock(Arc::new(ManualClock::new(NOON)))
+            .with_client_enricher(enricher, limits)
+            .build()
+            .unwrap();
         let running = pipeline.start();
         let client = ClientFacts { user_agent: Some("Plan 9"), ..ClientFacts::default() };
-        let draft = EventDraft { event_type: Some("click".into()), ..EventDraft::default() };
+        let draft = EventDraft {
+            event_type: Some("click".into()),
+            timestamp: Some(epoch(0)),
+            ..EventDraft::default()
+        };
         let ingest = pipeline.ingest.as_ref().unwrap();
         let receipt = ingest.events(&Scoped::vouched(project("p")), &client, &[Ok(draft)]).await.unwrap();
         assert_eq!(receipt.accepted(), 1, "{fault:?} {receipt:?}");
