@@ -49,8 +49,10 @@ impl Caller<'_> {
         let waiting = Waiting { call: call.clone(), stop: CancellationToken::new() };
         let (stop, ends) = (waiting.stop.clone(), Ends(call));
         let task = async move {
-            let _ends = ends;
+            // Dropped before the sender, also by a panic: whoever hears from this call finds it over.
+            let ends = ends;
             if let Some(answer) = stop.run_until_cancelled_owned(work).await {
+                drop(ends);
                 // Nobody may wait any more.
                 drop(sender.send(answer));
             }
