@@ -1,6 +1,7 @@
 //! Decorators: implement a port over the same port.
 
 mod cached_keys;
+mod cached_profiles;
 mod cached_sessions;
 mod counted_keys;
 mod fallback_rate_limiter;
@@ -11,6 +12,7 @@ mod sessions_with_replays;
 mod stored_chunks;
 
 pub use cached_keys::{CachedKeys, KeyCacheConfig};
+pub use cached_profiles::CachedProfiles;
 pub use cached_sessions::CachedSessions;
 pub use counted_keys::CountedKeys;
 pub use fallback_rate_limiter::FallbackRateLimiter;

@@ -9,12 +9,13 @@ use gosight_domain::{Event, EventId, ProjectId};
 use tokio::sync::Mutex;
 
 use crate::codec::encode_event;
+use crate::enrich::EventEnrichers;
 use crate::ports::{
     BatchStore, Claim, ClaimVerdict, Clock, CommitError, Committed, Deduplicator, DeduplicatorError,
     EventSink, LogPartition, LogPosition, PolledBatch, PolledRecord, PortError, ProcessedBatch, RefusedEvent,
     RefusedEvents, RefusedRows, SinkError, StoredEvents,
 };
-use crate::process::{BatchHandler, EventHandler, EventHandlerPorts, ProfileEnricher, Refusals};
+use crate::process::{BatchHandler, EventHandler, EventHandlerPorts, Refusals};
 use crate::settings::PipelineSettings;
 
 /// Names this sink in errors.
@@ -30,8 +31,8 @@ pub struct DirectSinkPorts {
     pub batches: Arc<dyn BatchStore>,
     /// Tells which events are stored.
     pub stored: Arc<dyn StoredEvents>,
-    /// Adds what is known of users and items, if anything does.
-    pub profiles: Option<Arc<ProfileEnricher>>,
+    /// Tell more about events than they say themselves.
+    pub enrichers: Arc<EventEnrichers>,
     /// Tells the time.
     pub clock: Arc<dyn Clock>,
 }
@@ -61,7 +62,7 @@ impl DirectSink {
         let deduplicator = StoredBefore { stored: ports.stored.clone(), log: log.clone() };
         let handler = EventHandlerPorts {
             deduplicator: Arc::new(deduplicator),
-            profiles: ports.profiles.clone(),
+            enrichers: ports.enrichers.clone(),
             clock: ports.clock.clone(),
         };
         let handler = EventHandler::new(handler, settings.filters.clone(), settings.aggregations.clone())

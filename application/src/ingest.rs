@@ -24,9 +24,9 @@ pub use events::PlacedDraft;
 pub use profiles::{PlacedProfile, ProfileDraft};
 pub use replay::ReplayReceipt;
 
+use crate::enrich::ClientEnrichers;
 use crate::ports::{
-    AcceptedChunks, BoxError, Clock, ContextEnricher, EventSink, PortError, ProfileStore, RateDecision,
-    RateLimiter, RecordLog,
+    AcceptedChunks, BoxError, Clock, EventSink, PortError, ProfileStore, RateDecision, RateLimiter, RecordLog,
 };
 use crate::telemetry::{Metric, Telemetry};
 
@@ -41,8 +41,8 @@ pub struct IngestPorts {
     pub chunks: Arc<dyn AcceptedChunks>,
     /// Limits how much a project sends.
     pub limiter: Arc<dyn RateLimiter>,
-    /// Tells what user agents and addresses mean.
-    pub enricher: Arc<dyn ContextEnricher>,
+    /// Tell what user agents and addresses mean.
+    pub enrichers: ClientEnrichers,
     /// Keeps what clients say of users and items.
     pub profiles: Arc<dyn ProfileStore>,
     /// Tells the time.

@@ -6,6 +6,7 @@
 //! | --- | --- |
 //! | [`access`] | turns a key into proof of what its holder may do |
 //! | [`ingest`] | checks, enriches and logs what clients send |
+//! | [`enrich`] | runs enrichers, which tell more about events |
 //! | [`process`] | takes batches from the log, deduplicates, enriches, filters, folds and stores them, once |
 //! | [`query`] | answers questions |
 //!
@@ -13,10 +14,13 @@
 
 pub mod access;
 pub mod backoff;
+pub mod circuit_breaker;
 pub mod codec;
 pub mod dead_letters;
 pub mod decorators;
 pub mod direct_sink;
+pub mod enrich;
+pub mod enrichers;
 pub mod ingest;
 pub mod keys;
 mod kill_point;

@@ -12,6 +12,7 @@
 mod background;
 mod build;
 mod combination;
+mod enrichment;
 mod ports;
 mod replacements;
 mod running;
@@ -23,7 +24,7 @@ use std::time::Duration;
 pub use crate::settings::PipelineSettings;
 pub use build::{BuildError, PipelineBuilder};
 pub use combination::{BadCombination, Combination, Reach};
-pub use ports::{AccountPorts, IntakePorts, KeyLink, PipelinePorts, StorePorts};
+pub use ports::{AccountPorts, EnricherPart, IntakePorts, KeyLink, PipelinePorts, StorePorts};
 pub use replacements::{ReplaceParts, Replacements};
 pub use running::{RunError, Running};
 

@@ -7,10 +7,10 @@ mod accepted_chunks;
 mod aggregate_store;
 mod batch_store;
 mod clock;
-mod context_enricher;
 mod dead_letters;
 mod deduplicator;
 mod error;
+mod event_enricher;
 mod event_query;
 mod event_rows;
 mod event_sink;
@@ -20,6 +20,7 @@ mod health;
 mod keys;
 mod ledger;
 mod maintenance;
+mod profile_cache;
 mod profile_store;
 mod rate_limiter;
 mod record_log;
@@ -35,10 +36,10 @@ pub use accepted_chunks::{AcceptedChunks, AcceptedChunksError};
 pub use aggregate_store::{AggregateStore, AggregateStoreError, WindowQuery};
 pub use batch_store::{BatchStore, Committed, ProcessedBatch, StoredEvent};
 pub use clock::{Clock, SystemClock};
-pub use context_enricher::{ClientContext, ContextEnricher};
 pub use dead_letters::{DeadLetter, DeadLetters, DeadLettersError, LogPosition};
 pub use deduplicator::{Claim, ClaimVerdict, Deduplicator, DeduplicatorError};
 pub use error::{BoxError, CommitError, Effect, Nothing, PortError, RefusedRows};
+pub use event_enricher::{Client, EnricherError, Enrichment, EventEnricher};
 pub use event_query::{
     EventCursor, EventQuery, GroupBy, GroupKey, LedgerBalance, LedgerQuery, Metrics, MetricsGroup,
     MetricsQuery, PartitionCoverage, QueryError,
@@ -54,7 +55,8 @@ pub use health::{Health, HealthCheck};
 pub use keys::{KeyAdmin, KeyError, KeyLookup, KeyStoreError, KeyUsage, KeyUsageStore, KeyValidator};
 pub use ledger::{Ledger, LedgerError};
 pub use maintenance::{Maintenance, MaintenanceError};
-pub use profile_store::{ProfileStore, ProfileStoreError};
+pub use profile_cache::{ProfileCache, ProfileCacheError};
+pub use profile_store::{ProfileKind, ProfileStore, ProfileStoreError};
 pub use rate_limiter::{RateDecision, RateLimiter, RateLimiterError, RateLimits};
 pub use record_log::{LogError, Record, RecordLog, RefusedRecord, RefusedRecords};
 pub use replay_archive::{

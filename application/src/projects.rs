@@ -2,11 +2,10 @@
 
 use std::sync::Arc;
 
-use gosight_domain::profile::ProfileKind;
 use gosight_domain::project::Project;
 use gosight_domain::{JsonObject, ProjectId};
 
-use crate::ports::{Clock, KeyAdmin, KeyStoreError, ProfileStore, ProfileStoreError};
+use crate::ports::{Clock, KeyAdmin, KeyStoreError, ProfileKind, ProfileStore, ProfileStoreError};
 
 /// Projects, for those who manage them.
 #[derive(Debug, Clone)]

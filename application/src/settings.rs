@@ -7,8 +7,8 @@ use crate::backoff::BackoffPolicy;
 use crate::decorators::KeyCacheConfig;
 use crate::ingest::IngestRules;
 use crate::ports::PollLimits;
+use crate::process::ConsumerConfig;
 use crate::process::filter::FilterSet;
-use crate::process::{ConsumerConfig, ProfileCacheConfig};
 use crate::replay::ArchivePolicy;
 use crate::sessions::SessionRules;
 
@@ -29,8 +29,6 @@ pub struct PipelineSettings {
     pub filters: Arc<FilterSet>,
     /// Counts and measures by key and window.
     pub aggregations: Vec<Aggregation>,
-    /// How profiles are cached; `None` when they are not looked up.
-    pub profiles: Option<ProfileCacheConfig>,
     /// How keys are cached.
     pub key_cache: KeyCacheConfig,
     /// When replays are archived.
@@ -56,7 +54,6 @@ impl Default for PipelineSettings {
             max_event_record_bytes: usize::MAX,
             filters: Arc::default(),
             aggregations: Vec::new(),
-            profiles: Some(ProfileCacheConfig::default()),
             key_cache: KeyCacheConfig::default(),
             archive: ArchivePolicy::default(),
             archive_interval: Some(Duration::from_hours(1)),

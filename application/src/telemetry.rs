@@ -75,7 +75,7 @@ metrics! {
     SinkSeconds = "sink_append_seconds" (histogram, Seconds) " Time that a sink took to append, by sink and outcome.",
     LogAppendSeconds = "log_append_seconds" (histogram, Seconds) " Time to append a request's records durably.",
     EventsProcessed = "events_processed_total" (counter) " Records taken from a log and done with, by log.",
-    EventsEnriched = "events_enriched_total" (counter) " Events that got a context from profiles.",
+    EventsEnriched = "events_enriched_total" (counter) " Events of which an enricher knew something.",
     EventsFiltered = "events_filtered_total" (counter) " Events that a filter rule blocked, by rule.",
     EventsDeduplicated = "events_deduplicated_total" (counter) " Records whose event was known already.",
     DeadLetters = "dead_letters_total" (counter) " Records that were put aside, by reason.",
@@ -88,7 +88,8 @@ metrics! {
     Retries = "retries_total" (counter) " Attempts that failed and were made again, by what failed.",
     LogLagRecords = "log_lag_records" (gauge) " Records in the log that are not processed, by log and partition.",
     EnrichmentCacheHitRatio = "enrichment_cache_hit_ratio" (gauge) " Part of profile lookups that the cache answered.",
-    EnrichmentFailures = "enrichment_failures_total" (counter) " Batches that went on without profiles because the source failed.",
+    ProfileCacheLookups = "profile_cache_lookups_total" (counter) " Look-ups of profiles in the cache that processes share, by outcome: hit, miss, failed.",
+    EnrichmentFailures = "enrichment_failures_total" (counter) " Calls of enrichers that gave nothing or were not made, by enricher and reason: timeout, panic, error, rubbish, open.",
     WorkerUtilizationPercent = "worker_utilization_percent" (gauge) " Part of its time that a partition's worker was busy, by log and partition.",
     CircuitBreakersOpen = "circuit_breakers_open" (gauge) " Workers that wait because their store is not available.",
     KeyCacheHits = "key_cache_hits_total" (counter) " Keys that were answered from the cache.",
@@ -100,11 +101,10 @@ metrics! {
 const METADATA: Metadata<'static> = Metadata::new("gosight", Level::INFO, Some(module_path!()));
 
 /// Counters without labels.
-const SHOWN_COUNTERS: [Metric; 6] = [
+const SHOWN_COUNTERS: [Metric; 5] = [
     Metric::EventsAccepted,
     Metric::ReplayChunksAccepted,
     Metric::EventsEnriched,
-    Metric::EnrichmentFailures,
     Metric::KeyCacheHits,
     Metric::KeyCacheMisses,
 ];

@@ -1,11 +1,11 @@
 //! An event on its way through processing.
 
-use std::cell::OnceCell;
+use std::sync::OnceLock;
 
 use serde_json::Value;
 
 use crate::details::Details;
-use crate::event::Event;
+use crate::event::{Device, Event, Geo};
 use crate::field::{EventFields, ParsedObjects};
 use crate::json::JsonObject;
 use crate::violation::Violation;
@@ -76,14 +76,29 @@ impl DecodedEvent {
     pub fn set_payload(&mut self, payload: JsonObject) -> Result<(), Violation> {
         self.details = Details::extract(self.event.event_type.as_str(), payload.as_str())?.into_owned();
         self.event.payload = payload;
-        self.parsed.payload = OnceCell::new();
+        self.parsed.payload = OnceLock::new();
         Ok(())
     }
 
     /// Gives it another context.
     pub fn set_context(&mut self, context: JsonObject) {
         self.event.context = context;
-        self.parsed.context = OnceCell::new();
+        self.parsed.context = OnceLock::new();
+    }
+
+    /// Its context, parsed.
+    pub fn context(&self) -> &Value {
+        self.parsed.context.get_or_init(|| self.event.context.to_value())
+    }
+
+    /// Says again what it happened on.
+    pub fn set_device(&mut self, device: Device) {
+        self.event.device = device;
+    }
+
+    /// Says again where it came from.
+    pub fn set_geo(&mut self, geo: Geo) {
+        self.event.geo = geo;
     }
 
     /// Adds hints for what comes after.

@@ -69,7 +69,7 @@ pub struct Event {
     /// Free properties.
     #[serde(default, skip_serializing_if = "JsonObject::is_empty")]
     pub custom: JsonObject,
-    /// What processing learned about it: profiles and what follows from them.
+    /// What processing learned about it: what enrichers know, such as profiles.
     #[serde(default, skip_serializing_if = "JsonObject::is_empty")]
     pub context: JsonObject,
     /// Marks and routes that filter rules gave it.

@@ -1,8 +1,8 @@
 //! Fields of an event by path, for rules that are configuration.
 
 use std::borrow::Cow;
-use std::cell::OnceCell;
 use std::fmt;
+use std::sync::OnceLock;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -102,9 +102,9 @@ impl From<FieldPath> for String {
 /// The JSON objects of an event, parsed when they are asked for first.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct ParsedObjects {
-    pub payload: OnceCell<Value>,
-    pub custom: OnceCell<Value>,
-    pub context: OnceCell<Value>,
+    pub payload: OnceLock<Value>,
+    pub custom: OnceLock<Value>,
+    pub context: OnceLock<Value>,
 }
 
 /// The fields of a [`DecodedEvent`](crate::decoded::DecodedEvent). Its JSON is parsed when the first rule asks for it.

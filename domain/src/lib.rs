@@ -19,7 +19,6 @@ pub mod insight;
 pub mod json;
 pub mod key;
 pub mod ledger;
-pub mod profile;
 pub mod project;
 pub mod replay;
 pub mod rollup;

@@ -1,38 +1,68 @@
-//! The port, put together.
+//! The port, twice.
 
 use std::net::IpAddr;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use gosight_application::ports::{ClientContext, ContextEnricher, Health, HealthCheck};
+use gosight_application::ports::{Client, Enrichment, EventEnricher, Health, HealthCheck};
 use gosight_domain::Geo;
 use tokio_util::sync::CancellationToken;
 
-use crate::config::EnrichConfig;
+use crate::config::{EnrichConfig, UserAgentConfig};
 use crate::geoip::{GeoIp, Refresh};
 use crate::privacy::IpPrivacy;
 use crate::user_agent::UserAgents;
 
-/// Tells the device from the user agent and the place from the address.
+/// Tells the device of a client from its user agent.
+#[derive(Debug)]
+pub struct UserAgentEnricher {
+    user_agents: UserAgents,
+}
+
+impl UserAgentEnricher {
+    /// Its name in the configuration and in metrics.
+    pub const NAME: &str = "user_agent";
+
+    /// Remembers what user agents mean, as many as `config` says.
+    pub fn new(config: UserAgentConfig) -> Self {
+        Self { user_agents: UserAgents::new(config) }
+    }
+}
+
+impl EventEnricher for UserAgentEnricher {
+    fn name(&self) -> &str {
+        Self::NAME
+    }
+
+    fn may_block(&self) -> bool {
+        false
+    }
+
+    fn client_at_once(&self, client: &Client<'_>) -> Option<Enrichment> {
+        let device = client.user_agent.map(|text| self.user_agents.device(text)).unwrap_or_default();
+        Some(Enrichment { device, ..Enrichment::default() })
+    }
+}
+
+/// Tells the place of a client from its address. An address is looked up first, and then kept, truncated or dropped: without
+/// this enricher events have no address.
 ///
 /// In readiness it is `geoip`: `Up`, or `Degraded` with the reason when there is no database, or not the newest one.
 #[derive(Debug)]
-pub struct Enricher {
-    user_agents: UserAgents,
+pub struct PlaceEnricher {
     geoip: GeoIp,
     ip_privacy: IpPrivacy,
 }
 
-impl Enricher {
+impl PlaceEnricher {
+    /// Its name in the configuration and in metrics.
+    pub const NAME: &str = "place";
+
     /// Reads the database of places, if one is configured; a whole City database takes some 60 MB of memory and tens
     /// of ms. A database that cannot be read is a matter for [`HealthCheck`] and for the next
     /// [`refresh`](Self::refresh).
     pub fn new(config: &EnrichConfig) -> Self {
-        Self {
-            user_agents: UserAgents::new(config.user_agents),
-            geoip: GeoIp::open(&config.geoip),
-            ip_privacy: config.ip_privacy,
-        }
+        Self { geoip: GeoIp::open(&config.geoip), ip_privacy: config.ip_privacy }
     }
 
     /// Looks whether the file of places is a new one, and if so puts it in place of the old one. Lookups go on
@@ -60,17 +90,23 @@ impl Enricher {
     }
 }
 
-impl ContextEnricher for Enricher {
-    fn enrich(&self, client_ip: Option<IpAddr>, user_agent: Option<&str>) -> ClientContext {
-        ClientContext {
-            device: user_agent.map(|text| self.user_agents.device(text)).unwrap_or_default(),
-            geo: client_ip.map(|ip| self.locate(ip)).unwrap_or_default(),
-        }
+impl EventEnricher for PlaceEnricher {
+    fn name(&self) -> &str {
+        Self::NAME
+    }
+
+    fn may_block(&self) -> bool {
+        false
+    }
+
+    fn client_at_once(&self, client: &Client<'_>) -> Option<Enrichment> {
+        let geo = client.ip.map(|ip| self.locate(ip)).unwrap_or_default();
+        Some(Enrichment { geo, ..Enrichment::default() })
     }
 }
 
 #[async_trait]
-impl HealthCheck for Enricher {
+impl HealthCheck for PlaceEnricher {
     fn name(&self) -> &'static str {
         "geoip"
     }

@@ -1,6 +1,7 @@
 //! What answers requests: one module for each resource.
 
 pub(crate) mod aggregation;
+pub(crate) mod enrichment;
 pub(crate) mod fallback;
 pub(crate) mod health;
 pub(crate) mod ingest;

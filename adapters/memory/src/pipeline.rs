@@ -1,13 +1,11 @@
-use std::net::IpAddr;
 use std::num::NonZeroU32;
 use std::sync::Arc;
 
 use gosight_application::pipeline::{
-    AccountPorts, Combination, IntakePorts, Pipeline, PipelineBuilder, PipelinePorts, StorePorts,
+    AccountPorts, Combination, EnricherPart, IntakePorts, Pipeline, PipelineBuilder, PipelinePorts,
+    StorePorts,
 };
-use gosight_application::ports::{
-    ClientContext, ContextEnricher, EventSource, LogEnds, RateLimits, SystemClock,
-};
+use gosight_application::ports::{EventSource, LogEnds, RateLimits, SystemClock};
 use gosight_application::{Telemetry, logs};
 
 use crate::{
@@ -89,7 +87,7 @@ impl MemoryParts {
                 events: Arc::new(log.events()),
                 records: log.clone(),
                 limiter: Arc::new(MemoryRateLimiter::new(limits)),
-                enricher: Arc::new(NothingKnown),
+                enrichers: Vec::new(),
             }),
             ends: Some(sources.iter().cloned().map(|source| -> Arc<dyn LogEnds> { source }).collect()),
             sources: sources.into_iter().map(|source| -> Arc<dyn EventSource> { source }).collect(),
@@ -107,21 +105,12 @@ impl MemoryParts {
                 catalogue: catalogue.clone(),
                 key_link: None,
             },
+            enrichers: vec![EnricherPart::profiles()],
             maintenance: Vec::new(),
             health: Vec::new(),
             combination: Combination::MEMORY,
             clock: Arc::new(SystemClock),
             telemetry: Telemetry::default(),
         }
-    }
-}
-
-/// Tells nothing of user agents and addresses.
-#[derive(Debug)]
-struct NothingKnown;
-
-impl ContextEnricher for NothingKnown {
-    fn enrich(&self, _: Option<IpAddr>, _: Option<&str>) -> ClientContext {
-        ClientContext::default()
     }
 }

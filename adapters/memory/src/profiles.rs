@@ -2,8 +2,7 @@ use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
-use gosight_application::ports::{ProfileStore, ProfileStoreError};
-use gosight_domain::profile::ProfileKind;
+use gosight_application::ports::{ProfileKind, ProfileStore, ProfileStoreError};
 use gosight_domain::{JsonObject, ProjectId};
 
 type Profiles = HashMap<(ProjectId, ProfileKind, String), JsonObject>;

@@ -22,6 +22,8 @@ pub struct RedisConfig {
     pub keys: RedisPlace,
     /// Where the contents of accepted replay chunks are, if not there.
     pub chunks: RedisPlace,
+    /// Where profiles are, if not there.
+    pub profiles: RedisPlace,
     /// What all keys start with. Pipelines that share a server need different ones.
     pub prefix: String,
     /// Most connections at a time.
@@ -48,6 +50,10 @@ pub struct RedisConfig {
     /// How long it is believed that a key is refused.
     #[serde(with = "humantime_serde")]
     pub refused_key_life: Duration,
+    /// How long a profile, or that there is none, is believed by all processes together. Adds to the life of what each process
+    /// has cached.
+    #[serde(with = "humantime_serde")]
+    pub profile_life: Duration,
     /// How long the content of an accepted replay chunk is known, so that another one with its index is refused.
     #[serde(with = "humantime_serde")]
     pub chunk_life: Duration,
@@ -64,6 +70,7 @@ impl Default for RedisConfig {
             rate_limits: RedisPlace::default(),
             keys: RedisPlace::default(),
             chunks: RedisPlace::default(),
+            profiles: RedisPlace::default(),
             prefix: "gosight:".to_owned(),
             pool_size: 16,
             connect_timeout: Duration::from_secs(1),
@@ -73,6 +80,7 @@ impl Default for RedisConfig {
             dedup_window: Duration::from_hours(48),
             key_life: Duration::from_secs(30),
             refused_key_life: Duration::from_secs(5),
+            profile_life: Duration::from_mins(15),
             chunk_life: Duration::from_hours(24),
         }
     }
@@ -189,6 +197,7 @@ impl RedisConfig {
             ("rate_limits.url", &self.rate_limits),
             ("keys.url", &self.keys),
             ("chunks.url", &self.chunks),
+            ("profiles.url", &self.profiles),
         ] {
             place.url.as_ref().map_or(Ok(()), |url| check_url(key, url))?;
         }
@@ -212,6 +221,7 @@ impl RedisConfig {
             ("dedup_window", self.dedup_window, MIN_DEDUP_WINDOW, MAX_KEPT),
             ("key_life", self.key_life, millisecond, Duration::from_hours(1)),
             ("refused_key_life", self.refused_key_life, millisecond, Duration::from_hours(1)),
+            ("profile_life", self.profile_life, millisecond, MAX_KEPT),
             ("chunk_life", self.chunk_life, Duration::from_secs(1), MAX_KEPT),
         ] {
             check(key, (least..=most).contains(&time), || {

@@ -2,7 +2,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use deadpool_redis::redis::{Cmd, FromRedisValue, Script};
+use deadpool_redis::redis::{Cmd, FromRedisValue, Script, Value};
 use tokio::time::Instant;
 
 use crate::client::Redis;
@@ -31,12 +31,24 @@ impl Door {
 
     /// As [`Redis::run`], with the time that a request has.
     pub async fn run<T: FromRedisValue>(&self, script: Option<&Script>, command: Cmd) -> Result<T, Failure> {
+        self.run_together(script, vec![command]).await.map(|(answer,)| answer)
+    }
+
+    /// The same for commands whose answers are of no interest, in one round trip.
+    pub async fn run_all(&self, commands: Vec<Cmd>) -> Result<(), Failure> {
+        self.run_together::<Value>(None, commands).await.map(drop)
+    }
+
+    async fn run_together<T: FromRedisValue>(
+        &self,
+        script: Option<&Script>,
+        commands: Vec<Cmd>,
+    ) -> Result<T, Failure> {
         if self.elapsed_ms() < self.rests_until.load(Ordering::Relaxed) {
             return Err(Failure::Resting);
         }
-        let answer = self.redis.run(script, vec![command], self.redis.config().request_timeout).await;
-        match answer {
-            Ok((answer,)) => Ok(answer),
+        match self.redis.run(script, commands, self.redis.config().request_timeout).await {
+            Ok(answer) => Ok(answer),
             Err(failure) => {
                 if !matches!(failure, Failure::Refused(_)) {
                     let until = self.elapsed_ms() + crate::client::millis(REST);

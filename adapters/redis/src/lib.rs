@@ -1,4 +1,4 @@
-//! Live state on Redis: folds of live sessions, marks of known events, rate limits and answers about keys.
+//! Live state on Redis: folds of live sessions, marks of known events, rate limits, answers about keys, and profiles.
 //!
 //! | type | port | when Redis loses everything |
 //! | --- | --- | --- |
@@ -6,6 +6,7 @@
 //! | [`RedisDeduplicator`] | `Deduplicator` | the stored events are asked, until the marks are complete again |
 //! | [`RedisRateLimiter`] | `RateLimiter` | buckets are full again |
 //! | [`RedisKeyCache`] | `KeyValidator` | the validator behind it is asked |
+//! | [`RedisProfileCache`] | `ProfileCache` | profiles are read from their store |
 //! | [`RedisAcceptedChunks`] | `AcceptedChunks` | a replay chunk in conflict is found when it is processed |
 //!
 //! Nothing here is the only copy of anything. A batch is one round trip, however many events it has, after the pool's
@@ -35,6 +36,7 @@ mod deduplicator;
 mod door;
 mod error;
 mod key_cache;
+mod profile_cache;
 mod rate_limiter;
 mod server_info;
 mod servers;
@@ -45,6 +47,7 @@ pub use client::Redis;
 pub use config::{ConfigError, RedisConfig, RedisPlace, RedisUrl};
 pub use deduplicator::RedisDeduplicator;
 pub use key_cache::RedisKeyCache;
+pub use profile_cache::RedisProfileCache;
 pub use rate_limiter::RedisRateLimiter;
 pub use servers::RedisServers;
 pub use session_cache::RedisSessionCache;

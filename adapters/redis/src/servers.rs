@@ -16,6 +16,8 @@ pub struct RedisServers {
     pub keys: Redis,
     /// The contents of accepted replay chunks.
     pub chunks: Redis,
+    /// Profiles of users and items.
+    pub profiles: Redis,
 }
 
 impl RedisServers {
@@ -41,6 +43,7 @@ impl RedisServers {
             rate_limits: at(&config.rate_limits)?,
             keys: at(&config.keys)?,
             chunks: at(&config.chunks)?,
+            profiles: at(&config.profiles)?,
         })
     }
 }

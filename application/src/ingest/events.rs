@@ -1,14 +1,20 @@
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
+use std::net::IpAddr;
 use std::time::Instant;
 
+use futures::future::BoxFuture;
+use futures::{FutureExt as _, StreamExt as _};
 use gosight_domain::key::{Ingest as IngestScope, Scoped};
 use gosight_domain::validate::{ClientContext, Drafted, EventDraft, RequestFacts};
 use gosight_domain::{Event, EventId, Violation, ViolationCode};
 
 use super::{ClientFacts, Ingest, IngestError, IngestReceipt, unavailable};
 use crate::kill_point;
-use crate::ports::{PortError, RefusedEvent};
+use crate::ports::{Client, PortError, RefusedEvent};
 use crate::telemetry::Metric;
+
+/// How many clients of one request the enrichers are asked about at a time.
+const CLIENTS_AT_ONCE: usize = 32;
 
 /// An event of a request with its place among the items: what could be read of it, or why it could not be read.
 pub type PlacedDraft<'d, 'a> = (usize, Result<&'d EventDraft<'a>, &'d Violation>);
@@ -54,7 +60,7 @@ impl Ingest {
             sent_at: client.sent_at,
             user_required: client.user_required,
         };
-        let contexts = self.contexts(client, drafts);
+        let contexts = self.contexts(scope, client, drafts).await;
         let drafted: Vec<Drafted<'_, '_>> = drafts
             .iter()
             .map(|&(place, draft)| Drafted { place, draft, client: contexts.of(place) })
@@ -81,19 +87,44 @@ impl Ingest {
     }
 
     /// What is known of the client of the request, and of those of events that were passed on for others.
-    fn contexts(&self, client: &ClientFacts<'_>, drafts: &[PlacedDraft<'_, '_>]) -> Contexts {
-        let of_request = self.ports.enricher.enrich(client.ip, client.user_agent);
-        let mut of_events = BTreeMap::new();
+    async fn contexts(
+        &self,
+        scope: &Scoped<IngestScope>,
+        client: &ClientFacts<'_>,
+        drafts: &[PlacedDraft<'_, '_>],
+    ) -> Contexts {
+        let of_request = self.context(scope, client.ip, client.user_agent).await;
+        let mut contexts = Contexts { of_request, ..Contexts::default() };
+        let mut clients = HashMap::new();
         for &(place, draft) in drafts {
-            let Ok(draft) = draft else { continue };
-            if draft.client.is_empty() {
+            let Some(client) = draft.ok().map(|draft| &draft.client).filter(|client| !client.is_empty())
+            else {
                 continue;
-            }
-            let address = draft.client.address();
-            let user_agent = draft.client.user_agent.as_deref();
-            of_events.insert(place, address.map(|ip| self.ports.enricher.enrich(ip, user_agent)));
+            };
+            let index = client.address().map(|ip| {
+                let next = clients.len();
+                *clients.entry((ip, client.user_agent.as_deref())).or_insert(next)
+            });
+            contexts.places.insert(place, index);
         }
-        Contexts { of_request, of_events }
+        let mut clients: Vec<_> = clients.into_iter().collect();
+        clients.sort_unstable_by_key(|(_, index)| *index);
+        let mut asked: Vec<BoxFuture<'_, ClientContext>> = Vec::with_capacity(clients.len());
+        for ((ip, user_agent), _) in clients {
+            asked.push(self.context(scope, ip, user_agent).boxed());
+        }
+        contexts.of_events = futures::stream::iter(asked).buffered(CLIENTS_AT_ONCE).collect().await;
+        contexts
+    }
+
+    async fn context(
+        &self,
+        scope: &Scoped<IngestScope>,
+        ip: Option<IpAddr>,
+        user_agent: Option<&str>,
+    ) -> ClientContext {
+        let client = Client { project_id: scope.project_id(), ip, user_agent };
+        self.ports.enrichers.context(&client).await
     }
 
     /// Logs `events` durably; gives the ones that the log can never take.
@@ -127,14 +158,20 @@ impl Ingest {
 }
 
 /// What is known of clients.
+#[derive(Default)]
 struct Contexts {
     of_request: ClientContext,
-    /// By the place of the event.
-    of_events: BTreeMap<usize, Result<ClientContext, Violation>>,
+    /// Of clients that events were passed on for.
+    of_events: Vec<ClientContext>,
+    /// By the place of such an event: which of `of_events`, or what is wrong with the address.
+    places: BTreeMap<usize, Result<usize, Violation>>,
 }
 
 impl Contexts {
     fn of(&self, place: usize) -> Result<&ClientContext, &Violation> {
-        self.of_events.get(&place).map_or(Ok(&self.of_request), Result::as_ref)
+        match self.places.get(&place) {
+            None => Ok(&self.of_request),
+            Some(index) => index.as_ref().map(|index| self.of_events.get(*index).unwrap_or(&self.of_request)),
+        }
     }
 }

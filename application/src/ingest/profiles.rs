@@ -1,13 +1,13 @@
 use std::borrow::Cow;
 
 use gosight_domain::key::{Ingest as IngestScope, Scoped};
-use gosight_domain::profile::ProfileKind;
 use gosight_domain::{JsonObject, UserId, Violation, ViolationCode};
 use serde::Serialize;
 use serde_json::value::RawValue;
 
 use super::refusals::Refusal;
 use super::{Ingest, IngestError, unavailable};
+use crate::ports::ProfileKind;
 use crate::telemetry::Metric;
 
 /// What a client says of a user or an item. Nothing of it is checked.

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::enrichment::Enrichment;
 use super::{
     AccountPorts, Background, BadCombination, IntakePorts, Pipeline, PipelinePorts, PipelineSettings,
     ReplaceParts, Replacements, StorePorts,
@@ -13,6 +14,7 @@ use crate::decorators::{
     CachedKeys, CachedSessions, CountedKeys, FanOut, Observed, Retrying, SessionsWithReplays, StoredChunks,
 };
 use crate::direct_sink::{DirectSink, DirectSinkPorts};
+use crate::enrich::EnricherNameError;
 use crate::ingest::{Ingest, IngestPorts};
 use crate::keys::{Keys, StoredKeys};
 use crate::logs;
@@ -21,8 +23,8 @@ use crate::ports::{
     AcceptedChunks, BatchStore, EventSink, EventSource, FoldScope, KeyValidator, SessionStore,
 };
 use crate::process::{
-    BatchHandler, EventHandler, EventHandlerPorts, LogConsumer, ProcessStatus, ProcessorInfo,
-    ProfileEnricher, ReplayHandler, Stepped, SteppedPorts,
+    BatchHandler, EventHandler, EventHandlerPorts, LogConsumer, ProcessStatus, ProcessorInfo, ReplayHandler,
+    Stepped, SteppedPorts,
 };
 use crate::projects::Projects;
 use crate::query::{Query, QueryPorts};
@@ -40,6 +42,9 @@ pub enum BuildError {
     /// A log is processed here, and nothing takes what becomes of it.
     #[error("the log {0} is processed here, but there is no store, or no place for dead letters")]
     NoStore(Arc<str>),
+    /// Enrichers whose names cannot tell them apart.
+    #[error(transparent)]
+    EnricherName(#[from] EnricherNameError),
 }
 
 /// How often a sink of one's own is asked for the same events before their senders are told to come again.
@@ -119,9 +124,9 @@ impl PipelineBuilder {
         if self.is_direct && batches.is_none() {
             return Err(BuildError::NothingToStoreIn);
         }
-        let profiles = self.profiles();
+        let enrichment = Enrichment::of(&self.ports, &self.replacements)?;
         let (consumers, processor) = match batches {
-            Some((batches, stored)) => self.consumers(stored, &batches, profiles.clone()),
+            Some((batches, stored)) => self.consumers(stored, &batches, &enrichment),
             None => self.no_consumers()?,
         };
         let archiver = stored.as_ref().zip(cold).map(|(stored, cold)| self.archiver(stored, cold));
@@ -129,8 +134,9 @@ impl PipelineBuilder {
         let is_archiving = archiver.is_some();
         let mut health = self.ports.health.clone();
         health.extend(consumers.iter().map(|consumer| consumer.status.clone() as _));
+        health.extend(enrichment.health());
         Ok(Pipeline {
-            ingest: self.ports.intake.clone().map(|intake| self.ingest(intake, stored.as_ref(), profiles)),
+            ingest: self.ports.intake.clone().map(|intake| self.ingest(intake, stored.as_ref(), &enrichment)),
             query: stored.as_ref().and_then(|stored| self.query(stored)),
             archiver,
             access: Access::new(usage.clone()),
@@ -212,23 +218,15 @@ impl PipelineBuilder {
         }
     }
 
-    /// What is known of users and items, for events with a log and without.
-    fn profiles(&self) -> Option<Arc<ProfileEnricher>> {
-        let profiles = self.ports.accounts.profiles.clone();
-        let enricher = |config| ProfileEnricher::new(profiles, config, self.ports.telemetry.clone());
-        self.settings.profiles.map(enricher).map(Arc::new)
-    }
-
     /// A consumer for each log that is processed here.
     fn consumers(
         &self,
         stored: &Stored,
         batches: &Arc<dyn BatchStore>,
-        profiles: Option<Arc<ProfileEnricher>>,
+        enrichment: &Enrichment,
     ) -> (Vec<LogConsumer>, Option<ProcessorInfo>) {
         let PipelineSettings { filters, aggregations, .. } = &self.settings;
-        let enrichment = profiles.as_ref().map(|profiles| profiles.stats().clone());
-        let events = self.event_handler(stored, profiles);
+        let events = self.event_handler(stored, enrichment);
         let replay = ReplayHandler::new(stored.replays.clone(), self.ports.clock.clone());
         let (events, replay): (Arc<dyn BatchHandler>, Arc<dyn BatchHandler>) =
             (Arc::new(events), Arc::new(replay));
@@ -256,17 +254,17 @@ impl PipelineBuilder {
             status: consumers.iter().map(|consumer| consumer.status.clone()).collect(),
             filters: filters.clone(),
             aggregations: Arc::new(windows.collect()),
-            enrichment,
+            enrichment: enrichment.info(),
         };
         let processor = (!consumers.is_empty()).then_some(processor);
         (consumers, processor)
     }
 
-    fn event_handler(&self, stored: &Stored, profiles: Option<Arc<ProfileEnricher>>) -> EventHandler {
+    fn event_handler(&self, stored: &Stored, enrichment: &Enrichment) -> EventHandler {
         let PipelineSettings { filters, aggregations, sessions, max_event_record_bytes, .. } = &self.settings;
         let ports = EventHandlerPorts {
             deduplicator: stored.store.deduplicator.clone(),
-            profiles,
+            enrichers: enrichment.events.clone(),
             clock: self.ports.clock.clone(),
         };
         EventHandler::new(ports, filters.clone(), aggregations.clone())
@@ -281,15 +279,11 @@ impl PipelineBuilder {
         Arc::new(archiver.forgetting(chunks.clone()))
     }
 
-    fn ingest(
-        &self,
-        intake: IntakePorts,
-        stored: Option<&Stored>,
-        profiles: Option<Arc<ProfileEnricher>>,
-    ) -> Arc<Ingest> {
-        let IntakePorts { events, records, limiter, enricher } = intake;
+    fn ingest(&self, intake: IntakePorts, stored: Option<&Stored>, enrichment: &Enrichment) -> Arc<Ingest> {
+        let IntakePorts { events, records, limiter, enrichers: _ } = intake;
         let Replacements { events: replaced, also, .. } = &self.replacements;
-        let direct = stored.filter(|_| self.is_direct).and_then(|stored| self.direct_sink(stored, profiles));
+        let direct =
+            stored.filter(|_| self.is_direct).and_then(|stored| self.direct_sink(stored, enrichment));
         let replaced = replaced.clone().map(|sink| self.patient(sink, "events"));
         let log = replaced.or(direct).unwrap_or(events);
         let also = also.iter().zip(1..).map(|(sink, n)| self.patient(sink.clone(), &format!("also_{n}")));
@@ -303,7 +297,7 @@ impl PipelineBuilder {
             log: records,
             chunks: self.accepted_chunks(stored),
             limiter,
-            enricher,
+            enrichers: enrichment.clients.clone(),
             profiles: self.ports.accounts.profiles.clone(),
             clock: self.ports.clock.clone(),
         };
@@ -318,15 +312,11 @@ impl PipelineBuilder {
         Arc::new(Observed::new(retrying, name, telemetry.clone()))
     }
 
-    fn direct_sink(
-        &self,
-        stored: &Stored,
-        profiles: Option<Arc<ProfileEnricher>>,
-    ) -> Option<Arc<dyn EventSink>> {
+    fn direct_sink(&self, stored: &Stored, enrichment: &Enrichment) -> Option<Arc<dyn EventSink>> {
         let ports = DirectSinkPorts {
             batches: stored.batches.clone()?,
             stored: stored.store.stored.clone(),
-            profiles,
+            enrichers: enrichment.events.clone(),
             clock: self.ports.clock.clone(),
         };
         Some(Arc::new(DirectSink::new(ports, logs::DIRECT, &self.settings)))

@@ -2,11 +2,13 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::Combination;
+use crate::enrich::{ChosenEnricher, EnricherLimits};
+use crate::enrichers::ProfileCacheConfig;
 use crate::ports::{
-    AcceptedChunks, AggregateStore, BatchStore, Clock, ContextEnricher, DeadLetters, Deduplicator,
-    EventQuery, EventRows, EventSink, EventSource, HealthCheck, KeyAdmin, KeyLookup, KeyUsageStore,
-    KeyValidator, Ledger, LedgerQuery, LogEnds, Maintenance, ProfileStore, RateLimiter, RecordLog,
-    ReplayArchive, ReplayCatalogue, ReplayStore, SessionCache, SessionStore, StoredEvents,
+    AcceptedChunks, AggregateStore, BatchStore, Clock, DeadLetters, Deduplicator, EventQuery, EventRows,
+    EventSink, EventSource, HealthCheck, KeyAdmin, KeyLookup, KeyUsageStore, KeyValidator, Ledger,
+    LedgerQuery, LogEnds, Maintenance, ProfileStore, RateLimiter, RecordLog, ReplayArchive, ReplayCatalogue,
+    ReplayStore, SessionCache, SessionStore, StoredEvents,
 };
 use crate::telemetry::Telemetry;
 
@@ -27,6 +29,8 @@ pub struct PipelinePorts {
     pub archive: Option<Arc<dyn ReplayArchive>>,
     /// Projects, keys and profiles.
     pub accounts: AccountPorts,
+    /// What tells more about events that are processed, in order.
+    pub enrichers: Vec<EnricherPart>,
     /// What has to clean up now and then.
     pub maintenance: Vec<Arc<dyn Maintenance>>,
     /// What readiness depends on.
@@ -48,8 +52,29 @@ pub struct IntakePorts {
     pub records: Arc<dyn RecordLog>,
     /// Limits how much a project sends.
     pub limiter: Arc<dyn RateLimiter>,
-    /// Tells what user agents and addresses mean.
-    pub enricher: Arc<dyn ContextEnricher>,
+    /// What tells more about those who send events, in order.
+    pub enrichers: Vec<ChosenEnricher>,
+}
+
+/// An enricher of events that are processed.
+#[derive(Debug, Clone)]
+pub enum EnricherPart {
+    /// What is known of users and items, from the profiles of the accounts.
+    Profiles {
+        /// How the process caches them.
+        cache: ProfileCacheConfig,
+        /// How long a batch waits for them.
+        limits: EnricherLimits,
+    },
+    /// Any other.
+    PlugIn(ChosenEnricher),
+}
+
+impl EnricherPart {
+    /// Profiles with the usual cache and limits.
+    pub fn profiles() -> Self {
+        Self::Profiles { cache: ProfileCacheConfig::default(), limits: EnricherLimits::default() }
+    }
 }
 
 /// A store by its ports.

@@ -1,6 +1,7 @@
 use std::sync::Arc;
 
-use crate::ports::{Clock, EventSink, KeyValidator, ReplayArchive, ReplayStore, SessionStore};
+use crate::enrich::{ChosenEnricher, EnricherLimits};
+use crate::ports::{Clock, EventEnricher, EventSink, KeyValidator, ReplayArchive, ReplayStore, SessionStore};
 
 /// Parts of one's own in place of a preset's. What is left out stays the preset's.
 #[derive(Debug, Clone, Default)]
@@ -17,6 +18,10 @@ pub struct Replacements {
     pub keys: Option<Arc<dyn KeyValidator>>,
     /// Keeps objects of archived replays.
     pub archive: Option<Arc<dyn ReplayArchive>>,
+    /// Tell more about events that are processed, after the preset's.
+    pub enrichers: Vec<ChosenEnricher>,
+    /// Tell more about those who send events, after the preset's.
+    pub client_enrichers: Vec<ChosenEnricher>,
     /// Tells the time.
     pub clock: Option<Arc<dyn Clock>>,
 }
@@ -70,6 +75,22 @@ pub trait ReplaceParts: Sized {
     #[must_use]
     fn with_archive(mut self, archive: Arc<dyn ReplayArchive>) -> Self {
         self.replacements().archive = Some(archive);
+        self
+    }
+
+    /// Lets `enricher` tell more about events while they are processed, after those that are there already. Events wait for
+    /// it as long as `limits` says, and go on without it when it fails.
+    #[must_use]
+    fn with_enricher(mut self, enricher: Arc<dyn EventEnricher>, limits: EnricherLimits) -> Self {
+        self.replacements().enrichers.push(ChosenEnricher { enricher, limits });
+        self
+    }
+
+    /// Lets `enricher` tell more about those who send events, while events are taken in: addresses and user agents are known
+    /// there only. Requests wait for it as long as `limits` says.
+    #[must_use]
+    fn with_client_enricher(mut self, enricher: Arc<dyn EventEnricher>, limits: EnricherLimits) -> Self {
+        self.replacements().client_enrichers.push(ChosenEnricher { enricher, limits });
         self
     }
 

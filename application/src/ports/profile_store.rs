@@ -2,13 +2,31 @@ use std::collections::HashMap;
 use std::fmt;
 
 use async_trait::async_trait;
-use gosight_domain::profile::ProfileKind;
 use gosight_domain::{JsonObject, ProjectId};
 
 use super::PortError;
 
 /// Error of [`ProfileStore`].
 pub type ProfileStoreError = PortError;
+
+/// Whom or what a profile is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum ProfileKind {
+    /// A user, by `user_id`.
+    User,
+    /// An item (product, exercise, article), by `payload.item_id`, else `payload.product_id`.
+    Item,
+}
+
+impl ProfileKind {
+    /// The name in commands and rows.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::User => "user",
+            Self::Item => "item",
+        }
+    }
+}
 
 /// What is known about users and items besides their events.
 ///

@@ -9,8 +9,8 @@ use gosight_domain::{Event, ProjectId, Session, SessionId, ViolationCode};
 
 use super::filter::{FilterSet, Verdict};
 use super::handler::{BatchHandler, HandlerError, Refusals};
-use super::profiles::ProfileEnricher;
 use crate::codec::decode_event;
+use crate::enrich::EventEnrichers;
 use crate::ports::{
     Claim, ClaimVerdict, Clock, DeadLetter, Deduplicator, LogPosition, PolledBatch, ProcessedBatch,
     StoredEvent,
@@ -22,8 +22,8 @@ use crate::sessions::SessionRules;
 pub struct EventHandlerPorts {
     /// Tells which events were seen before.
     pub deduplicator: Arc<dyn Deduplicator>,
-    /// Adds what is known about users and items, if anything.
-    pub profiles: Option<Arc<ProfileEnricher>>,
+    /// Tell more about events than they say themselves.
+    pub enrichers: Arc<EventEnrichers>,
     /// Tells the time.
     pub clock: Arc<dyn Clock>,
 }
@@ -122,6 +122,18 @@ impl EventHandler {
         Ok(())
     }
 
+    /// Lets the enrichers have the events that are still open, and puts them back where they were.
+    async fn enrich(&self, items: &mut [Item]) {
+        if self.ports.enrichers.is_empty() {
+            return;
+        }
+        let (places, events): (Vec<usize>, Vec<DecodedEvent>) =
+            items.iter_mut().enumerate().filter_map(|(place, item)| Some((place, item.take_open()?))).unzip();
+        for (place, event) in places.into_iter().zip(self.ports.enrichers.enrich(events).await) {
+            items[place].fate = Fate::Open(Box::new(event));
+        }
+    }
+
     fn filter(&self, items: &mut [Item]) {
         if self.filters.is_empty() {
             return;
@@ -181,11 +193,25 @@ impl EventHandler {
 
 impl Item {
     fn settle(&mut self, outcome: Outcome) {
-        let fate = std::mem::replace(&mut self.fate, Fate::Aside(None, Arc::default(), String::new()));
-        self.fate = match fate {
+        self.fate = match self.take() {
             Fate::Open(event) => Fate::Set(event, outcome),
             settled => settled,
         };
+    }
+
+    /// Its event, if its fate is open. Until it is put back there is none.
+    fn take_open(&mut self) -> Option<DecodedEvent> {
+        match self.take() {
+            Fate::Open(event) => Some(*event),
+            settled => {
+                self.fate = settled;
+                None
+            }
+        }
+    }
+
+    fn take(&mut self) -> Fate {
+        std::mem::replace(&mut self.fate, Fate::Aside(None, Arc::default(), String::new()))
     }
 }
 
@@ -246,13 +272,7 @@ impl BatchHandler for EventHandler {
         });
         self.release_refused(refused).await?;
         self.deduplicate(batch, &mut items).await?;
-        if let Some(profiles) = &self.ports.profiles {
-            let events = items.iter_mut().filter_map(|item| match &mut item.fate {
-                Fate::Open(event) => Some(&mut **event),
-                _ => None,
-            });
-            profiles.enrich(events.collect()).await;
-        }
+        self.enrich(&mut items).await;
         self.filter(&mut items);
         Ok(self.fold(batch, items))
     }

@@ -15,7 +15,8 @@ pub type HandlerError = PortError;
 /// Turns what was polled into what is stored.
 ///
 /// Bad records are no errors: they become dead letters, and their neighbours go on. An error means that nothing of the
-/// batch can be said now; the same batch is handled again later, and must then give the same result.
+/// batch can be said now; the same batch is handled again later, and must then give the same result, but for what enrichers say then
+/// ([`EventEnricher`](crate::ports::EventEnricher) has what that may be).
 #[async_trait]
 pub trait BatchHandler: fmt::Debug + Send + Sync {
     /// Handles `batch`.

@@ -2,7 +2,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::filter::FilterSet;
-use super::status::{EnrichmentStats, ProcessStatus};
+use super::status::ProcessStatus;
+use crate::enrich::{ClientEnrichers, EventEnrichers};
+use crate::enrichers::ProfileStats;
 
 /// What the processors of this process tell about themselves.
 #[derive(Debug, Clone)]
@@ -13,6 +15,17 @@ pub struct ProcessorInfo {
     pub filters: Arc<FilterSet>,
     /// The aggregations that are kept, each with the length of its windows in ms.
     pub aggregations: Arc<BTreeMap<Arc<str>, i64>>,
-    /// How profiles are looked up; `None` when they are not.
-    pub enrichment: Option<Arc<EnrichmentStats>>,
+    /// What the enrichers do.
+    pub enrichment: EnrichmentInfo,
+}
+
+/// What the enrichers of this process tell about themselves.
+#[derive(Debug, Clone)]
+pub struct EnrichmentInfo {
+    /// Those of events that are processed.
+    pub events: Arc<EventEnrichers>,
+    /// Those of events that are taken in, if any are here.
+    pub clients: ClientEnrichers,
+    /// How the cache of profiles does; `None` when they are not looked up.
+    pub profiles: Option<Arc<ProfileStats>>,
 }

@@ -9,8 +9,8 @@ use gosight_application::pipeline::{
     BuildError, Combination, Pipeline, PipelinePorts, Reach, ReplaceParts, StorePorts,
 };
 use gosight_application::ports::{
-    EventSink, IdleQuery, KeyError, KeyValidator, PortError, ProfileStore, SessionFlagFilter, SessionQuery,
-    SinkError,
+    EventSink, IdleQuery, KeyError, KeyValidator, PortError, ProfileKind, ProfileStore, SessionFlagFilter,
+    SessionQuery, SinkError,
 };
 use gosight_application::sessions::SessionRules;
 use gosight_application::{LogSink, logs};
@@ -18,7 +18,6 @@ use gosight_conformance::factory::{NOON, project, replay_session, session_id};
 use gosight_conformance::key_store::{key, presented};
 use gosight_domain::Event;
 use gosight_domain::key::{Grant, KeyRefusal, PresentedKey, Scoped};
-use gosight_domain::profile::ProfileKind;
 use gosight_domain::replay::ReplayDraft;
 use gosight_domain::validate::EventDraft;
 use gosight_memory::{ManualClock, MemoryParts, MemoryReplayArchive, MemoryStore};

@@ -6,15 +6,14 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use gosight_application::local_log::partition_of;
 use gosight_application::ports::{
-    AggregateStore, EventQuery, Health, HealthCheck, MetricsQuery, ProfileStore, ProfileStoreError,
-    WindowQuery,
+    AggregateStore, EventQuery, Health, HealthCheck, MetricsQuery, ProfileKind, ProfileStore,
+    ProfileStoreError, WindowQuery,
 };
 use gosight_application::process::filter::FilterRuleConfig;
 use gosight_application::process::{EventHandler, LogConsumer};
 use gosight_conformance::factory::{LOG, NOON, bytes, click, event, event_id, object, project, session_id};
 use gosight_domain::aggregate::{Aggregation, KeyTemplate, Measure};
 use gosight_domain::field::FieldPath;
-use gosight_domain::profile::ProfileKind;
 use gosight_domain::{Event, JsonObject, ProjectId, SessionId, UserId};
 use gosight_memory::MemoryProfiles;
 use mockall::mock;
@@ -238,6 +237,7 @@ async fn profiles_give_events_their_context_before_rules_look_at_them() {
 
 #[tokio::test(start_paused = true)]
 async fn events_go_on_without_profiles_while_their_source_is_away() {
+    const FAILURES: &str = "enrichment_failures_total{enricher=\"profiles\",reason=\"error\"}";
     let bench = Bench::new(1);
     let mut profiles = MockProfiles::new();
     profiles.expect_get().times(1).returning(|_, _, _| Err(ProfileStoreError::transient("sql", "gone")));
@@ -247,7 +247,7 @@ async fn events_go_on_without_profiles_while_their_source_is_away() {
     let consumer = with_handler(&bench, bench.handler_with(&[], Vec::new(), Some(Arc::new(profiles))));
     bench.append(&[click(1, 0), click(2, 0)]).await;
     bench.drain(consumer.clone()).await;
-    assert_eq!(bench.numbers.count("enrichment_failures_total"), 1);
+    assert_eq!(bench.numbers.count(FAILURES), 1);
     // Back again, and that it was away is not taken for an answer.
     bench.append(&[click(3, 0)]).await;
     bench.drain(consumer).await;
@@ -255,7 +255,7 @@ async fn events_go_on_without_profiles_while_their_source_is_away() {
     assert_eq!(bench.stored(), [1, 2, 3]);
     let has_context: Vec<bool> = bench.store.events().iter().map(|event| !event.context.is_empty()).collect();
     assert_eq!(has_context, [false, false, true]);
-    assert_eq!(bench.numbers.count("enrichment_failures_total"), 1);
+    assert_eq!(bench.numbers.count(FAILURES), 1);
 }
 
 #[tokio::test(start_paused = true)]

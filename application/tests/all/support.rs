@@ -1,5 +1,6 @@
 mod bench;
 mod door;
+mod enrichers;
 mod numbers;
 mod sources;
 mod stores;
@@ -8,6 +9,7 @@ use std::time::Duration;
 
 pub use bench::{BACKOFF, Bench, GROUP, Running};
 pub use door::{Door, MockChunks, MockLog, MockSink, RETRY_AFTER, busy, epoch, limiter, may_send};
+pub use enrichers::{Fault, Good, Hostile, chosen};
 pub use numbers::Numbers;
 pub use sources::{FaultyPartition, HoledPartition, Script, ScriptedSource, TrimmedPartition, partition_of};
 pub use stores::{ForgetfulStore, GatedStore, JudgedStore, UnreadableLedger, away, refused};

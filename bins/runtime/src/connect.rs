@@ -2,6 +2,7 @@
 
 mod accounts;
 mod archive;
+mod enrichers;
 mod log;
 mod retry;
 mod state;
@@ -14,7 +15,7 @@ use gosight_application::pipeline::{IntakePorts, PipelinePorts};
 use gosight_application::ports::{Clock, DeadLetters, HealthCheck, Maintenance, PortError, RecordLog};
 #[cfg(feature = "embedded")]
 use gosight_embedded::{DataDir, DataDirError, DataDirParts};
-use gosight_enrich::Enricher;
+use gosight_enrich::PlaceEnricher;
 use tokio_util::sync::CancellationToken;
 
 use crate::metrics::Metrics;
@@ -25,7 +26,7 @@ use crate::settings::{LogBackend, StoreBackend};
 use accounts::accounts;
 use archive::archive;
 use log::Log;
-use state::State;
+pub(crate) use state::State;
 use store::Store;
 
 /// Why the parts of a process could not be opened.
@@ -63,7 +64,8 @@ pub(crate) struct Connecting<'a> {
 /// The parts of a process, open.
 pub(crate) struct Connected {
     pub ports: PipelinePorts,
-    pub enricher: Option<Arc<Enricher>>,
+    /// What tells places, to be kept up to date.
+    pub places: Option<Arc<PlaceEnricher>>,
     pub open: Open,
 }
 
@@ -185,17 +187,17 @@ impl Connecting<'_> {
         let accounts = accounts(self, parts, &mut health).await?;
         let state = State::open(config)?;
         let ends = if role.answers() { Some(log::ends(config, log.as_ref())?) } else { None };
-        let (mut intake, mut enricher) = (None, None);
+        let (mut intake, mut places) = (None, None);
         if let Some(log) = log.as_ref().filter(|_| role.takes()) {
-            let opened = Arc::new(Enricher::new(&config.enrich));
-            health.push(opened.clone());
+            let (enrichers, opened) = enrichers::of_clients(config)?;
+            health.extend(opened.clone().map(|places| places as Arc<dyn HealthCheck>));
             intake = Some(IntakePorts {
                 events: log.events(),
                 records: log.records(),
                 limiter: state.limiter(config.rate_limit.limits()?, &mut health),
-                enricher: opened.clone(),
+                enrichers,
             });
-            enricher = Some(opened);
+            places = opened;
         }
         let mut ports = PipelinePorts {
             intake,
@@ -204,7 +206,8 @@ impl Connecting<'_> {
             store: None,
             chunks: state.chunks(),
             archive: if needs_store { archive(self, parts, &mut health).await? } else { None },
-            accounts: state.with_key_cache(accounts),
+            accounts: state.with_caches(accounts, &self.telemetry),
+            enrichers: if role.enriches() { enrichers::of_events(config)? } else { Vec::new() },
             maintenance: Vec::new(),
             health: Vec::new(),
             combination: config.backends().combination(role.is_shared()),
@@ -223,6 +226,6 @@ impl Connecting<'_> {
         if let Some(parts) = parts {
             open.database = parts.opened_database();
         }
-        Ok(Connected { ports: PipelinePorts { health, maintenance, ..ports }, enricher, open })
+        Ok(Connected { ports: PipelinePorts { health, maintenance, ..ports }, places, open })
     }
 }

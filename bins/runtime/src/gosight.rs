@@ -146,7 +146,7 @@ impl GosightBuilder {
         let port = binds_first.then(bind).transpose()?;
         let metrics = Metrics::new().map_err(|error| StartError::Internal(error.into()))?;
         let clock = replacements.clock.clone().unwrap_or_else(|| Arc::new(SystemClock));
-        let Connected { ports, enricher, open } = connect(&config, role, clock, &metrics, stop).await?;
+        let Connected { ports, places, open } = connect(&config, role, clock, &metrics, stop).await?;
         let mut settings = config.pipeline()?;
         settings.archive_interval = settings.archive_interval.filter(|_| role.archives());
         let admin = ports.accounts.admin.clone();
@@ -166,8 +166,8 @@ impl GosightBuilder {
         };
         let mut running = pipeline.start();
         running.spawn(|stop| metrics.upkeep(stop));
-        if let Some(enricher) = enricher {
-            running.spawn(|stop| enricher.watch(stop));
+        if let Some(places) = places {
+            running.spawn(|stop| places.watch(stop));
         }
         Ok(Gosight::run(pipeline, running, surfaces, new_keys, open))
     }

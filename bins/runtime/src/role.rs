@@ -64,6 +64,10 @@ impl Role {
         self.logs().iter().any(|(name, _)| *name == logs::REPLAY)
     }
 
+    pub(crate) const fn enriches(self) -> bool {
+        matches!(self, Self::EventProcessor | Self::Everything)
+    }
+
     pub(crate) const fn answers(self) -> bool {
         matches!(self, Self::Api | Self::Everything)
     }

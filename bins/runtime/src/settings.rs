@@ -3,6 +3,7 @@
 mod archive;
 mod backends;
 mod config;
+mod enrichers;
 mod ingest;
 mod process;
 mod storage;
@@ -15,6 +16,7 @@ pub use backends::{
     AccountSettings, AccountsBackend, ArchiveBackend, LogBackend, StateBackend, StateSettings, StoreBackend,
 };
 pub use config::Config;
+pub use enrichers::{EnricherKind, EnricherSettings, IngestSettings};
 pub use ingest::{EventSettings, KeySettings, RateLimitSettings, ReplaySettings, ingest_rules};
 pub use process::{AggregationConfig, ConsumerSettings, ProcessSettings, ProfileSettings};
 pub use storage::{LogSettings, StoreSettings};

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::bail;
+use gosight_application::Telemetry;
 use gosight_application::dead_letters::ReplayLetters;
 use gosight_application::keys::Keys;
 use gosight_application::pipeline::AccountPorts;
@@ -17,7 +18,7 @@ use gosight_kafka::{KafkaDeadLetters, KafkaLog};
 use gosight_postgres::PostgresAccounts;
 
 use crate::Config;
-use crate::connect::{ConnectError, Letters, open_letters};
+use crate::connect::{ConnectError, Letters, State, open_letters};
 use crate::settings::{AccountsBackend, LogBackend, StoreBackend};
 
 /// Where commands find their data.
@@ -34,9 +35,14 @@ pub struct Accounts {
 }
 
 impl Accounts {
-    fn new(ports: AccountPorts) -> Self {
-        let AccountPorts { admin, profiles, .. } = ports;
-        Self { keys: Keys::new(admin.clone(), clock()), projects: Projects::new(admin, profiles, clock()) }
+    /// Profiles that are put are forgotten by the cache that processes share.
+    fn new(config: &Config, ports: AccountPorts) -> Result<Self, ConnectError> {
+        let state = State::open(config)?;
+        let AccountPorts { admin, profiles, .. } = state.with_caches(ports, &Telemetry::default());
+        Ok(Self {
+            keys: Keys::new(admin.clone(), clock()),
+            projects: Projects::new(admin, profiles, clock()),
+        })
     }
 }
 
@@ -76,12 +82,12 @@ impl<'a> Storage<'a> {
             #[cfg(feature = "embedded")]
             AccountsBackend::Embedded => {
                 let accounts = EmbeddedAccounts::open(&self.0.data_dir, clock()).await?;
-                Ok(Accounts::new(AccountPorts::of(&Arc::new(accounts))))
+                Ok(Accounts::new(self.0, AccountPorts::of(&Arc::new(accounts)))?)
             }
             #[cfg(feature = "postgres")]
             AccountsBackend::Postgres => {
                 let accounts = PostgresAccounts::connect(&self.0.postgres).await?;
-                Ok(Accounts::new(AccountPorts::of(&Arc::new(accounts))))
+                Ok(Accounts::new(self.0, AccountPorts::of(&Arc::new(accounts)))?)
             }
             #[cfg(not(all(feature = "embedded", feature = "postgres")))]
             _ => bail!("accounts.backend: is not in this build"),

@@ -31,7 +31,7 @@ pub async fn process_all(
     store: Arc<dyn BatchStore>,
     deduplicator: Arc<dyn Deduplicator>,
 ) {
-    let ports = EventHandlerPorts { deduplicator, profiles: None, clock: Arc::new(AtNoon) };
+    let ports = EventHandlerPorts { deduplicator, enrichers: Arc::default(), clock: Arc::new(AtNoon) };
     let status = Arc::new(ProcessStatus::new("conformance", source.log().clone()));
     let limits = PollLimits { max_records: 1_000, max_bytes: 1 << 20, linger: Duration::ZERO };
     let consumer = LogConsumer {

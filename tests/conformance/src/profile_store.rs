@@ -3,9 +3,8 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use gosight_application::ports::ProfileStore;
+use gosight_application::ports::{ProfileKind, ProfileStore};
 use gosight_domain::JsonObject;
-use gosight_domain::profile::ProfileKind;
 
 use crate::{
     Keep,

@@ -24,7 +24,7 @@ pub async fn of_partitions(
 ) -> Result<Vec<Arc<Vec<ProcessedBatch>>>, BoxError> {
     let ports = EventHandlerPorts {
         deduplicator: Arc::new(MemoryStore::default()).deduplicator(),
-        profiles: None,
+        enrichers: Arc::default(),
         clock: Arc::new(SystemClock),
     };
     let handler = EventHandler::new(ports, Arc::default(), Vec::new());

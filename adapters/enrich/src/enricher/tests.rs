@@ -1,22 +1,31 @@
 use std::time::Duration;
 
+use gosight_domain::ProjectId;
+
 use super::*;
 use crate::config::GeoIpConfig;
 use crate::testing::{TEST_PLACES, TestPlace, write_database, write_test_database};
 
 const FIREFOX: &str = "Mozilla/5.0 (Windows NT 10.0; Win64; x64; rv:159.0) Gecko/20100101 Firefox/159.0";
 
-fn enricher(ip_privacy: IpPrivacy) -> (tempfile::TempDir, Arc<Enricher>) {
+fn enricher(ip_privacy: IpPrivacy) -> (tempfile::TempDir, Arc<PlaceEnricher>) {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("city.mmdb");
     write_test_database(&path).unwrap();
     let geoip = GeoIpConfig { database_path: Some(path), ..GeoIpConfig::default() };
-    let enricher = Enricher::new(&EnrichConfig { ip_privacy, geoip, ..EnrichConfig::default() });
+    let enricher = PlaceEnricher::new(&EnrichConfig { ip_privacy, geoip, ..EnrichConfig::default() });
     (dir, Arc::new(enricher))
 }
 
-fn geo(enricher: &Enricher, ip: &str) -> (Option<String>, Option<String>, Option<String>) {
-    let geo = enricher.enrich(Some(ip.parse().unwrap()), None).geo;
+fn place(enricher: &PlaceEnricher, ip: Option<&str>) -> Enrichment {
+    let project_id = ProjectId::new("p").unwrap();
+    let ip = ip.map(|ip| ip.parse().unwrap());
+    let client = Client { project_id: &project_id, ip, user_agent: Some(FIREFOX) };
+    enricher.client_at_once(&client).unwrap()
+}
+
+fn geo(enricher: &PlaceEnricher, ip: &str) -> (Option<String>, Option<String>, Option<String>) {
+    let geo = place(enricher, Some(ip)).geo;
     let text = |part: Option<Arc<str>>| part.map(|part| part.to_string());
     (geo.ip.map(|ip| ip.to_string()), text(geo.country), text(geo.city))
 }
@@ -26,18 +35,28 @@ fn some(ip: &str, country: &str, city: &str) -> (Option<String>, Option<String>,
 }
 
 #[test]
-fn a_request_is_told() {
-    let (_dir, enricher) = enricher(IpPrivacy::Keep);
-    let context = enricher.enrich(Some("81.2.69.160".parse().unwrap()), Some(FIREFOX));
-    assert_eq!(context.device.browser.as_deref(), Some("Firefox"));
-    assert_eq!(context.device.device_type.as_deref(), Some("desktop"));
-    assert_eq!(context.geo.country.as_deref(), Some("GB"));
+fn a_device_is_told_from_the_user_agent_alone() {
+    let enricher = UserAgentEnricher::new(UserAgentConfig::default());
+    let project_id = ProjectId::new("p").unwrap();
+    let client = Client {
+        project_id: &project_id,
+        ip: Some(IpAddr::from([81, 2, 69, 160])),
+        user_agent: Some(FIREFOX),
+    };
+    let found = enricher.client_at_once(&client).unwrap();
+    assert_eq!(found.device.browser.as_deref(), Some("Firefox"));
+    assert_eq!(found.device.device_type.as_deref(), Some("desktop"));
+    assert!(found.geo.is_empty());
+    assert!(enricher.client_at_once(&Client { user_agent: None, ..client }).unwrap().is_empty());
 }
 
 #[test]
-fn nothing_known_is_nothing_told() {
+fn a_place_is_told_from_the_address_alone() {
     let (_dir, enricher) = enricher(IpPrivacy::Keep);
-    assert_eq!(enricher.enrich(None, None), ClientContext::default());
+    let found = place(&enricher, Some("81.2.69.160"));
+    assert_eq!(found.geo.country.as_deref(), Some("GB"));
+    assert!(found.device.is_empty());
+    assert!(place(&enricher, None).is_empty());
 }
 
 #[test]
@@ -74,9 +93,9 @@ fn an_address_without_a_place_is_kept() {
 #[tokio::test]
 async fn readiness_has_a_part_named_geoip() {
     let (_dir, enricher) = enricher(IpPrivacy::Keep);
-    assert_eq!(enricher.name(), "geoip");
+    assert_eq!(HealthCheck::name(&*enricher), "geoip");
     assert_eq!(enricher.check().await, Health::Up);
-    let without = Enricher::new(&EnrichConfig::default());
+    let without = PlaceEnricher::new(&EnrichConfig::default());
     assert!(matches!(without.check().await, Health::Degraded(_)));
 }
 
@@ -101,7 +120,7 @@ async fn a_watched_file_is_taken_within_the_interval() {
 #[tokio::test(start_paused = true)]
 async fn watching_nothing_ends_at_shutdown() {
     let shutdown = CancellationToken::new();
-    let watch = tokio::spawn(Arc::new(Enricher::new(&EnrichConfig::default())).watch(shutdown.clone()));
+    let watch = tokio::spawn(Arc::new(PlaceEnricher::new(&EnrichConfig::default())).watch(shutdown.clone()));
     tokio::time::sleep(Duration::from_mins(5)).await;
     assert!(!watch.is_finished());
     shutdown.cancel();

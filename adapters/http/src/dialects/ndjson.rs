@@ -4,11 +4,11 @@ use std::borrow::Cow;
 use std::marker::PhantomData;
 
 use gosight_application::ingest::ProfileDraft;
+use gosight_application::ports::ProfileKind;
 use gosight_application::surface::{
     AliasDraft, Answer, Credential, Dialect, Failure, FieldNames, Head, Intake, IntakeReceipt, IntakeRequest,
     ReadLimits,
 };
-use gosight_domain::profile::ProfileKind;
 use gosight_domain::{Violation, ViolationCode};
 use serde::Deserialize;
 use serde_json::value::RawValue;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use axum::extract::State;
 use axum::response::Response;
-use gosight_application::process::{EnrichmentStats, PartitionStatus, ProcessStatus, WorkerState};
+use gosight_application::process::{PartitionStatus, ProcessStatus, WorkerState};
 use gosight_domain::ledger::OutcomeCounts;
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -14,6 +14,7 @@ use utoipa::ToSchema;
 use crate::access::Operator;
 use crate::answer;
 use crate::error::{ApiError, ErrorAnswer};
+use crate::handlers::enrichment::EnrichmentAnswer;
 use crate::query_params::Params;
 use crate::state::ProcessorState;
 
@@ -61,23 +62,6 @@ pub(crate) struct PartitionAnswer {
     error: Option<String>,
 }
 
-/// How profiles are looked up.
-#[derive(Debug, Serialize, ToSchema)]
-pub(crate) struct EnrichmentAnswer {
-    /// Whether they are; all numbers are 0 otherwise.
-    enabled: bool,
-    /// Events that got a context.
-    enriched: u64,
-    /// Lookups that the cache answered.
-    cache_hits: u64,
-    /// Lookups that went to the source.
-    cache_misses: u64,
-    /// Part of lookups that the cache answered, 0 to 1.
-    cache_hit_ratio: f64,
-    /// Batches that went on without profiles because the source failed.
-    failures: u64,
-}
-
 /// What the filter rules did.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct FiltersAnswer {
@@ -104,7 +88,7 @@ pub(crate) struct RuleAnswer {
 pub(crate) struct ProcessorMetricsAnswer {
     /// By log.
     consumers: Vec<ConsumerMetricsAnswer>,
-    /// How profiles are looked up.
+    /// What the enrichers do.
     enrichment: EnrichmentAnswer,
 }
 
@@ -158,13 +142,13 @@ pub(crate) async fn status(
     Ok(answer::ok(&StatusAnswer { status, consumers }))
 }
 
-/// Show how profiles are looked up
+/// Show what the enrichers do
 ///
 /// For all projects together, so the key needs the scope `admin`.
 #[utoipa::path(
     get, path = "/processor/enrichment", tag = "processor",
     responses(
-        (status = 200, description = "How they are", body = EnrichmentAnswer),
+        (status = 200, description = "What they do", body = EnrichmentAnswer),
         (status = "4XX", description = "The request was refused", body = ErrorAnswer),
     ),
     security(("project_key" = []), ("bearer" = [])),
@@ -175,7 +159,7 @@ pub(crate) async fn enrichment(
     params: Params,
 ) -> Result<Response, ApiError> {
     params.finish()?;
-    Ok(answer::ok(&EnrichmentAnswer::of(state.processor.enrichment.as_deref())))
+    Ok(answer::ok(&EnrichmentAnswer::of(&state.processor.enrichment)))
 }
 
 /// Show what the filter rules did
@@ -225,7 +209,7 @@ pub(crate) async fn metrics(
     let consumers = state.processor.status.iter().map(|status| ConsumerMetricsAnswer::of(status));
     Ok(answer::ok(&ProcessorMetricsAnswer {
         consumers: consumers.collect(),
-        enrichment: EnrichmentAnswer::of(state.processor.enrichment.as_deref()),
+        enrichment: EnrichmentAnswer::of(&state.processor.enrichment),
     }))
 }
 
@@ -256,20 +240,6 @@ impl PartitionAnswer {
                 let blocked_since = Some(since.as_millis());
                 Self { partition, status: BLOCKED, next_offset, blocked_since, error: Some(error) }
             }
-        }
-    }
-}
-
-impl EnrichmentAnswer {
-    fn of(stats: Option<&EnrichmentStats>) -> Self {
-        let number = |of: fn(&EnrichmentStats) -> u64| stats.map_or(0, of);
-        Self {
-            enabled: stats.is_some(),
-            enriched: number(EnrichmentStats::enriched),
-            cache_hits: number(EnrichmentStats::cache_hits),
-            cache_misses: number(EnrichmentStats::cache_misses),
-            cache_hit_ratio: stats.map_or(0.0, EnrichmentStats::cache_hit_ratio),
-            failures: number(EnrichmentStats::failures),
         }
     }
 }

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use gosight_application::ports::{
-    AcceptedChunks, AcceptedChunksError, ChunkId, ClientContext, Clock, ContextEnricher, EventSink, Health,
-    HealthCheck, KeyError, KeyValidator, LogEnds, LogError, PortError, RateDecision, RateLimiter,
+    AcceptedChunks, AcceptedChunksError, ChunkId, Client, Clock, Enrichment, EventEnricher, EventSink,
+    Health, HealthCheck, KeyError, KeyValidator, LogEnds, LogError, PortError, RateDecision, RateLimiter,
     RateLimiterError, Record, RecordLog, RefusedEvents, SinkError, SourceError,
 };
 use gosight_domain::key::{Grant, KeyRefusal, PresentedKey, Scope};
@@ -126,10 +126,14 @@ pub(super) struct Enricher {
     pub asked: Mutex<Vec<(Option<IpAddr>, Option<String>)>>,
 }
 
-impl ContextEnricher for Enricher {
-    fn enrich(&self, client_ip: Option<IpAddr>, user_agent: Option<&str>) -> ClientContext {
-        self.asked.lock().unwrap().push((client_ip, user_agent.map(str::to_owned)));
-        ClientContext::default()
+impl EventEnricher for Enricher {
+    fn name(&self) -> &str {
+        "test"
+    }
+
+    fn client_at_once(&self, client: &Client<'_>) -> Option<Enrichment> {
+        self.asked.lock().unwrap().push((client.ip, client.user_agent.map(str::to_owned)));
+        Some(Enrichment::default())
     }
 }
 

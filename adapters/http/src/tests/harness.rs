@@ -13,10 +13,11 @@ use axum::http::{HeaderMap, Request, StatusCode};
 use bytes::Bytes;
 use gosight_application::Telemetry;
 use gosight_application::access::Access;
+use gosight_application::enrich::{ChosenEnricher, ClientEnrichers};
 use gosight_application::ingest::{Ingest, IngestPorts, IngestRules};
-use gosight_application::ports::{AcceptedChunks, HealthCheck, RateDecision};
+use gosight_application::ports::{AcceptedChunks, Clock, HealthCheck, RateDecision};
 use gosight_application::process::filter::FilterSet;
-use gosight_application::process::{EnrichmentStats, ProcessStatus, ProcessorInfo};
+use gosight_application::process::{EnrichmentInfo, ProcessStatus, ProcessorInfo};
 use gosight_application::query::{Query, QueryPorts};
 use gosight_application::replay::{ArchivePolicy, Archiver, ColdReplays, Replays};
 use gosight_application::sessions::SessionRules;
@@ -78,14 +79,17 @@ impl Setup {
         let store = Arc::new(self.store);
         let recorder = Arc::new(Counts::default());
         let telemetry = Telemetry::new(Arc::new(Shared(recorder.clone())));
+        let clock: Arc<dyn Clock> = Arc::new(FixedClock);
+        let clients = vec![ChosenEnricher::new(enricher.clone())];
+        let clients = ClientEnrichers::new(clients, &clock, &telemetry);
         let ingest_ports = IngestPorts {
             events: sink.clone(),
             log: sink.clone(),
             chunks: self.chunks,
             limiter: Arc::new(Limiter(self.limit)),
-            enricher: enricher.clone(),
+            enrichers: clients.clone(),
             profiles: Arc::new(MemoryProfiles::default()),
-            clock: Arc::new(FixedClock),
+            clock,
         };
         let objects = Arc::new(MemoryReplayArchive::default());
         let cold =
@@ -106,7 +110,7 @@ impl Setup {
             status: vec![Arc::new(ProcessStatus::new("events", "gosight.events.raw"))],
             filters: Arc::new(self.filters),
             aggregations: Arc::new(BTreeMap::from([("hourly".into(), 3_600_000), ("a".into(), 86_400_000)])),
-            enrichment: Some(Arc::new(EnrichmentStats::default())),
+            enrichment: EnrichmentInfo { events: Arc::default(), clients, profiles: Some(Arc::default()) },
         };
         let ports = HttpPorts {
             ingest: Some(Arc::new(Ingest::new(ingest_ports, self.rules, telemetry.clone()))),

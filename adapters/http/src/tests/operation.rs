@@ -204,7 +204,10 @@ async fn processors_tell_what_they_do() {
         ]})
     );
     let enrichment = json!({"enabled": true, "enriched": 0, "cache_hits": 0, "cache_misses": 0,
-                            "cache_hit_ratio": 0.0, "failures": 0});
+                            "cache_hit_ratio": 0.0, "failures": 0, "enrichers": [
+        {"name": "test", "stage": "ingest", "state": "closed", "open_circuits": 0, "overdue_calls": 0, "calls": 0,
+         "failures": {}, "enriched": 0},
+    ]});
     assert_eq!(harness.get_as_admin("/processor/enrichment").await.json(), enrichment);
     assert_eq!(
         harness.get_as_admin("/processor/filters").await.json(),

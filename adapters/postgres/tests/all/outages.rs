@@ -5,11 +5,10 @@ use std::time::Duration;
 
 use gosight_application::keys::StoredKeys;
 use gosight_application::ports::{
-    Effect, Health, HealthCheck, KeyAdmin, KeyValidator, PortError, ProfileStore,
+    Effect, Health, HealthCheck, KeyAdmin, KeyValidator, PortError, ProfileKind, ProfileStore,
 };
 use gosight_conformance::factory::{object, project};
 use gosight_conformance::key_store::{key, presented};
-use gosight_domain::profile::ProfileKind;
 use gosight_postgres::{PostgresAccounts, PostgresConfig};
 use gosight_services::{Instance, Service};
 use sqlx::{Connection, PgConnection};

@@ -2,12 +2,11 @@
 
 use std::sync::Arc;
 
-use gosight_application::ports::{KeyAdmin, KeyLookup, KeyUsage, KeyUsageStore, ProfileStore};
+use gosight_application::ports::{KeyAdmin, KeyLookup, KeyUsage, KeyUsageStore, ProfileKind, ProfileStore};
 use gosight_conformance::factory::{NOON, object, project};
 use gosight_conformance::key_store::key;
 use gosight_domain::JsonObject;
 use gosight_domain::key::ApiKey;
-use gosight_domain::profile::ProfileKind;
 use gosight_postgres::PostgresAccounts;
 
 use crate::database::Database;

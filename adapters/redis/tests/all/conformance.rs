@@ -5,18 +5,19 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use gosight_application::Telemetry;
-use gosight_application::decorators::{CachedKeys, CountedKeys, KeyCacheConfig};
+use gosight_application::decorators::{CachedKeys, CachedProfiles, CountedKeys, KeyCacheConfig};
 use gosight_application::ports::{Deduplicator, RateLimits};
 use gosight_conformance::Keep;
 use gosight_conformance::accepted_chunks::AcceptedChunksFixture;
 use gosight_conformance::deduplicator::DeduplicatorFixture;
 use gosight_conformance::key_validator::KeyValidatorFixture;
+use gosight_conformance::profile_store::ProfileStoreFixture;
 use gosight_conformance::rate_limiter::RateLimiterFixture;
 use gosight_conformance::session_cache::SessionCacheFixture;
-use gosight_memory::{MemoryKeys, MemoryStore};
+use gosight_memory::{MemoryKeys, MemoryProfiles, MemoryStore};
 use gosight_redis::{
-    Redis, RedisAcceptedChunks, RedisConfig, RedisDeduplicator, RedisKeyCache, RedisRateLimiter,
-    RedisSessionCache,
+    Redis, RedisAcceptedChunks, RedisConfig, RedisDeduplicator, RedisKeyCache, RedisProfileCache,
+    RedisRateLimiter, RedisSessionCache,
 };
 
 use crate::harness::{shared_config, shared_redis};
@@ -29,6 +30,9 @@ mod session_cache {
 }
 mod deduplicator {
     gosight_conformance::deduplicator_suite!(super::deduplicator);
+}
+mod profile_store {
+    gosight_conformance::profile_store_suite!(super::profiles);
 }
 mod rate_limiter {
     gosight_conformance::rate_limiter_suite!(super::rate_limiter);
@@ -63,6 +67,12 @@ async fn deduplicator() -> DeduplicatorFixture {
         }),
         keep: Box::new(()),
     }
+}
+
+async fn profiles() -> ProfileStoreFixture {
+    let cache = Arc::new(RedisProfileCache::new(shared_redis()));
+    let profiles = CachedProfiles::new(cache, Arc::new(MemoryProfiles::default()), Telemetry::default());
+    ProfileStoreFixture { profiles: Arc::new(profiles), keep: Box::new(()) }
 }
 
 async fn rate_limiter() -> RateLimiterFixture {

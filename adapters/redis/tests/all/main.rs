@@ -6,6 +6,7 @@ mod deduplicator;
 mod failure;
 mod harness;
 mod key_cache;
+mod profile_cache;
 mod rate_limiter;
 mod session_cache;
 mod session_races;

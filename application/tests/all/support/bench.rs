@@ -3,14 +3,16 @@ use std::time::Duration;
 
 use gosight_application::LogSink;
 use gosight_application::backoff::BackoffPolicy;
+use gosight_application::enrich::{ChosenEnricher, EventEnrichers};
+use gosight_application::enrichers::{ProfileCacheConfig, ProfileEnricher};
 use gosight_application::ports::{
-    DeadLetter, EventSink, LedgerQuery, PollLimits, ProfileStore, Record, RecordLog, SessionStore,
+    Clock, DeadLetter, EventSink, LedgerQuery, PollLimits, ProfileStore, Record, RecordLog, SessionStore,
     SessionSummary,
 };
 use gosight_application::process::filter::{FilterRuleConfig, FilterSet};
 use gosight_application::process::{
     ConsumerConfig, EventHandler, EventHandlerPorts, LogConsumer, ProcessError, ProcessStatus,
-    ProfileCacheConfig, ProfileEnricher, StoredDeduplicator,
+    StoredDeduplicator,
 };
 use gosight_application::sessions::SessionRules;
 use gosight_conformance::factory::{LOG, NOON, bytes, project};
@@ -77,9 +79,24 @@ impl Bench {
     ) -> EventHandler {
         let enricher =
             |source| ProfileEnricher::new(source, ProfileCacheConfig::default(), self.numbers.telemetry());
+        let enrichers = profiles.map(|source| ChosenEnricher::new(Arc::new(enricher(source))));
+        self.handler_of(rules, aggregations, self.enrichers(enrichers.into_iter().collect()))
+    }
+
+    pub fn enrichers(&self, enrichers: Vec<ChosenEnricher>) -> Arc<EventEnrichers> {
+        let clock: Arc<dyn Clock> = self.clock.clone();
+        Arc::new(EventEnrichers::new(enrichers, &clock, &self.numbers.telemetry()))
+    }
+
+    pub fn handler_of(
+        &self,
+        rules: &[FilterRuleConfig],
+        aggregations: Vec<Aggregation>,
+        enrichers: Arc<EventEnrichers>,
+    ) -> EventHandler {
         let ports = EventHandlerPorts {
             deduplicator: self.deduplicator.clone(),
-            profiles: profiles.map(enricher).map(Arc::new),
+            enrichers,
             clock: self.clock.clone(),
         };
         EventHandler::new(ports, Arc::new(FilterSet::new(rules).unwrap()), aggregations)

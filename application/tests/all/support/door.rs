@@ -1,12 +1,13 @@
-use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use gosight_application::enrich::{ChosenEnricher, ClientEnrichers};
 use gosight_application::ingest::{Ingest, IngestPorts, IngestRules};
 use gosight_application::ports::{
-    AcceptedChunks, AcceptedChunksError, ChunkId, ClientContext, ContextEnricher, Effect, EventSink,
-    LogError, PortError, RateDecision, RateLimiter, RateLimiterError, Record, RecordLog, SinkError,
+    AcceptedChunks, AcceptedChunksError, ChunkId, Client, Clock, Effect, Enrichment, EventEnricher,
+    EventSink, LogError, PortError, RateDecision, RateLimiter, RateLimiterError, Record, RecordLog,
+    SinkError,
 };
 use gosight_application::{LogSink, logs};
 use gosight_conformance::factory::{NOON, project};
@@ -66,12 +67,17 @@ mock! {
 #[derive(Debug)]
 struct Enricher;
 
-impl ContextEnricher for Enricher {
-    fn enrich(&self, client_ip: Option<IpAddr>, user_agent: Option<&str>) -> ClientContext {
-        ClientContext {
-            device: Device { browser: user_agent.map(Into::into), ..Device::default() },
-            geo: Geo { ip: client_ip, country: client_ip.map(|_| "NZ".into()), city: None },
-        }
+impl EventEnricher for Enricher {
+    fn name(&self) -> &str {
+        "test"
+    }
+
+    fn client_at_once(&self, client: &Client<'_>) -> Option<Enrichment> {
+        Some(Enrichment {
+            device: Device { browser: client.user_agent.map(Into::into), ..Device::default() },
+            geo: Geo { ip: client.ip, country: client.ip.map(|_| "NZ".into()), city: None },
+            ..Enrichment::default()
+        })
     }
 }
 
@@ -90,14 +96,16 @@ impl Door {
     /// A door over `log`, with some of its parts and rules changed.
     pub fn with(log: MemoryLog, change: impl FnOnce(&mut IngestPorts, &mut IngestRules)) -> Self {
         let (log, numbers) = (Arc::new(log), Numbers::default());
+        let clock: Arc<dyn Clock> = Arc::new(ManualClock::new(NOON));
+        let enrichers = vec![ChosenEnricher::new(Arc::new(Enricher))];
         let mut ports = IngestPorts {
             events: Arc::new(LogSink::new(log.clone(), logs::EVENTS)),
             log: log.clone(),
             chunks: Arc::new(MemoryAcceptedChunks::default()),
             limiter: Arc::new(limiter(|_| Ok(RateDecision::Allowed))),
-            enricher: Arc::new(Enricher),
+            enrichers: ClientEnrichers::new(enrichers, &clock, &numbers.telemetry()),
             profiles: Arc::new(MemoryProfiles::default()),
-            clock: Arc::new(ManualClock::new(NOON)),
+            clock,
         };
         let mut rules = IngestRules::default();
         change(&mut ports, &mut rules);

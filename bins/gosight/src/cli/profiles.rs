@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use anyhow::{Context, anyhow};
 use clap::{Subcommand, ValueEnum};
-use gosight_domain::profile::ProfileKind;
+use gosight_application::ports::ProfileKind;
 use gosight_domain::{JsonObject, ProjectId};
 use serde::Deserialize;
 

@@ -2,6 +2,9 @@
 
 use std::sync::Arc;
 
+use gosight_application::Telemetry;
+#[cfg(feature = "redis")]
+use gosight_application::decorators::CachedProfiles;
 use gosight_application::decorators::FallbackRateLimiter;
 use gosight_application::pipeline::AccountPorts;
 #[cfg(feature = "redis")]
@@ -12,21 +15,22 @@ use gosight_application::ports::{
 use gosight_memory::{MemoryAcceptedChunks, MemoryRateLimiter};
 #[cfg(feature = "redis")]
 use gosight_redis::{
-    RedisAcceptedChunks, RedisDeduplicator, RedisKeyCache, RedisRateLimiter, RedisServers, RedisSessionCache,
+    RedisAcceptedChunks, RedisDeduplicator, RedisKeyCache, RedisProfileCache, RedisRateLimiter, RedisServers,
+    RedisSessionCache,
 };
 
 use super::ConnectError;
 use crate::settings::{Config, StateBackend};
 
 /// Live state, by its backend.
-pub(super) enum State {
+pub(crate) enum State {
     Memory,
     #[cfg(feature = "redis")]
     Redis(Box<RedisServers>),
 }
 
 impl State {
-    pub(super) fn open(config: &Config) -> Result<Self, ConnectError> {
+    pub(crate) fn open(config: &Config) -> Result<Self, ConnectError> {
         match config.state.backend {
             StateBackend::Memory => Ok(Self::Memory),
             #[cfg(feature = "redis")]
@@ -83,15 +87,20 @@ impl State {
         limiter
     }
 
-    /// The accounts with a cache of answers about keys that all processes share.
-    pub(super) fn with_key_cache(&self, accounts: AccountPorts) -> AccountPorts {
+    /// The accounts with caches that all processes share: of answers about keys, and of profiles.
+    pub(crate) fn with_caches(&self, accounts: AccountPorts, telemetry: &Telemetry) -> AccountPorts {
         match self {
-            Self::Memory => accounts,
+            Self::Memory => {
+                let _ = telemetry;
+                accounts
+            }
             #[cfg(feature = "redis")]
             Self::Redis(redis) => {
+                let cache = Arc::new(RedisProfileCache::new(redis.profiles.clone()));
+                let profiles = CachedProfiles::new(cache, accounts.profiles, telemetry.clone());
                 let redis = redis.keys.clone();
                 let link = move |keys, clock| Arc::new(RedisKeyCache::new(redis.clone(), keys, clock)) as _;
-                AccountPorts { key_link: Some(Arc::new(link)), ..accounts }
+                AccountPorts { profiles: Arc::new(profiles), key_link: Some(Arc::new(link)), ..accounts }
             }
         }
     }

@@ -25,8 +25,8 @@ use super::backends::{
     StoreBackend,
 };
 use super::{
-    ArchiveSettings, EventSettings, InvalidSetting, KeySettings, LogSettings, ProcessSettings,
-    RateLimitSettings, ReplaySettings, StoreSettings, ingest_rules,
+    ArchiveSettings, EventSettings, IngestSettings, InvalidSetting, KeySettings, LogSettings,
+    ProcessSettings, RateLimitSettings, ReplaySettings, StoreSettings, ingest_rules,
 };
 use crate::logs::LogsConfig;
 
@@ -46,6 +46,8 @@ pub struct Config {
     pub rate_limit: RateLimitSettings,
     /// How keys are checked.
     pub keys: KeySettings,
+    /// What happens to events while they are taken in.
+    pub ingest: IngestSettings,
     /// What user agents and addresses mean.
     pub enrich: EnrichConfig,
     /// The event log.
@@ -92,6 +94,7 @@ impl Default for Config {
             replay: ReplaySettings::default(),
             rate_limit: RateLimitSettings::default(),
             keys: KeySettings::default(),
+            ingest: IngestSettings::default(),
             enrich: EnrichConfig::default(),
             log: LogSettings::default(),
             store: StoreSettings::default(),
@@ -149,6 +152,7 @@ impl Config {
         self.rate_limit.limits()?;
         #[cfg(feature = "embedded")]
         self.log.validate()?;
+        self.ingest.validate()?;
         self.process.validate()?;
         self.replay.validate()?;
         self.archive.validate()?;
@@ -267,7 +271,6 @@ impl Config {
             max_event_record_bytes: events.max_record_bytes(),
             filters: Arc::new(process.filter_set()?),
             aggregations: process.aggregations()?,
-            profiles: process.profiles.enabled.then(|| process.profiles.cache()),
             key_cache: self.keys.cache(),
             archive: archive.policy(),
             archive_interval: archive.enabled.then_some(archive.interval),

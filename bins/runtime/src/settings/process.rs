@@ -4,15 +4,17 @@ use std::time::Duration;
 
 use bytesize::ByteSize;
 use gosight_application::backoff::BackoffPolicy;
+use gosight_application::enrichers::ProfileCacheConfig;
 use gosight_application::ports::PollLimits;
+use gosight_application::process::ConsumerConfig;
 use gosight_application::process::filter::{FilterRuleConfig, FilterSet};
-use gosight_application::process::{ConsumerConfig, ProfileCacheConfig};
 use gosight_domain::EventName;
 use gosight_domain::aggregate::{Aggregation, KeyTemplate, Measure};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use super::{InvalidSetting, bytes};
+use super::enrichers::check_process;
+use super::{EnricherKind, EnricherSettings, InvalidSetting, bytes};
 
 /// How the log is processed.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -30,6 +32,8 @@ pub struct ProcessSettings {
     pub backoff_max: Duration,
     /// Whether to go on, and count them as lost, when records are gone from the log that were never processed.
     pub accept_lost_records: bool,
+    /// What tells more about events, in order.
+    pub enrichers: Vec<EnricherSettings>,
     /// What is known about users and items.
     pub profiles: ProfileSettings,
     /// Rules that mark, block, route or change events, in order.
@@ -55,6 +59,7 @@ impl Default for ProcessSettings {
             backoff_initial: backoff.initial,
             backoff_max: backoff.max,
             accept_lost_records: false,
+            enrichers: vec![EnricherSettings::of(EnricherKind::Profiles)],
             profiles: ProfileSettings::default(),
             filters: default_filters(),
             aggregations: default_aggregations(),
@@ -133,6 +138,7 @@ impl ProcessSettings {
                 return Err(InvalidSetting::new(key, "must be more than 0"));
             }
         }
+        check_process(&self.enrichers)?;
         self.filter_set()?;
         self.aggregations().map(drop)
     }

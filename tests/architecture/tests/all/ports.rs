@@ -20,10 +20,11 @@ pub struct Port {
 /// Where adapters become the ports of a process.
 const WIRING: [&str; 2] = ["bins/runtime/src/connect", "bins/runtime/src/storage.rs"];
 /// Where use cases are made of ports.
-const COMPOSITION: [&str; 3] = [
+const COMPOSITION: [&str; 4] = [
     "application/src/pipeline.rs",
     "application/src/pipeline/build.rs",
     "application/src/pipeline/background.rs",
+    "application/src/pipeline/enrichment.rs",
 ];
 /// Where it is declared what a pipeline is made of.
 const PARTS: &str = "application/src/pipeline/ports.rs";

@@ -7,6 +7,7 @@ mod own_sessions;
 use std::sync::Arc;
 
 use gosight_application::Pipeline;
+use gosight_application::enrich::ChosenEnricher;
 use gosight_application::keys::{BootstrapKeys, bootstrap};
 use gosight_application::pipeline::{IntakePorts, PipelinePorts, ReplaceParts as _};
 use gosight_application::ports::SystemClock;
@@ -14,7 +15,7 @@ use gosight_distributed_tests::{Binary, Servers, Set, one_at_a_time};
 use gosight_domain::key::PresentedKey;
 use gosight_e2e::truth::{archive_all, assert_truth};
 use gosight_e2e::{ADMIN_KEY, Api, INGEST_KEY, READ_KEY, recordings};
-use gosight_enrich::{EnrichConfig, Enricher};
+use gosight_enrich::{EnrichConfig, PlaceEnricher, UserAgentEnricher};
 use gosight_http::{HttpPorts, HttpServer};
 use gosight_memory::MemoryParts;
 use gosight_runtime::config::{Sources, load};
@@ -76,8 +77,12 @@ async fn memory() {
     let set = set();
     let config = config(&set);
     let ports = MemoryParts::default().ports();
-    let enricher = Arc::new(Enricher::new(&EnrichConfig::default()));
-    let intake = ports.intake.map(|intake| IntakePorts { enricher, ..intake });
+    let enrich = EnrichConfig::default();
+    let enrichers = vec![
+        ChosenEnricher::new(Arc::new(UserAgentEnricher::new(enrich.user_agents))),
+        ChosenEnricher::new(Arc::new(PlaceEnricher::new(&enrich))),
+    ];
+    let intake = ports.intake.map(|intake| IntakePorts { enrichers, ..intake });
     let accounts = ports.accounts.admin.clone();
     bootstrap(&*accounts, &SystemClock, &keys()).await.unwrap();
     let pipeline = Pipeline::builder(PipelinePorts { intake, ..ports })

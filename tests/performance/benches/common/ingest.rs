@@ -10,12 +10,13 @@ use axum::body::Body;
 use axum::http::{Request, header};
 use bytes::Bytes;
 use gosight_application::access::Access;
+use gosight_application::enrich::{ChosenEnricher, ClientEnrichers};
 use gosight_application::ingest::{Ingest, IngestPorts, IngestRules};
-use gosight_application::ports::{KeyError, KeyValidator, LogError, RateLimits, Record, RecordLog};
+use gosight_application::ports::{Clock, KeyError, KeyValidator, LogError, RateLimits, Record, RecordLog};
 use gosight_application::{LogSink, Telemetry, logs};
 use gosight_domain::key::{Grant, PresentedKey, Scope};
 use gosight_domain::{ProjectId, Timestamp};
-use gosight_enrich::{EnrichConfig, Enricher, GeoIpConfig, testing};
+use gosight_enrich::{EnrichConfig, GeoIpConfig, PlaceEnricher, UserAgentEnricher, testing};
 use gosight_http::{HttpConfig, HttpPorts, router};
 use gosight_memory::{ManualClock, MemoryAcceptedChunks, MemoryProfiles, MemoryRateLimiter};
 use http_body_util::BodyExt as _;
@@ -53,15 +54,20 @@ impl KeyValidator for AnyKey {
 pub(crate) fn door(log: Arc<dyn RecordLog>, places: &Path) -> Router {
     testing::write_test_database(places).expect("a database of places");
     let geoip = GeoIpConfig { database_path: Some(places.to_owned()), ..GeoIpConfig::default() };
-    let clock = Arc::new(ManualClock::new(NOW));
+    let clock: Arc<dyn Clock> = Arc::new(ManualClock::new(NOW));
     let telemetry = Telemetry::new(Arc::new(NoopRecorder));
+    let config = EnrichConfig { geoip, ..EnrichConfig::default() };
+    let enrichers = vec![
+        ChosenEnricher::new(Arc::new(UserAgentEnricher::new(config.user_agents))),
+        ChosenEnricher::new(Arc::new(PlaceEnricher::new(&config))),
+    ];
     let plenty = u32::MAX.try_into().expect("not 0");
     let ports = IngestPorts {
         events: Arc::new(LogSink::new(log.clone(), logs::EVENTS)),
         log,
         chunks: Arc::new(MemoryAcceptedChunks::default()),
         limiter: Arc::new(MemoryRateLimiter::new(RateLimits { events_per_second: plenty, burst: plenty })),
-        enricher: Arc::new(Enricher::new(&EnrichConfig { geoip, ..EnrichConfig::default() })),
+        enrichers: ClientEnrichers::new(enrichers, &clock, &telemetry),
         profiles: Arc::new(MemoryProfiles::default()),
         clock: clock.clone(),
     };

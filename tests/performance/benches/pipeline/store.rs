@@ -57,7 +57,7 @@ async fn batch(dir: &Path) -> ProcessedBatch {
         PolledBatch { span: BatchSpan { log: logs::EVENTS.into(), partition: 0, first: 0, last }, records };
     let ports = EventHandlerPorts {
         deduplicator: Arc::new(MemoryStore::default()).deduplicator(),
-        profiles: None,
+        enrichers: Arc::default(),
         clock: Arc::new(SystemClock),
     };
     let handler = EventHandler::new(ports, Arc::default(), Vec::new());

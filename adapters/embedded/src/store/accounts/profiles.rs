@@ -1,8 +1,7 @@
 use std::collections::HashMap;
 
 use async_trait::async_trait;
-use gosight_application::ports::{ProfileStore, ProfileStoreError};
-use gosight_domain::profile::ProfileKind;
+use gosight_application::ports::{ProfileKind, ProfileStore, ProfileStoreError};
 use gosight_domain::{JsonObject, ProjectId};
 use sqlx::{Row, SqliteConnection};
 

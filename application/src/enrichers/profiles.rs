@@ -1,18 +1,22 @@
+//! Profiles: what is known of users and items besides their events.
+
+mod rules;
+
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use async_trait::async_trait;
 use gosight_domain::decoded::DecodedEvent;
-use gosight_domain::profile::{ProfileKind, context_of, item_id};
 use gosight_domain::{JsonObject, ProjectId};
 use moka::sync::Cache;
 
-use super::status::EnrichmentStats;
-use crate::ports::{ProfileStore, ProfileStoreError};
+use crate::ports::{EnricherError, Enrichment, EventEnricher, ProfileKind, ProfileStore, ProfileStoreError};
 use crate::telemetry::{Metric, Telemetry};
+use rules::{context_of, item_id, names_item};
 
-/// How profiles are cached.
+/// How profiles are cached in the process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ProfileCacheConfig {
     /// How long a profile, or that there is none, is believed.
@@ -31,52 +35,29 @@ impl Default for ProfileCacheConfig {
 type ProfileKey = (ProjectId, ProfileKind, String);
 type Known = HashMap<ProfileKey, Option<JsonObject>>;
 
-/// Adds what is known about users and items to events. One lookup per batch and kind, and only for what the cache does
-/// not have. When the source is away events go on without.
+/// Gives events what is known of their user and item, and what follows from that. One look-up for each kind, and only for
+/// what the cache does not have.
 #[derive(Debug)]
 pub struct ProfileEnricher {
     source: Arc<dyn ProfileStore>,
     cache: Cache<ProfileKey, Option<JsonObject>>,
-    stats: Arc<EnrichmentStats>,
+    stats: Arc<ProfileStats>,
     telemetry: Telemetry,
 }
 
 impl ProfileEnricher {
+    /// Its name in the configuration and in metrics.
+    pub const NAME: &str = "profiles";
+
     /// Looks profiles up in `source`.
     pub fn new(source: Arc<dyn ProfileStore>, config: ProfileCacheConfig, telemetry: Telemetry) -> Self {
         let cache = Cache::builder().max_capacity(config.capacity).time_to_live(config.life).build();
         Self { source, cache, stats: Arc::default(), telemetry }
     }
 
-    /// How often profiles were looked up and found.
-    pub fn stats(&self) -> &Arc<EnrichmentStats> {
+    /// How often the cache had them.
+    pub fn stats(&self) -> &Arc<ProfileStats> {
         &self.stats
-    }
-
-    pub(super) async fn enrich(&self, mut events: Vec<&mut DecodedEvent>) {
-        let wanted: Vec<Wanted> = events.iter().map(|event| Wanted::of(event)).collect();
-        let keys: BTreeSet<&ProfileKey> = wanted.iter().flat_map(Wanted::keys).collect();
-        let known = match self.look_up(keys).await {
-            Ok(known) => known,
-            Err(error) => {
-                tracing::warn!(%error, "profiles cannot be read, events go on without");
-                self.stats.failures.fetch_add(1, Ordering::Relaxed);
-                self.telemetry.count(Metric::EnrichmentFailures, &[], 1);
-                return;
-            }
-        };
-        let mut enriched = 0;
-        for (event, wanted) in events.iter_mut().zip(&wanted) {
-            let profile = |key: &Option<ProfileKey>| known.get(key.as_ref()?)?.as_ref();
-            let (user, item) = (profile(&wanted.user), profile(&wanted.item));
-            if user.is_some() || item.is_some() {
-                event.set_context(context_of(event.event(), event.payload(), user, item));
-                enriched += 1;
-            }
-        }
-        self.stats.enriched.fetch_add(enriched, Ordering::Relaxed);
-        self.telemetry.count(Metric::EventsEnriched, &[], enriched);
-        self.telemetry.gauge(Metric::EnrichmentCacheHitRatio, &[], self.stats.cache_hit_ratio());
     }
 
     async fn look_up(&self, keys: BTreeSet<&ProfileKey>) -> Result<Known, ProfileStoreError> {
@@ -104,6 +85,29 @@ impl ProfileEnricher {
     }
 }
 
+#[async_trait]
+impl EventEnricher for ProfileEnricher {
+    fn name(&self) -> &str {
+        Self::NAME
+    }
+
+    fn may_block(&self) -> bool {
+        false
+    }
+
+    async fn enrich(&self, events: &[DecodedEvent]) -> Result<Vec<Enrichment>, EnricherError> {
+        let wanted: Vec<Wanted> = events.iter().map(Wanted::of).collect();
+        let known = self.look_up(wanted.iter().flat_map(Wanted::keys).collect()).await?;
+        self.telemetry.gauge(Metric::EnrichmentCacheHitRatio, &[], self.stats.cache_hit_ratio());
+        let enrichment = |(event, wanted): (&DecodedEvent, &Wanted)| {
+            let profile = |key: &Option<ProfileKey>| known.get(key.as_ref()?)?.as_ref();
+            let context = context_of(event, profile(&wanted.user), profile(&wanted.item));
+            Enrichment { context, ..Enrichment::default() }
+        };
+        Ok(events.iter().zip(&wanted).map(enrichment).collect())
+    }
+}
+
 /// The profiles that an event asks for.
 struct Wanted {
     user: Option<ProfileKey>,
@@ -115,8 +119,7 @@ impl Wanted {
         let event = decoded.event();
         let key = |kind, id: String| (event.project_id.clone(), kind, id);
         // Most events are about no item; parsing is for those that name one.
-        let names_item = ["item_id", "product_id"].iter().any(|name| event.payload.as_str().contains(name));
-        let item = names_item.then(|| item_id(decoded.payload())).flatten();
+        let item = names_item(&event.payload).then(|| item_id(decoded.payload())).flatten();
         Self {
             user: event.user_id.as_ref().map(|id| key(ProfileKind::User, id.to_string())),
             item: item.map(|id| key(ProfileKind::Item, id)),
@@ -125,5 +128,31 @@ impl Wanted {
 
     fn keys(&self) -> impl Iterator<Item = &ProfileKey> {
         self.user.iter().chain(&self.item)
+    }
+}
+
+/// How often the cache of the process had profiles.
+#[derive(Debug, Default)]
+pub struct ProfileStats {
+    cache_hits: AtomicU64,
+    cache_misses: AtomicU64,
+}
+
+impl ProfileStats {
+    /// Look-ups that the cache answered.
+    pub fn cache_hits(&self) -> u64 {
+        self.cache_hits.load(Ordering::Relaxed)
+    }
+
+    /// Look-ups that went to the source.
+    pub fn cache_misses(&self) -> u64 {
+        self.cache_misses.load(Ordering::Relaxed)
+    }
+
+    /// Part of look-ups that the cache answered; 0 before the first.
+    #[expect(clippy::cast_precision_loss, reason = "a ratio needs no more digits")]
+    pub fn cache_hit_ratio(&self) -> f64 {
+        let (hits, misses) = (self.cache_hits() as f64, self.cache_misses() as f64);
+        if hits + misses > 0.0 { hits / (hits + misses) } else { 0.0 }
     }
 }

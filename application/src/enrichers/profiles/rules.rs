@@ -1,33 +1,21 @@
-//! What is known about users and items besides their events, and what follows from it for an event.
+//! What follows for an event from what is known of its user and item: rules of learning, where users answer items.
 
+use gosight_domain::decoded::DecodedEvent;
+use gosight_domain::time::HOUR_MS;
+use gosight_domain::{Event, JsonObject};
 use serde_json::{Map, Value, json};
 
-use crate::event::Event;
-use crate::json::JsonObject;
-use crate::time::HOUR_MS;
+/// Fields of a payload that name an item.
+const ITEM_FIELDS: [&str; 2] = ["item_id", "product_id"];
 
-/// Whom or what a profile is about.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum ProfileKind {
-    /// A user, by `user_id`.
-    User,
-    /// An item (product, exercise, article), by `payload.item_id`, else `payload.product_id`.
-    Item,
-}
-
-impl ProfileKind {
-    /// The name in commands and rows.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::User => "user",
-            Self::Item => "item",
-        }
-    }
+/// Whether a payload can name an item.
+pub(super) fn names_item(payload: &JsonObject) -> bool {
+    ITEM_FIELDS.iter().any(|name| payload.as_str().contains(name))
 }
 
 /// The item that an event is about, as its payload names it.
-pub fn item_id(payload: &Value) -> Option<String> {
-    ["item_id", "product_id"].into_iter().find_map(|field| match payload.get(field)? {
+pub(super) fn item_id(payload: &Value) -> Option<String> {
+    ITEM_FIELDS.into_iter().find_map(|field| match payload.get(field)? {
         Value::String(id) if !id.is_empty() => Some(id.clone()),
         Value::Number(id) => Some(id.to_string()),
         _ => None,
@@ -51,15 +39,15 @@ const MATCHING_DIFFICULTY: f64 = 0.15;
 /// | `performance` | `payload.score`, `item.average_score` | `below`, `expected` (within 10 %), `above` |
 ///
 /// An event without any profile gets no context.
-pub fn context_of(
-    event: &Event,
-    payload: &Value,
+pub(super) fn context_of(
+    event: &DecodedEvent,
     user: Option<&JsonObject>,
     item: Option<&JsonObject>,
-) -> JsonObject {
+) -> Map<String, Value> {
     if user.is_none() && item.is_none() {
-        return JsonObject::default();
+        return Map::new();
     }
+    let (event, payload) = (event.event(), event.payload());
     let user = user.map(JsonObject::to_value);
     let item = item.map(JsonObject::to_value);
     let number = |value: &Option<Value>, field: &str| value.as_ref()?.get(field)?.as_f64();
@@ -80,7 +68,7 @@ pub fn context_of(
     context.extend(user.map(|user| ("user".to_owned(), user)));
     context.extend(item.map(|item| ("item".to_owned(), item)));
     context.insert("derived".into(), Value::Object(derived));
-    JsonObject::from_value(&Value::Object(context))
+    context
 }
 
 fn time_of_day(event: &Event, offset_hours: f64) -> &'static str {
