@@ -11,6 +11,7 @@ mod context_enricher;
 mod dead_letters;
 mod deduplicator;
 mod error;
+mod event_measure;
 mod event_query;
 mod event_rows;
 mod event_sink;
@@ -39,6 +40,10 @@ pub use context_enricher::{ClientContext, ContextEnricher};
 pub use dead_letters::{DeadLetter, DeadLetters, DeadLettersError, LogPosition};
 pub use deduplicator::{Claim, ClaimVerdict, Deduplicator, DeduplicatorError};
 pub use error::{BoxError, CommitError, Effect, Nothing, PortError, RefusedRows};
+pub use event_measure::{
+    EventMeasure, MeasureFault, MeasureKind, MeasurePart, Measurement, Measurements, SkippedMeasure,
+    SkippedMeasures, Skips,
+};
 pub use event_query::{
     EventCursor, EventQuery, GroupBy, GroupKey, LedgerBalance, LedgerQuery, Metrics, MetricsGroup,
     MetricsQuery, PartitionCoverage, QueryError,

@@ -189,7 +189,13 @@ impl ReadBack for Stored {
 }
 
 fn direct_sink_over(store: Arc<MemoryStore>, batches: Arc<dyn BatchStore>) -> SinkFixture {
-    let ports = DirectSinkPorts { batches, stored: store.clone(), profiles: None, clock: Arc::new(AtNoon) };
+    let ports = DirectSinkPorts {
+        batches,
+        stored: store.clone(),
+        profiles: None,
+        aggregations: Arc::default(),
+        clock: Arc::new(AtNoon),
+    };
     SinkFixture {
         sink: Arc::new(DirectSink::new(ports, logs::DIRECT, &PipelineSettings::default())),
         read_back: Box::new(Stored(store)),

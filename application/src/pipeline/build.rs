@@ -21,8 +21,8 @@ use crate::ports::{
     AcceptedChunks, BatchStore, EventSink, EventSource, FoldScope, KeyValidator, SessionStore,
 };
 use crate::process::{
-    BatchHandler, EventHandler, EventHandlerPorts, LogConsumer, ProcessStatus, ProcessorInfo,
-    ProfileEnricher, ReplayHandler, Stepped, SteppedPorts,
+    AggregationSet, BatchHandler, EventHandler, EventHandlerPorts, LogConsumer, MeasureError, ProcessStatus,
+    ProcessorInfo, ProfileEnricher, ReplayHandler, Stepped, SteppedPorts,
 };
 use crate::projects::Projects;
 use crate::query::{Query, QueryPorts};
@@ -40,6 +40,9 @@ pub enum BuildError {
     /// A log is processed here, and nothing takes what becomes of it.
     #[error("the log {0} is processed here, but there is no store, or no place for dead letters")]
     NoStore(Arc<str>),
+    /// Aggregations name a measure that is not there or cannot be used.
+    #[error(transparent)]
+    Measure(#[from] MeasureError),
 }
 
 /// How often a sink of one's own is asked for the same events before their senders are told to come again.
@@ -120,8 +123,10 @@ impl PipelineBuilder {
             return Err(BuildError::NothingToStoreIn);
         }
         let profiles = self.profiles();
+        let is_processing = self.is_direct || !self.ports.sources.is_empty();
+        let aggregations = if is_processing { self.aggregations()? } else { Arc::default() };
         let (consumers, processor) = match batches {
-            Some((batches, stored)) => self.consumers(stored, &batches, profiles.clone()),
+            Some((batches, stored)) => self.consumers(stored, &batches, profiles.clone(), &aggregations),
             None => self.no_consumers()?,
         };
         let archiver = stored.as_ref().zip(cold).map(|(stored, cold)| self.archiver(stored, cold));
@@ -130,7 +135,11 @@ impl PipelineBuilder {
         let mut health = self.ports.health.clone();
         health.extend(consumers.iter().map(|consumer| consumer.status.clone() as _));
         Ok(Pipeline {
-            ingest: self.ports.intake.clone().map(|intake| self.ingest(intake, stored.as_ref(), profiles)),
+            ingest: self
+                .ports
+                .intake
+                .clone()
+                .map(|intake| self.ingest(intake, stored.as_ref(), profiles, aggregations)),
             query: stored.as_ref().and_then(|stored| self.query(stored)),
             archiver,
             access: Access::new(usage.clone()),
@@ -219,16 +228,23 @@ impl PipelineBuilder {
         self.settings.profiles.map(enricher).map(Arc::new)
     }
 
+    /// The aggregations, with the measures that they name.
+    fn aggregations(&self) -> Result<Arc<AggregationSet>, MeasureError> {
+        let (settings, measures) = (&self.settings, &self.replacements.measures);
+        AggregationSet::new(&settings.aggregations, measures, self.ports.telemetry.clone()).map(Arc::new)
+    }
+
     /// A consumer for each log that is processed here.
     fn consumers(
         &self,
         stored: &Stored,
         batches: &Arc<dyn BatchStore>,
         profiles: Option<Arc<ProfileEnricher>>,
+        folded: &Arc<AggregationSet>,
     ) -> (Vec<LogConsumer>, Option<ProcessorInfo>) {
         let PipelineSettings { filters, aggregations, .. } = &self.settings;
         let enrichment = profiles.as_ref().map(|profiles| profiles.stats().clone());
-        let events = self.event_handler(stored, profiles);
+        let events = self.event_handler(stored, profiles, folded.clone());
         let replay = ReplayHandler::new(stored.replays.clone(), self.ports.clock.clone());
         let (events, replay): (Arc<dyn BatchHandler>, Arc<dyn BatchHandler>) =
             (Arc::new(events), Arc::new(replay));
@@ -256,20 +272,26 @@ impl PipelineBuilder {
             status: consumers.iter().map(|consumer| consumer.status.clone()).collect(),
             filters: filters.clone(),
             aggregations: Arc::new(windows.collect()),
+            skipped_measures: folded.stats().clone(),
             enrichment,
         };
         let processor = (!consumers.is_empty()).then_some(processor);
         (consumers, processor)
     }
 
-    fn event_handler(&self, stored: &Stored, profiles: Option<Arc<ProfileEnricher>>) -> EventHandler {
-        let PipelineSettings { filters, aggregations, sessions, max_event_record_bytes, .. } = &self.settings;
+    fn event_handler(
+        &self,
+        stored: &Stored,
+        profiles: Option<Arc<ProfileEnricher>>,
+        aggregations: Arc<AggregationSet>,
+    ) -> EventHandler {
+        let PipelineSettings { filters, sessions, max_event_record_bytes, .. } = &self.settings;
         let ports = EventHandlerPorts {
             deduplicator: stored.store.deduplicator.clone(),
             profiles,
             clock: self.ports.clock.clone(),
         };
-        EventHandler::new(ports, filters.clone(), aggregations.clone())
+        EventHandler::new(ports, filters.clone(), aggregations)
             .with_max_record_bytes(*max_event_record_bytes)
             .with_session_rules(sessions.clone())
     }
@@ -286,10 +308,12 @@ impl PipelineBuilder {
         intake: IntakePorts,
         stored: Option<&Stored>,
         profiles: Option<Arc<ProfileEnricher>>,
+        aggregations: Arc<AggregationSet>,
     ) -> Arc<Ingest> {
         let IntakePorts { events, records, limiter, enricher } = intake;
         let Replacements { events: replaced, also, .. } = &self.replacements;
-        let direct = stored.filter(|_| self.is_direct).and_then(|stored| self.direct_sink(stored, profiles));
+        let direct = stored.filter(|_| self.is_direct);
+        let direct = direct.and_then(|stored| self.direct_sink(stored, profiles, aggregations));
         let replaced = replaced.clone().map(|sink| self.patient(sink, "events"));
         let log = replaced.or(direct).unwrap_or(events);
         let also = also.iter().zip(1..).map(|(sink, n)| self.patient(sink.clone(), &format!("also_{n}")));
@@ -321,11 +345,13 @@ impl PipelineBuilder {
         &self,
         stored: &Stored,
         profiles: Option<Arc<ProfileEnricher>>,
+        aggregations: Arc<AggregationSet>,
     ) -> Option<Arc<dyn EventSink>> {
         let ports = DirectSinkPorts {
             batches: stored.batches.clone()?,
             stored: stored.store.stored.clone(),
             profiles,
+            aggregations,
             clock: self.ports.clock.clone(),
         };
         Some(Arc::new(DirectSink::new(ports, logs::DIRECT, &self.settings)))

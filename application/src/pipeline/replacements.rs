@@ -1,6 +1,7 @@
 use std::sync::Arc;
 
-use crate::ports::{Clock, EventSink, KeyValidator, ReplayArchive, ReplayStore, SessionStore};
+use crate::ports::{Clock, EventMeasure, EventSink, KeyValidator, ReplayArchive, ReplayStore, SessionStore};
+use crate::process::CustomMeasures;
 
 /// Parts of one's own in place of a preset's. What is left out stays the preset's.
 #[derive(Debug, Clone, Default)]
@@ -17,6 +18,8 @@ pub struct Replacements {
     pub keys: Option<Arc<dyn KeyValidator>>,
     /// Keeps objects of archived replays.
     pub archive: Option<Arc<dyn ReplayArchive>>,
+    /// Measures of aggregations, by the names that the configuration calls them.
+    pub measures: CustomMeasures,
     /// Tells the time.
     pub clock: Option<Arc<dyn Clock>>,
 }
@@ -70,6 +73,14 @@ pub trait ReplaceParts: Sized {
     #[must_use]
     fn with_archive(mut self, archive: Arc<dyn ReplayArchive>) -> Self {
         self.replacements().archive = Some(archive);
+        self
+    }
+
+    /// Measures events with `measure` where an aggregation has the measure `custom: <name>`. Another one that was given by
+    /// this name before is replaced. Only processes that process events use it.
+    #[must_use]
+    fn with_measure(mut self, name: impl Into<Arc<str>>, measure: Arc<dyn EventMeasure>) -> Self {
+        self.replacements().measures.insert(name.into(), measure);
         self
     }
 

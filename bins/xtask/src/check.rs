@@ -12,13 +12,14 @@ use crate::tools::{cache, cargo, root, say, step};
 const DENY_VERSION: &str = "0.20.2";
 
 /// What runs as it stands in the documentation.
-const EXAMPLES: [&str; 6] = [
+const EXAMPLES: [&str; 7] = [
     "embed",
     "memory_test",
     "custom_sink",
     "custom_session_store",
     "custom_replay_store",
     "custom_key_validator",
+    "custom_measure",
 ];
 
 /// Format, lints and documentation, all without warnings.

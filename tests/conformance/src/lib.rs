@@ -19,6 +19,7 @@ pub mod aggregate_store;
 pub mod batch_store;
 pub mod dead_letters;
 pub mod deduplicator;
+pub mod event_measure;
 pub mod event_query;
 pub mod event_rows;
 pub mod event_sink;

@@ -105,6 +105,7 @@ impl Setup {
             status: vec![Arc::new(ProcessStatus::new("events", "gosight.events.raw"))],
             filters: Arc::new(self.filters),
             aggregations: Arc::new(BTreeMap::from([("hourly".into(), 3_600_000), ("a".into(), 86_400_000)])),
+            skipped_measures: Arc::default(),
             enrichment: Some(Arc::new(EnrichmentStats::default())),
         };
         let ports = HttpPorts {

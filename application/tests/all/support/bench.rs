@@ -9,8 +9,8 @@ use gosight_application::ports::{
 };
 use gosight_application::process::filter::{FilterRuleConfig, FilterSet};
 use gosight_application::process::{
-    ConsumerConfig, EventHandler, EventHandlerPorts, LogConsumer, ProcessError, ProcessStatus,
-    ProfileCacheConfig, ProfileEnricher, StoredDeduplicator,
+    AggregationSet, ConsumerConfig, CustomMeasures, EventHandler, EventHandlerPorts, LogConsumer,
+    ProcessError, ProcessStatus, ProfileCacheConfig, ProfileEnricher, StoredDeduplicator,
 };
 use gosight_application::sessions::SessionRules;
 use gosight_conformance::factory::{LOG, NOON, bytes, project};
@@ -37,6 +37,7 @@ pub struct Bench {
     pub deduplicator: Arc<StoredDeduplicator>,
     pub clock: Arc<ManualClock>,
     pub numbers: Numbers,
+    pub measures: CustomMeasures,
 }
 
 impl Bench {
@@ -48,6 +49,7 @@ impl Bench {
             store,
             clock: Arc::new(ManualClock::new(NOON.plus_millis(60_000))),
             numbers: Numbers::default(),
+            measures: CustomMeasures::new(),
         }
     }
 
@@ -77,12 +79,24 @@ impl Bench {
     ) -> EventHandler {
         let enricher =
             |source| ProfileEnricher::new(source, ProfileCacheConfig::default(), self.numbers.telemetry());
-        let ports = EventHandlerPorts {
+        let ports =
+            EventHandlerPorts { profiles: profiles.map(enricher).map(Arc::new), ..self.handler_ports() };
+        let aggregations =
+            AggregationSet::new(&aggregations, &self.measures, self.numbers.telemetry()).unwrap();
+        EventHandler::new(ports, Arc::new(FilterSet::new(rules).unwrap()), Arc::new(aggregations))
+    }
+
+    /// A handler without rules that keeps `aggregations`.
+    pub fn handler_of(&self, aggregations: Arc<AggregationSet>) -> EventHandler {
+        EventHandler::new(self.handler_ports(), Arc::default(), aggregations)
+    }
+
+    fn handler_ports(&self) -> EventHandlerPorts {
+        EventHandlerPorts {
             deduplicator: self.deduplicator.clone(),
-            profiles: profiles.map(enricher).map(Arc::new),
+            profiles: None,
             clock: self.clock.clone(),
-        };
-        EventHandler::new(ports, Arc::new(FilterSet::new(rules).unwrap()), aggregations)
+        }
     }
 
     pub fn consumer(&self) -> LogConsumer {

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use gosight_application::Telemetry;
 use gosight_application::decorators::FallbackRateLimiter;
 use gosight_application::pipeline::AccountPorts;
 #[cfg(feature = "redis")]
@@ -26,13 +27,14 @@ pub(super) enum State {
 }
 
 impl State {
-    pub(super) fn open(config: &Config) -> Result<Self, ConnectError> {
+    pub(super) fn open(config: &Config, telemetry: &Telemetry) -> Result<Self, ConnectError> {
         match config.state.backend {
             StateBackend::Memory => Ok(Self::Memory),
             #[cfg(feature = "redis")]
             StateBackend::Redis => {
                 let servers = RedisServers::new(&config.redis);
-                Ok(Self::Redis(Box::new(servers.map_err(|error| PortError::fatal("redis", error))?)))
+                let servers = servers.map_err(|error| PortError::fatal("redis", error))?;
+                Ok(Self::Redis(Box::new(servers.with_telemetry(telemetry))))
             }
             #[cfg(not(feature = "redis"))]
             StateBackend::Redis => Err(super::not_built("state.backend")),
@@ -70,6 +72,7 @@ impl State {
     pub(super) fn limiter(
         &self,
         limits: RateLimits,
+        telemetry: &Telemetry,
         health: &mut Vec<Arc<dyn HealthCheck>>,
     ) -> Arc<dyn RateLimiter> {
         let own: Arc<dyn RateLimiter> = Arc::new(MemoryRateLimiter::new(limits));
@@ -78,7 +81,7 @@ impl State {
             #[cfg(feature = "redis")]
             Self::Redis(redis) => Arc::new(RedisRateLimiter::new(redis.rate_limits.clone(), limits)),
         };
-        let limiter = Arc::new(FallbackRateLimiter::new(shared, own));
+        let limiter = Arc::new(FallbackRateLimiter::new(shared, own, telemetry.clone()));
         health.push(limiter.clone());
         limiter
     }

@@ -60,7 +60,7 @@ async fn batch(dir: &Path) -> ProcessedBatch {
         profiles: None,
         clock: Arc::new(SystemClock),
     };
-    let handler = EventHandler::new(ports, Arc::default(), Vec::new());
+    let handler = EventHandler::new(ports, Arc::default(), Arc::default());
     handler.handle(&polled, &BTreeMap::new()).await.expect("handled")
 }
 
