@@ -15,7 +15,7 @@ use crate::ports::{
     EventSink, LogPartition, LogPosition, PolledBatch, PolledRecord, PortError, ProcessedBatch, RefusedEvent,
     RefusedEvents, RefusedRows, SinkError, StoredEvents,
 };
-use crate::process::{BatchHandler, EventHandler, EventHandlerPorts, Refusals};
+use crate::process::{AggregationSet, BatchHandler, EventHandler, EventHandlerPorts, Refusals};
 use crate::settings::PipelineSettings;
 
 /// Names this sink in errors.
@@ -33,6 +33,8 @@ pub struct DirectSinkPorts {
     pub stored: Arc<dyn StoredEvents>,
     /// Tell more about events than they say themselves.
     pub enrichers: Arc<EventEnrichers>,
+    /// What window aggregates are kept.
+    pub aggregations: Arc<AggregationSet>,
     /// Tells the time.
     pub clock: Arc<dyn Clock>,
 }
@@ -56,7 +58,7 @@ pub struct DirectSink {
 
 impl DirectSink {
     /// Stores events through `ports`, as batches of a log that is called `log`. Of the settings it uses those of
-    /// processing: filters, aggregations, sessions.
+    /// processing: filters and sessions.
     pub fn new(ports: DirectSinkPorts, log: impl Into<Arc<str>>, settings: &PipelineSettings) -> Self {
         let log = log.into();
         let deduplicator = StoredBefore { stored: ports.stored.clone(), log: log.clone() };
@@ -65,7 +67,7 @@ impl DirectSink {
             enrichers: ports.enrichers.clone(),
             clock: ports.clock.clone(),
         };
-        let handler = EventHandler::new(handler, settings.filters.clone(), settings.aggregations.clone())
+        let handler = EventHandler::new(handler, settings.filters.clone(), ports.aggregations.clone())
             .with_session_rules(settings.sessions.clone());
         Self { ports, handler, log, next: Mutex::default() }
     }
@@ -99,7 +101,10 @@ impl DirectSink {
         let batch = self.polled(first, events)?;
         let processed = self.handler.handle(&batch, &Refusals::new()).await.map_err(PortError::widen)?;
         match self.ports.batches.commit(&processed).await? {
-            Committed::Now => Ok(batch.span.next()),
+            Committed::Now => {
+                self.handler.committed(&processed);
+                Ok(batch.span.next())
+            }
             // What is stored with these offsets is of somebody else.
             Committed::Before => {
                 let text = format!(

@@ -191,12 +191,17 @@ impl Ingest {
             Ok(RateDecision::Limited { retry_after }) => Err(IngestError::RateLimited { retry_after }),
             Err(error) => {
                 tracing::warn!(%error, "the rate limiter does not answer, letting events through");
-                self.telemetry.count(Metric::Retries, &[("what", "rate_limiter")], 1);
+                self.telemetry.count(Metric::RateLimiterUnavailable, &[("instead", "no_limit")], 1);
+                self.telemetry.count(Metric::Retries, &RATE_LIMITER_AS_RETRIES, 1);
                 Ok(())
             }
         }
     }
 }
+
+/// The series that counted this before: kept for dashboards, until the next version.
+const RATE_LIMITER_AS_RETRIES: [(&str, &str); 2] =
+    [("what", "rate_limiter"), ("alias_of", "rate_limiter_unavailable_total")];
 
 fn unavailable<R: std::fmt::Debug + std::fmt::Display>(error: PortError<R>) -> IngestError {
     let retry_after = error.retry_after();

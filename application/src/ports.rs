@@ -11,6 +11,7 @@ mod dead_letters;
 mod deduplicator;
 mod error;
 mod event_enricher;
+mod event_measure;
 mod event_query;
 mod event_rows;
 mod event_sink;
@@ -40,6 +41,10 @@ pub use dead_letters::{DeadLetter, DeadLetters, DeadLettersError, LogPosition};
 pub use deduplicator::{Claim, ClaimVerdict, Deduplicator, DeduplicatorError};
 pub use error::{BoxError, CommitError, Effect, Nothing, PortError, RefusedRows};
 pub use event_enricher::{Client, EnricherError, Enrichment, EventEnricher};
+pub use event_measure::{
+    EventMeasure, MeasureFault, MeasureKind, MeasurePart, Measurement, Measurements, SkippedMeasure,
+    SkippedMeasures, Skips,
+};
 pub use event_query::{
     EventCursor, EventQuery, GroupBy, GroupKey, LedgerBalance, LedgerQuery, Metrics, MetricsGroup,
     MetricsQuery, PartitionCoverage, QueryError,

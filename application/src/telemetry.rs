@@ -5,9 +5,10 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use metrics::{Key, Label, Level, Metadata, Recorder, SharedString, Unit};
+use metrics::{Gauge, Key, Label, Level, Metadata, Recorder, SharedString, Unit};
 
 /// A recorder that many threads share.
 pub type SharedRecorder = Arc<dyn Recorder + Send + Sync>;
@@ -85,17 +86,74 @@ metrics! {
     BatchRecords = "batch_records" (histogram, Count) " Records in a polled batch.",
     BatchAgeSeconds = "batch_age_seconds" (histogram, Seconds) " Age of the oldest record of a batch when it was stored.",
     CommitSeconds = "store_commit_seconds" (histogram, Seconds) " Time to store a batch.",
-    Retries = "retries_total" (counter) " Attempts that failed and were made again, by what failed.",
+    Retries = "retries_total" (counter) " Attempts that were made again after one that failed, by what failed.",
+    BackoffWaits = "backoff_waits_total" (counter) " Waits before an attempt is made again, by what failed.",
+    BackoffWaiting = "backoff_waiting" (gauge) " Workers and requests that wait before they try again, by what failed.",
+    RateLimiterUnavailable = "rate_limiter_unavailable_total" (counter) " Requests that the rate limiter did not judge, by what was done instead.",
+    AcceptedChunksUnavailable = "accepted_chunks_unavailable_total" (counter) " Questions about accepted replay chunks that were not answered, by call.",
+    MeasuresSkipped = "aggregation_measures_skipped_total" (counter) " Measures of events that were skipped, by aggregation, measure and reason.",
     LogLagRecords = "log_lag_records" (gauge) " Records in the log that are not processed, by log and partition.",
     EnrichmentCacheHitRatio = "enrichment_cache_hit_ratio" (gauge) " Part of profile lookups that the cache answered.",
     ProfileCacheLookups = "profile_cache_lookups_total" (counter) " Look-ups of profiles in the cache that processes share, by outcome: hit, miss, failed.",
     EnrichmentFailures = "enrichment_failures_total" (counter) " Calls of enrichers that gave nothing or were not made, by enricher and reason: timeout, panic, error, rubbish, open.",
-    WorkerUtilizationPercent = "worker_utilization_percent" (gauge) " Part of its time that a partition's worker was busy, by log and partition.",
-    CircuitBreakersOpen = "circuit_breakers_open" (gauge) " Workers that wait because their store is not available.",
+    RecordsInHand = "records_in_hand" (gauge) " Records that were polled and are not stored yet, by log and partition.",
+    WorkerUtilizationPercent = "worker_utilization_percent" (gauge) " Part of the last minute in which a partition's worker handled or stored records, by log and partition.",
+    CircuitBreakersOpen = "circuit_breakers_open" (gauge) " Circuit breakers that are open, by dependency and by what it is asked for.",
     KeyCacheHits = "key_cache_hits_total" (counter) " Keys that were answered from the cache.",
     KeyCacheMisses = "key_cache_misses_total" (counter) " Keys that had to be looked up.",
     HttpRequests = "http_requests_total" (counter) " Requests by route and status.",
     HttpSeconds = "http_request_duration_seconds" (histogram, Seconds) " Time to answer a request, by route.",
+}
+
+/// The series that `circuit_breakers_open` had when it counted waits: kept for dashboards, until the next version.
+const WAITING_AS_BREAKERS: [(&str, &str); 1] = [("alias_of", "backoff_waiting")];
+
+/// A wait that is counted until this is dropped. See [`Telemetry::backing_off`].
+#[derive(Debug)]
+#[must_use = "the wait is over when it is dropped"]
+pub struct BackingOff {
+    telemetry: Telemetry,
+    what: &'static str,
+}
+
+impl BackingOff {
+    /// The wait is over, and the attempt is made again.
+    pub fn retry(self) {
+        self.telemetry.count(Metric::Retries, &[("what", self.what)], 1);
+    }
+}
+
+impl Drop for BackingOff {
+    fn drop(&mut self) {
+        self.telemetry.add_waiting(self.what, -1.0);
+    }
+}
+
+/// Whether one circuit breaker is open. See [`Telemetry::circuit_breaker`].
+pub struct BreakerGauge {
+    open: Gauge,
+    is_open: AtomicBool,
+}
+
+impl fmt::Debug for BreakerGauge {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("BreakerGauge").field("is_open", &self.is_open).finish_non_exhaustive()
+    }
+}
+
+impl BreakerGauge {
+    /// It is open, or closed; as often as it is said.
+    pub fn set(&self, is_open: bool) {
+        if self.is_open.swap(is_open, Ordering::Relaxed) != is_open {
+            self.open.increment(if is_open { 1.0 } else { -1.0 });
+        }
+    }
+}
+
+impl Drop for BreakerGauge {
+    fn drop(&mut self) {
+        self.set(false);
+    }
 }
 
 const METADATA: Metadata<'static> = Metadata::new("gosight", Level::INFO, Some(module_path!()));
@@ -130,7 +188,7 @@ impl Telemetry {
             let key = key(Metric::DeadLetters, &[("reason", reason)]);
             self.recorder.register_counter(&key, &METADATA).increment(0);
         }
-        self.gauge(Metric::CircuitBreakersOpen, &[], 0.0);
+        self.gauge(Metric::CircuitBreakersOpen, &WAITING_AS_BREAKERS, 0.0);
     }
 
     /// Counts `n` more of `metric`.
@@ -146,8 +204,30 @@ impl Telemetry {
     }
 
     /// Adds `by` to `metric`.
-    pub fn gauge_add(&self, metric: Metric, by: f64) {
-        self.recorder.register_gauge(&key(metric, &[]), &METADATA).increment(by);
+    pub fn gauge_add(&self, metric: Metric, labels: &[(&'static str, &str)], by: f64) {
+        self.recorder.register_gauge(&key(metric, labels), &METADATA).increment(by);
+    }
+
+    /// Counts a wait before `what` failed and is tried again, for as long as the answer lives. What waits may be given up at
+    /// any moment.
+    pub fn backing_off(&self, what: &'static str) -> BackingOff {
+        self.count(Metric::BackoffWaits, &[("what", what)], 1);
+        self.add_waiting(what, 1.0);
+        BackingOff { telemetry: self.clone(), what }
+    }
+
+    fn add_waiting(&self, what: &'static str, by: f64) {
+        self.gauge_add(Metric::BackoffWaiting, &[("what", what)], by);
+        self.gauge_add(Metric::CircuitBreakersOpen, &WAITING_AS_BREAKERS, by);
+    }
+
+    /// Shows whether a circuit breaker before `dependency` is open. `call` is what that is asked for.
+    pub fn circuit_breaker(&self, dependency: &str, call: &str) -> BreakerGauge {
+        let labels = [("dependency", dependency), ("call", call)];
+        let open = self.recorder.register_gauge(&key(Metric::CircuitBreakersOpen, &labels), &METADATA);
+        // So that it is there, at 0, from the start.
+        open.increment(0.0);
+        BreakerGauge { open, is_open: AtomicBool::new(false) }
     }
 
     /// Notes a value of `metric`.

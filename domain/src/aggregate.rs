@@ -35,6 +35,8 @@ pub enum Measure {
     Number(FieldPath),
     /// How many different values.
     Distinct(FieldPath),
+    /// What a measure of one's own takes from the event, by the name that it was given to the builder with.
+    Custom(Arc<str>),
 }
 
 /// A key made of text and fields, such as `user:{user_id}`.
@@ -74,7 +76,7 @@ impl KeyTemplate {
         Ok(Self(parts))
     }
 
-    /// The key of an event; `None` when one of its fields is absent or the key is too long.
+    /// The key of an event; `None` when one of its fields is absent.
     fn fill(&self, fields: &EventFields<'_>) -> Option<String> {
         let mut key = String::new();
         for part in &self.0 {
@@ -83,7 +85,7 @@ impl KeyTemplate {
                 Part::Field(path) => key.push_str(&fields.text(path)?),
             }
         }
-        (key.chars().count() <= MAX_KEY_CHARS).then_some(key)
+        Some(key)
     }
 }
 
@@ -112,6 +114,25 @@ pub struct AggregateValue {
     /// Distinct measures by name.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub distinct: BTreeMap<Arc<str>, DistinctSketch>,
+    /// Events for which a measure was skipped because it failed, by measure. They are in `count`.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub skipped: BTreeMap<Arc<str>, u64>,
+}
+
+/// What an aggregation did with an event.
+#[derive(Debug)]
+pub enum Applied<'v> {
+    /// It does not take the event, or the event does not have the fields of the key.
+    Passed,
+    /// The key is longer than keys may be: the event is not aggregated.
+    KeyTooLong,
+    /// The event is counted here, and its fields are measured.
+    Counted {
+        /// What the event was added to.
+        value: &'v mut AggregateValue,
+        /// Measures whose field is there and is no number.
+        not_numbers: Vec<Arc<str>>,
+    },
 }
 
 /// Sum, average, least and greatest of the events that had the number.
@@ -207,17 +228,50 @@ impl AggregateValue {
         for (name, sketch) in &other.distinct {
             self.distinct.entry(name.clone()).or_default().merge(sketch);
         }
+        for (name, events) in &other.skipped {
+            *self.skipped.entry(name.clone()).or_default() += events;
+        }
+    }
+
+    /// Adds the `number` of one event.
+    pub fn add_number(&mut self, name: &Arc<str>, number: f64) {
+        let stats = NumberStats::of(number);
+        match self.numbers.get_mut(name) {
+            Some(mine) => mine.merge(&stats),
+            None => drop(self.numbers.insert(name.clone(), stats)),
+        }
+    }
+
+    /// Counts a value of one event.
+    pub fn add_distinct(&mut self, name: &Arc<str>, value: &str) {
+        match self.distinct.get_mut(name) {
+            Some(mine) => mine.add(value),
+            None => self.distinct.entry(name.clone()).or_default().add(value),
+        }
+    }
+
+    /// Counts an event for which the measure `name` was skipped.
+    pub fn skip(&mut self, name: &Arc<str>) {
+        *self.skipped.entry(name.clone()).or_default() += 1;
     }
 }
 
 impl Aggregation {
-    /// Adds `event` to `values`, if the aggregation takes it and it has the key's fields.
-    pub fn apply(&self, decoded: &DecodedEvent, values: &mut BTreeMap<AggregateKey, AggregateValue>) {
+    /// Adds an event to `values`, if the aggregation takes it and it has the key's fields. Measures of one's own are for the
+    /// caller to add.
+    pub fn apply<'v>(
+        &self,
+        decoded: &DecodedEvent,
+        values: &'v mut BTreeMap<AggregateKey, AggregateValue>,
+    ) -> Applied<'v> {
         let (event, fields) = (decoded.event(), decoded.fields());
         if !self.event_types.is_empty() && !self.event_types.contains(&event.event_type) {
-            return;
+            return Applied::Passed;
         }
-        let Some(key) = self.key.fill(&fields) else { return };
+        let Some(key) = self.key.fill(&fields) else { return Applied::Passed };
+        if key.chars().count() > MAX_KEY_CHARS {
+            return Applied::KeyTooLong;
+        }
         let window = event.timestamp.as_millis().div_euclid(self.window_ms.max(1));
         let key = AggregateKey {
             project_id: event.project_id.clone(),
@@ -227,24 +281,26 @@ impl Aggregation {
         };
         let value = values.entry(key).or_default();
         value.count += 1;
+        let mut not_numbers = Vec::new();
         for (name, measure) in &self.measures {
             match measure {
-                Measure::Number(path) => {
-                    if let Some(number) = fields.number(path).map(NumberStats::of) {
-                        value
-                            .numbers
-                            .entry(name.clone())
-                            .and_modify(|stats| stats.merge(&number))
-                            .or_insert(number);
+                Measure::Number(path) => match fields.number(path) {
+                    Some(number) => value.add_number(name, number),
+                    None if fields.get(path).is_some() => {
+                        value.skip(name);
+                        not_numbers.push(name.clone());
                     }
-                }
+                    None => {}
+                },
                 Measure::Distinct(path) => {
                     if let Some(text) = fields.text(path) {
-                        value.distinct.entry(name.clone()).or_default().add(&text);
+                        value.add_distinct(name, &text);
                     }
                 }
+                Measure::Custom(_) => {}
             }
         }
+        Applied::Counted { value, not_numbers }
     }
 }
 
@@ -272,6 +328,18 @@ mod tests {
         }
         let estimate = large.estimate();
         assert!((45_000..55_000).contains(&estimate), "{estimate}");
+    }
+
+    #[test]
+    fn values_of_versions_that_skipped_nothing_are_read_and_written_as_they_were() {
+        let old = r#"{"count":2,"numbers":{"price":{"count":1,"sum":5.0,"min":5.0,"max":5.0}}}"#;
+        let mut value: AggregateValue = serde_json::from_str(old).unwrap();
+        assert_eq!(serde_json::to_string(&value).unwrap(), old);
+        value.skip(&"price".into());
+        value.merge(&value.clone());
+        assert_eq!((value.count, value.skipped["price"]), (4, 2));
+        let stored = serde_json::to_string(&value).unwrap();
+        assert_eq!(serde_json::from_str::<AggregateValue>(&stored).unwrap(), value);
     }
 
     #[test]

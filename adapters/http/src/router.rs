@@ -40,8 +40,8 @@ pub fn router(config: HttpConfig, ports: HttpPorts) -> Router {
 pub(crate) fn routes(app: &Arc<App>, ports: HttpPorts) -> Router {
     let mut read = operation_routes(app).merge(health::metrics_route(ports.render_metrics.clone()));
     if let Some(query) = ports.query.clone() {
-        let aggregations = ports.processor.as_ref().map(|processor| processor.aggregations.clone());
-        read = read.merge(read_routes(ReadState { app: app.clone(), query, aggregations }));
+        let processor = ports.processor.clone();
+        read = read.merge(read_routes(ReadState { app: app.clone(), query, processor }));
     }
     if let Some(archiver) = ports.archiver.clone() {
         read = read.merge(archive_routes(ArchiveState { app: app.clone(), archiver }));

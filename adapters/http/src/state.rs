@@ -1,4 +1,3 @@
-use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
@@ -136,8 +135,8 @@ impl IngestState {
 pub(crate) struct ReadState {
     pub app: Arc<App>,
     pub query: Query,
-    /// As of [`ProcessorInfo`]; `None` where nobody here knows.
-    pub aggregations: Option<Arc<BTreeMap<Arc<str>, i64>>>,
+    /// `None` where nothing is processed.
+    pub processor: Option<ProcessorInfo>,
 }
 
 /// What the processor routes need.

@@ -9,6 +9,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use gosight_application::Telemetry;
 use gosight_application::ports::{AssignmentChange, EventSource, LogEnds, SourceError};
 use rdkafka::config::FromClientConfigAndContext;
 use rdkafka::consumer::{Consumer, StreamConsumer};
@@ -49,6 +50,19 @@ impl KafkaSource {
     /// # Errors
     /// `Fatal` when no topic is configured for the log, or when the client library refuses the settings.
     pub fn join(config: &KafkaConfig, group: &str, log: &str) -> Result<Self, SourceError> {
+        Self::join_observed(config, group, log, Telemetry::default())
+    }
+
+    /// The same, and tells `telemetry` of waits before the brokers are asked again.
+    ///
+    /// # Errors
+    /// As [`join`](Self::join).
+    pub fn join_observed(
+        config: &KafkaConfig,
+        group: &str,
+        log: &str,
+        telemetry: Telemetry,
+    ) -> Result<Self, SourceError> {
         let topic = config.topic(log).ok_or_else(|| Failure::NoTopic(log.to_owned()).fatal())?;
         let (context, rebalances) = GroupContext::new();
         let settings = client::consumer(config, group);
@@ -70,6 +84,7 @@ impl KafkaSource {
             changes: tell,
             held: std::collections::HashMap::new(),
             closing,
+            telemetry,
         };
         tokio::spawn(driver.run());
         Ok(Self { log, lookup, changes: Mutex::new(changes), _open: open })

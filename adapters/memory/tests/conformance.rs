@@ -193,6 +193,7 @@ fn direct_sink_over(store: Arc<MemoryStore>, batches: Arc<dyn BatchStore>) -> Si
         batches,
         stored: store.clone(),
         enrichers: Arc::default(),
+        aggregations: Arc::default(),
         clock: Arc::new(AtNoon),
     };
     SinkFixture {

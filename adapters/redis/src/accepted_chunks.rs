@@ -21,7 +21,7 @@ const CHUNKS_PER_CALL: usize = 1_000;
 impl RedisAcceptedChunks {
     /// Keeps contents on `redis`.
     pub fn new(redis: Redis) -> Self {
-        Self { door: Door::new(redis) }
+        Self { door: Door::new(redis, "chunks") }
     }
 
     fn key(&self, chunk: &ChunkId) -> String {

@@ -7,6 +7,7 @@ use deadpool_redis::redis::{
     ServerErrorKind, ToRedisArgs,
 };
 use deadpool_redis::{Connection, Manager, Pool, PoolError, Runtime, Timeouts};
+use gosight_application::Telemetry;
 use gosight_application::ports::{Health, HealthCheck};
 use tokio::time::{Instant, timeout_at};
 
@@ -19,6 +20,7 @@ use crate::server_info::ServerInfo;
 pub struct Redis {
     pool: Pool,
     config: RedisConfig,
+    telemetry: Telemetry,
 }
 
 impl fmt::Debug for Redis {
@@ -50,7 +52,17 @@ impl Redis {
             .runtime(Runtime::Tokio1)
             .build()
             .map_err(|error| ConfigError { key: "pool_size", reason: error.to_string() })?;
-        Ok(Self { pool, config: config.clone() })
+        Ok(Self { pool, config: config.clone(), telemetry: Telemetry::default() })
+    }
+
+    /// Tells `telemetry` of the circuit breakers of the adapters that are made of it from now on.
+    #[must_use]
+    pub fn with_telemetry(self, telemetry: Telemetry) -> Self {
+        Self { telemetry, ..self }
+    }
+
+    pub(crate) fn telemetry(&self) -> &Telemetry {
+        &self.telemetry
     }
 
     pub(crate) fn config(&self) -> &RedisConfig {

@@ -3,6 +3,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use deadpool_redis::redis::{Cmd, FromRedisValue, Script, Value};
+use gosight_application::telemetry::BreakerGauge;
 use tokio::time::Instant;
 
 use crate::client::Redis;
@@ -16,13 +17,17 @@ pub(crate) struct Door {
     started: Instant,
     /// Until when nothing is asked, in ms since `started`.
     rests_until: Arc<AtomicU64>,
+    /// Whether the last call was not answered.
+    is_open: Arc<BreakerGauge>,
 }
 
 const REST: Duration = Duration::from_millis(500);
 
 impl Door {
-    pub fn new(redis: Redis) -> Self {
-        Self { redis, started: Instant::now(), rests_until: Arc::default() }
+    /// `call` is what Redis is asked for, in `circuit_breakers_open`.
+    pub fn new(redis: Redis, call: &str) -> Self {
+        let is_open = Arc::new(redis.telemetry().circuit_breaker(crate::ADAPTER, call));
+        Self { redis, started: Instant::now(), rests_until: Arc::default(), is_open }
     }
 
     pub fn redis(&self) -> &Redis {
@@ -47,16 +52,14 @@ impl Door {
         if self.elapsed_ms() < self.rests_until.load(Ordering::Relaxed) {
             return Err(Failure::Resting);
         }
-        match self.redis.run(script, commands, self.redis.config().request_timeout).await {
-            Ok(answer) => Ok(answer),
-            Err(failure) => {
-                if !matches!(failure, Failure::Refused(_)) {
-                    let until = self.elapsed_ms() + crate::client::millis(REST);
-                    self.rests_until.store(until, Ordering::Relaxed);
-                }
-                Err(failure)
-            }
+        let answer = self.redis.run(script, commands, self.redis.config().request_timeout).await;
+        let is_answered = matches!(answer, Ok(_) | Err(Failure::Refused(_)));
+        if !is_answered {
+            let until = self.elapsed_ms() + crate::client::millis(REST);
+            self.rests_until.store(until, Ordering::Relaxed);
         }
+        self.is_open.set(!is_answered);
+        answer
     }
 
     fn elapsed_ms(&self) -> u64 {

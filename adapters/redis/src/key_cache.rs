@@ -79,7 +79,7 @@ impl Answer {
 impl RedisKeyCache {
     /// Keeps what `validator` says on `redis`. A grant ends by `clock`.
     pub fn new(redis: Redis, validator: Arc<dyn KeyValidator>, clock: Arc<dyn Clock>) -> Self {
-        Self { door: Door::new(redis), validator, clock }
+        Self { door: Door::new(redis, "keys"), validator, clock }
     }
 
     fn key(&self, hash: &KeyHash) -> Vec<u8> {

@@ -27,7 +27,7 @@ const NEVER_FITS: Duration = Duration::from_hours(1);
 impl RedisRateLimiter {
     /// The same limits for each project.
     pub fn new(redis: Redis, limits: RateLimits) -> Self {
-        Self { door: Door::new(redis), limits }
+        Self { door: Door::new(redis, "rate_limits"), limits }
     }
 }
 

@@ -1,5 +1,7 @@
 use std::collections::HashMap;
 
+use gosight_application::Telemetry;
+
 use crate::client::Redis;
 use crate::config::{ConfigError, RedisConfig, RedisPlace};
 
@@ -45,5 +47,19 @@ impl RedisServers {
             chunks: at(&config.chunks)?,
             profiles: at(&config.profiles)?,
         })
+    }
+
+    /// Tells `telemetry` of the circuit breakers of the adapters that are made of them from now on.
+    #[must_use]
+    pub fn with_telemetry(self, telemetry: &Telemetry) -> Self {
+        let Self { sessions, marks, rate_limits, keys, chunks } = self;
+        let told = |redis: Redis| redis.with_telemetry(telemetry.clone());
+        Self {
+            sessions: told(sessions),
+            marks: told(marks),
+            rate_limits: told(rate_limits),
+            keys: told(keys),
+            chunks: told(chunks),
+        }
     }
 }

@@ -3,6 +3,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use gosight_application::Telemetry;
 use gosight_application::ports::{
     Effect, Health, HealthCheck, ObjectEntry, ObjectStat, ObjectStream, PortError, ReplayArchive,
     ReplayArchiveError,
@@ -59,6 +60,12 @@ impl S3ReplayArchive {
             endpoint: config.endpoint.clone(),
             prefix: config.prefix.clone(),
         })
+    }
+
+    /// Tells `telemetry` of waits before requests are made again.
+    #[must_use]
+    pub fn with_telemetry(self, telemetry: Telemetry) -> Self {
+        Self { client: Arc::new(Client::clone(&self.client).with_telemetry(telemetry)), ..self }
     }
 
     async fn create_bucket(&self, region: &str) -> Result<(), PortError> {

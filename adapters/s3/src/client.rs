@@ -8,6 +8,7 @@ use std::fmt;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
+use gosight_application::Telemetry;
 use gosight_application::backoff::Backoff;
 use gosight_application::ports::{BoxError, Effect, PortError};
 use gosight_domain::replay::ContentHash;
@@ -93,9 +94,11 @@ fn extension(path: &str) -> &str {
 }
 
 /// A bucket with its keys.
+#[derive(Clone)]
 pub(crate) struct Client {
     bucket: Box<Bucket>,
     retry: S3RetryConfig,
+    telemetry: Telemetry,
     /// What errors call the bucket.
     place: String,
 }
@@ -111,7 +114,11 @@ impl Client {
     pub(crate) fn new(config: &S3Config) -> Result<Self, PortError> {
         let bucket = bucket(config).map_err(|error| PortError::fatal(ADAPTER, error))?;
         let place = format!("bucket {} at {}", config.bucket, config.endpoint);
-        Ok(Self { bucket, retry: config.retry.clone(), place })
+        Ok(Self { bucket, retry: config.retry.clone(), telemetry: Telemetry::default(), place })
+    }
+
+    pub(crate) fn with_telemetry(self, telemetry: Telemetry) -> Self {
+        Self { telemetry, ..self }
     }
 
     /// What `failure` means for the port. `effect` is what the request does when it is done.
@@ -166,7 +173,9 @@ impl Client {
             }
             let wait = backoff.next_wait(None);
             tracing::warn!(error = %failure, ?wait, "the object store failed, trying again");
+            let waiting = self.telemetry.backing_off("object_store");
             tokio::time::sleep(wait).await;
+            waiting.retry();
         }
     }
 

@@ -5,6 +5,7 @@ use async_trait::async_trait;
 use gosight_domain::ProjectId;
 
 use crate::ports::{Health, HealthCheck, RateDecision, RateLimiter, RateLimiterError};
+use crate::telemetry::{Metric, Telemetry};
 
 /// A limit that all processes share, and one of this process for the time that the shared one is unavailable: events are
 /// worth more than an exact limit.
@@ -13,12 +14,13 @@ pub struct FallbackRateLimiter {
     shared: Arc<dyn RateLimiter>,
     own: Arc<dyn RateLimiter>,
     is_falling_back: AtomicBool,
+    telemetry: Telemetry,
 }
 
 impl FallbackRateLimiter {
     /// Asks `shared`, and `own` while that is unavailable.
-    pub fn new(shared: Arc<dyn RateLimiter>, own: Arc<dyn RateLimiter>) -> Self {
-        Self { shared, own, is_falling_back: AtomicBool::new(false) }
+    pub fn new(shared: Arc<dyn RateLimiter>, own: Arc<dyn RateLimiter>, telemetry: Telemetry) -> Self {
+        Self { shared, own, is_falling_back: AtomicBool::new(false), telemetry }
     }
 }
 
@@ -30,6 +32,7 @@ impl RateLimiter for FallbackRateLimiter {
                 if !self.is_falling_back.swap(true, Ordering::Relaxed) {
                     tracing::warn!(%error, "each process limits by itself until the shared limit is back");
                 }
+                self.telemetry.count(Metric::RateLimiterUnavailable, &[("instead", "local_limit")], 1);
                 self.own.take(project_id, events).await
             }
             decided => {

@@ -6,7 +6,7 @@ use gosight_domain::Event;
 
 use crate::backoff::{Backoff, BackoffPolicy};
 use crate::ports::{EventSink, SinkError};
-use crate::telemetry::{Metric, Telemetry};
+use crate::telemetry::Telemetry;
 
 /// A sink that tries again while the one behind it is away.
 ///
@@ -49,8 +49,9 @@ impl<S: EventSink> EventSink for Retrying<S> {
             }
             let wait = backoff.next_wait(error.retry_after());
             tracing::warn!(%error, ?wait, attempt = backoff.attempts(), "a sink failed, trying again");
-            self.telemetry.count(Metric::Retries, &[("what", "sink")], 1);
+            let waiting = self.telemetry.backing_off("sink");
             tokio::time::sleep(wait).await;
+            waiting.retry();
         }
     }
 }

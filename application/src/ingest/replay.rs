@@ -18,6 +18,10 @@ use crate::telemetry::Metric;
 /// Events below this many bytes are compressed where they are; more go to a thread that may take its time.
 const COMPRESS_IN_PLACE_BYTES: usize = 64 * 1024;
 
+/// The series that counted unknown chunks before: kept for dashboards, until the next version.
+const UNKNOWN_CHUNKS_AS_RETRIES: [(&str, &str); 2] =
+    [("what", "accepted_chunks"), ("alias_of", "accepted_chunks_unavailable_total")];
+
 /// A chunk that was accepted.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ReplayReceipt {
@@ -74,7 +78,7 @@ impl Ingest {
         if accepted.is_none()
             && let Err(error) = self.ports.chunks.remember(&id, chunk.content).await
         {
-            self.forgetful(&error);
+            self.report_unknown_chunks(&error, "remember");
         }
         let ReplayChunk { session_id, chunk_index, event_count, .. } = chunk;
         Ok(ReplayReceipt { session_id, chunk_index, event_count })
@@ -86,15 +90,16 @@ impl Ingest {
         match self.ports.chunks.find(id).await {
             Ok(content) => content,
             Err(error) => {
-                self.forgetful(&error);
+                self.report_unknown_chunks(&error, "find");
                 None
             }
         }
     }
 
-    fn forgetful(&self, error: &PortError) {
-        tracing::debug!(%error, "accepted replay chunks are not known right now");
-        self.telemetry.count(Metric::Retries, &[("what", "accepted_chunks")], 1);
+    fn report_unknown_chunks(&self, error: &PortError, call: &'static str) {
+        tracing::debug!(%error, call, "accepted replay chunks are not known right now");
+        self.telemetry.count(Metric::AcceptedChunksUnavailable, &[("call", call)], 1);
+        self.telemetry.count(Metric::Retries, &UNKNOWN_CHUNKS_AS_RETRIES, 1);
     }
 
     /// Counts a refused chunk and writes it to the errors log, with its data where `chunk` has it.

@@ -71,10 +71,11 @@ async fn archive_replays(archiver: Arc<Archiver>, interval: Duration, stop: Canc
     }
 }
 
-/// Tells how far each consumer is behind its log.
+/// Tells how far each consumer is behind its log, and how busy it is.
 async fn measure_lag(consumers: Vec<LogConsumer>, telemetry: Telemetry, stop: CancellationToken) {
     let mut ticks = Ticks::every(SHORT, stop);
     while ticks.next().await {
+        consumers.iter().for_each(LogConsumer::report_loads);
         for consumer in &consumers {
             let Ok(lags) = consumer.lag().await else { continue };
             for (partition, records) in lags {

@@ -23,8 +23,8 @@ use crate::ports::{
     AcceptedChunks, BatchStore, EventSink, EventSource, FoldScope, KeyValidator, SessionStore,
 };
 use crate::process::{
-    BatchHandler, EventHandler, EventHandlerPorts, LogConsumer, ProcessStatus, ProcessorInfo, ReplayHandler,
-    Stepped, SteppedPorts,
+    AggregationSet, BatchHandler, EventHandler, EventHandlerPorts, LogConsumer, MeasureError, ProcessStatus,
+    ProcessorInfo, ReplayHandler, Stepped, SteppedPorts,
 };
 use crate::projects::Projects;
 use crate::query::{Query, QueryPorts};
@@ -45,6 +45,9 @@ pub enum BuildError {
     /// Enrichers whose names cannot tell them apart.
     #[error(transparent)]
     EnricherName(#[from] EnricherNameError),
+    /// Aggregations name a measure that is not there or cannot be used.
+    #[error(transparent)]
+    Measure(#[from] MeasureError),
 }
 
 /// How often a sink of one's own is asked for the same events before their senders are told to come again.
@@ -125,8 +128,10 @@ impl PipelineBuilder {
             return Err(BuildError::NothingToStoreIn);
         }
         let enrichment = Enrichment::of(&self.ports, &self.replacements)?;
+        let is_processing = self.is_direct || !self.ports.sources.is_empty();
+        let aggregations = if is_processing { self.aggregations()? } else { Arc::default() };
         let (consumers, processor) = match batches {
-            Some((batches, stored)) => self.consumers(stored, &batches, &enrichment),
+            Some((batches, stored)) => self.consumers(stored, &batches, &enrichment, &aggregations),
             None => self.no_consumers()?,
         };
         let archiver = stored.as_ref().zip(cold).map(|(stored, cold)| self.archiver(stored, cold));
@@ -136,7 +141,11 @@ impl PipelineBuilder {
         health.extend(consumers.iter().map(|consumer| consumer.status.clone() as _));
         health.extend(enrichment.health());
         Ok(Pipeline {
-            ingest: self.ports.intake.clone().map(|intake| self.ingest(intake, stored.as_ref(), &enrichment)),
+            ingest: self
+                .ports
+                .intake
+                .clone()
+                .map(|intake| self.ingest(intake, stored.as_ref(), &enrichment, aggregations)),
             query: stored.as_ref().and_then(|stored| self.query(stored)),
             archiver,
             access: Access::new(usage.clone()),
@@ -218,15 +227,22 @@ impl PipelineBuilder {
         }
     }
 
+    /// The aggregations, with the measures that they name.
+    fn aggregations(&self) -> Result<Arc<AggregationSet>, MeasureError> {
+        let (settings, measures) = (&self.settings, &self.replacements.measures);
+        AggregationSet::new(&settings.aggregations, measures, self.ports.telemetry.clone()).map(Arc::new)
+    }
+
     /// A consumer for each log that is processed here.
     fn consumers(
         &self,
         stored: &Stored,
         batches: &Arc<dyn BatchStore>,
         enrichment: &Enrichment,
+        folded: &Arc<AggregationSet>,
     ) -> (Vec<LogConsumer>, Option<ProcessorInfo>) {
         let PipelineSettings { filters, aggregations, .. } = &self.settings;
-        let events = self.event_handler(stored, enrichment);
+        let events = self.event_handler(stored, enrichment, folded.clone());
         let replay = ReplayHandler::new(stored.replays.clone(), self.ports.clock.clone());
         let (events, replay): (Arc<dyn BatchHandler>, Arc<dyn BatchHandler>) =
             (Arc::new(events), Arc::new(replay));
@@ -254,20 +270,26 @@ impl PipelineBuilder {
             status: consumers.iter().map(|consumer| consumer.status.clone()).collect(),
             filters: filters.clone(),
             aggregations: Arc::new(windows.collect()),
+            skipped_measures: folded.stats().clone(),
             enrichment: enrichment.info(),
         };
         let processor = (!consumers.is_empty()).then_some(processor);
         (consumers, processor)
     }
 
-    fn event_handler(&self, stored: &Stored, enrichment: &Enrichment) -> EventHandler {
-        let PipelineSettings { filters, aggregations, sessions, max_event_record_bytes, .. } = &self.settings;
+    fn event_handler(
+        &self,
+        stored: &Stored,
+        enrichment: &Enrichment,
+        aggregations: Arc<AggregationSet>,
+    ) -> EventHandler {
+        let PipelineSettings { filters, sessions, max_event_record_bytes, .. } = &self.settings;
         let ports = EventHandlerPorts {
             deduplicator: stored.store.deduplicator.clone(),
             enrichers: enrichment.events.clone(),
             clock: self.ports.clock.clone(),
         };
-        EventHandler::new(ports, filters.clone(), aggregations.clone())
+        EventHandler::new(ports, filters.clone(), aggregations)
             .with_max_record_bytes(*max_event_record_bytes)
             .with_session_rules(sessions.clone())
     }
@@ -279,11 +301,17 @@ impl PipelineBuilder {
         Arc::new(archiver.forgetting(chunks.clone()))
     }
 
-    fn ingest(&self, intake: IntakePorts, stored: Option<&Stored>, enrichment: &Enrichment) -> Arc<Ingest> {
+    fn ingest(
+        &self,
+        intake: IntakePorts,
+        stored: Option<&Stored>,
+        enrichment: &Enrichment,
+        aggregations: Arc<AggregationSet>,
+    ) -> Arc<Ingest> {
         let IntakePorts { events, records, limiter, enrichers: _ } = intake;
         let Replacements { events: replaced, also, .. } = &self.replacements;
-        let direct =
-            stored.filter(|_| self.is_direct).and_then(|stored| self.direct_sink(stored, enrichment));
+        let direct = stored.filter(|_| self.is_direct);
+        let direct = direct.and_then(|stored| self.direct_sink(stored, enrichment, aggregations));
         let replaced = replaced.clone().map(|sink| self.patient(sink, "events"));
         let log = replaced.or(direct).unwrap_or(events);
         let also = also.iter().zip(1..).map(|(sink, n)| self.patient(sink.clone(), &format!("also_{n}")));
@@ -312,11 +340,17 @@ impl PipelineBuilder {
         Arc::new(Observed::new(retrying, name, telemetry.clone()))
     }
 
-    fn direct_sink(&self, stored: &Stored, enrichment: &Enrichment) -> Option<Arc<dyn EventSink>> {
+    fn direct_sink(
+        &self,
+        stored: &Stored,
+        enrichment: &Enrichment,
+        aggregations: Arc<AggregationSet>,
+    ) -> Option<Arc<dyn EventSink>> {
         let ports = DirectSinkPorts {
             batches: stored.batches.clone()?,
             stored: stored.store.stored.clone(),
             enrichers: enrichment.events.clone(),
+            aggregations,
             clock: self.ports.clock.clone(),
         };
         Some(Arc::new(DirectSink::new(ports, logs::DIRECT, &self.settings)))

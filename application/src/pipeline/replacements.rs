@@ -1,7 +1,10 @@
 use std::sync::Arc;
 
 use crate::enrich::{ChosenEnricher, EnricherLimits};
-use crate::ports::{Clock, EventEnricher, EventSink, KeyValidator, ReplayArchive, ReplayStore, SessionStore};
+use crate::ports::{
+    Clock, EventEnricher, EventMeasure, EventSink, KeyValidator, ReplayArchive, ReplayStore, SessionStore,
+};
+use crate::process::CustomMeasures;
 
 /// Parts of one's own in place of a preset's. What is left out stays the preset's.
 #[derive(Debug, Clone, Default)]
@@ -22,6 +25,8 @@ pub struct Replacements {
     pub enrichers: Vec<ChosenEnricher>,
     /// Tell more about those who send events, after the preset's.
     pub client_enrichers: Vec<ChosenEnricher>,
+    /// Measures of aggregations, by the names that the configuration calls them.
+    pub measures: CustomMeasures,
     /// Tells the time.
     pub clock: Option<Arc<dyn Clock>>,
 }
@@ -91,6 +96,14 @@ pub trait ReplaceParts: Sized {
     #[must_use]
     fn with_client_enricher(mut self, enricher: Arc<dyn EventEnricher>, limits: EnricherLimits) -> Self {
         self.replacements().client_enrichers.push(ChosenEnricher { enricher, limits });
+        self
+    }
+
+    /// Measures events with `measure` where an aggregation has the measure `custom: <name>`. Another one that was given by
+    /// this name before is replaced. Only processes that process events use it.
+    #[must_use]
+    fn with_measure(mut self, name: impl Into<Arc<str>>, measure: Arc<dyn EventMeasure>) -> Self {
+        self.replacements().measures.insert(name.into(), measure);
         self
     }
 

@@ -7,7 +7,7 @@ use gosight_domain::ledger::{Join, LedgerRow};
 use gosight_domain::replay::ReplayChunk;
 use gosight_domain::{Event, Session};
 
-use super::{CommitError, DeadLetter, LogPartition, Nothing, PortError};
+use super::{CommitError, DeadLetter, LogPartition, Nothing, PortError, SkippedMeasures};
 use crate::sessions::SessionRules;
 
 /// Everything that a polled batch became.
@@ -25,6 +25,8 @@ pub struct ProcessedBatch {
     pub replay_chunks: Vec<ReplayChunk>,
     /// Records to put aside.
     pub dead_letters: Vec<DeadLetter>,
+    /// Measures of aggregations that were skipped for these events. Told when the batch is stored; no store needs it.
+    pub skipped_measures: SkippedMeasures,
     /// How the folds are joined with what is stored, and what the sessions show then.
     pub rules: SessionRules,
 }
@@ -48,6 +50,7 @@ impl ProcessedBatch {
             aggregates: BTreeMap::new(),
             replay_chunks: Vec::new(),
             dead_letters: Vec::new(),
+            skipped_measures: SkippedMeasures::default(),
             rules: SessionRules::default(),
         }
     }

@@ -5,7 +5,7 @@ use super::handler::BatchHandler;
 use super::status::{PartitionStatus, ProcessStatus};
 use crate::backoff::{Backoff, BackoffPolicy};
 use crate::ports::{BatchStore, BoxError, Clock, EventSource, PollLimits, PortError, SourceError};
-use crate::telemetry::Telemetry;
+use crate::telemetry::{Metric, Telemetry};
 
 /// How a consumer reads.
 #[derive(Debug, Clone, Copy)]
@@ -66,6 +66,7 @@ impl LogConsumer {
     /// The source's.
     pub async fn lag(&self) -> Result<Vec<(u32, u64)>, SourceError> {
         let ends = self.source.end_offsets().await?;
+        self.status.saw_ends(&ends);
         let partitions = self.status.partitions();
         let lag = |(partition, end): (u32, u64)| {
             let next = partitions.get(&partition).map_or(end, |status| status.next_offset);
@@ -74,13 +75,31 @@ impl LogConsumer {
         Ok(ends.into_iter().map(lag).collect())
     }
 
+    /// Tells the metrics what each worker has in hand, and how busy it is.
+    pub(crate) fn report_loads(&self) {
+        for (partition, status) in self.status.partitions() {
+            self.report_load(partition, status.records_in_hand, status.utilization_percent);
+        }
+    }
+
+    pub(super) fn report_load(&self, partition: u32, records_in_hand: u64, utilization_percent: f64) {
+        let labels = [("log", self.status.log().as_ref()), ("partition", &*partition.to_string())];
+        #[expect(clippy::cast_precision_loss, reason = "a gauge needs no more digits")]
+        self.telemetry.gauge(Metric::RecordsInHand, &labels, records_in_hand as f64);
+        self.telemetry.gauge(Metric::WorkerUtilizationPercent, &labels, utilization_percent);
+    }
+
     /// Waits until everything that is logged at this moment is processed.
     pub(crate) async fn caught_up(&self) {
         let mut backoff = Backoff::new(self.config.backoff);
         let ends = loop {
             match self.source.end_offsets().await {
                 Ok(ends) => break ends,
-                Err(error) => tokio::time::sleep(backoff.next_wait(error.retry_after())).await,
+                Err(error) => {
+                    let waiting = self.telemetry.backing_off("log_ends");
+                    tokio::time::sleep(backoff.next_wait(error.retry_after())).await;
+                    waiting.retry();
+                }
             }
         };
         let is_reached = |partitions: &BTreeMap<u32, PartitionStatus>| {

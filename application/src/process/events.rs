@@ -2,11 +2,11 @@ use std::collections::{HashMap, hash_map};
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use gosight_domain::aggregate::Aggregation;
 use gosight_domain::decoded::DecodedEvent;
-use gosight_domain::ledger::{BatchSpan, LedgerRow, Outcome};
+use gosight_domain::ledger::{LedgerRow, Outcome};
 use gosight_domain::{Event, ProjectId, Session, SessionId, ViolationCode};
 
+use super::aggregations::AggregationSet;
 use super::filter::{FilterSet, Verdict};
 use super::handler::{BatchHandler, HandlerError, Refusals};
 use crate::codec::decode_event;
@@ -34,7 +34,7 @@ pub struct EventHandlerPorts {
 pub struct EventHandler {
     ports: EventHandlerPorts,
     filters: Arc<FilterSet>,
-    aggregations: Vec<Aggregation>,
+    aggregations: Arc<AggregationSet>,
     sessions: SessionRules,
     max_record_bytes: usize,
 }
@@ -61,7 +61,7 @@ impl Fate {
 
 impl EventHandler {
     /// Handles events with these rules and aggregations.
-    pub fn new(ports: EventHandlerPorts, filters: Arc<FilterSet>, aggregations: Vec<Aggregation>) -> Self {
+    pub fn new(ports: EventHandlerPorts, filters: Arc<FilterSet>, aggregations: Arc<AggregationSet>) -> Self {
         let sessions = SessionRules::default();
         Self { ports, filters, aggregations, sessions, max_record_bytes: usize::MAX }
     }
@@ -159,9 +159,8 @@ impl EventHandler {
                     let outcome = Outcome::Stored;
                     processed.ledger.record(Some(&event.project_id), event.received_at.hour(), &outcome);
                     sessions.add(&decoded);
-                    for aggregation in &self.aggregations {
-                        aggregation.apply(&decoded, &mut processed.aggregates);
-                    }
+                    let ProcessedBatch { aggregates, skipped_measures, .. } = &mut processed;
+                    self.aggregations.fold(&decoded, aggregates, skipped_measures);
                     processed.events.push(StoredEvent { offset, event: decoded.into_event() });
                 }
                 Fate::Set(decoded, outcome) => {
@@ -277,7 +276,8 @@ impl BatchHandler for EventHandler {
         Ok(self.fold(batch, items))
     }
 
-    fn committed(&self, span: &BatchSpan) {
-        self.ports.deduplicator.committed(span);
+    fn committed(&self, batch: &ProcessedBatch) {
+        self.ports.deduplicator.committed(&batch.ledger.span);
+        self.aggregations.stats().record(&batch.skipped_measures, self.ports.clock.now());
     }
 }

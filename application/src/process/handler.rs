@@ -2,7 +2,6 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use async_trait::async_trait;
-use gosight_domain::ledger::BatchSpan;
 
 use crate::ports::{PolledBatch, PortError, ProcessedBatch};
 
@@ -22,6 +21,6 @@ pub trait BatchHandler: fmt::Debug + Send + Sync {
     /// Handles `batch`.
     async fn handle(&self, batch: &PolledBatch, refused: &Refusals) -> Result<ProcessedBatch, HandlerError>;
 
-    /// Is told that the batch of `span` is stored.
-    fn committed(&self, _span: &BatchSpan) {}
+    /// Is told that `batch` is stored.
+    fn committed(&self, _batch: &ProcessedBatch) {}
 }

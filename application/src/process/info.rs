@@ -2,6 +2,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::filter::FilterSet;
+use super::skipped::SkippedMeasureStats;
 use super::status::ProcessStatus;
 use crate::enrich::{ClientEnrichers, EventEnrichers};
 use crate::enrichers::ProfileStats;
@@ -15,6 +16,8 @@ pub struct ProcessorInfo {
     pub filters: Arc<FilterSet>,
     /// The aggregations that are kept, each with the length of its windows in ms.
     pub aggregations: Arc<BTreeMap<Arc<str>, i64>>,
+    /// Which measures of them were skipped.
+    pub skipped_measures: Arc<SkippedMeasureStats>,
     /// What the enrichers do.
     pub enrichment: EnrichmentInfo,
 }

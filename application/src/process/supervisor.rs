@@ -9,7 +9,6 @@ use super::consumer::{LogConsumer, ProcessError};
 use super::worker::Worker;
 use crate::backoff::Backoff;
 use crate::ports::{AssignmentChange, PartitionSource};
-use crate::telemetry::Metric;
 
 /// The workers that run.
 #[derive(Default)]
@@ -51,6 +50,7 @@ impl LogConsumer {
                     let partition = self.joined(joined)?;
                     workers.stops.remove(&partition);
                     self.status.released(partition);
+                    self.report_load(partition, 0, 0.0);
                     drop(workers.releases.remove(&partition));
                 }
                 change = self.next_change() => match change? {
@@ -78,8 +78,9 @@ impl LogConsumer {
                 Err(error) if error.is_transient() => {
                     let wait = backoff.next_wait(error.retry_after());
                     tracing::warn!(%error, ?wait, "the log cannot say what to read, asking again");
-                    self.telemetry.count(Metric::Retries, &[("what", "assignment")], 1);
+                    let waiting = self.telemetry.backing_off("assignment");
                     tokio::time::sleep(wait).await;
+                    waiting.retry();
                 }
                 Err(error) => return Err(self.fatal(error)),
             }

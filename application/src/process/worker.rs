@@ -1,6 +1,6 @@
 mod start;
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use gosight_domain::ledger::BatchSpan;
 use tokio_util::sync::CancellationToken;
@@ -10,7 +10,7 @@ use super::handler::Refusals;
 use crate::backoff::Backoff;
 use crate::kill_point;
 use crate::ports::{DeadLetter, PartitionSource, PolledBatch, PortError, ProcessedBatch};
-use crate::telemetry::{Metric, Telemetry};
+use crate::telemetry::Metric;
 
 /// Reads one partition.
 pub(super) struct Worker {
@@ -50,7 +50,6 @@ impl Worker {
         if let Step::Stopped = self.start().await? {
             return Ok(partition);
         }
-        let mut load = Load::start();
         let mut backoff = self.backoff();
         loop {
             let polled = tokio::select! {
@@ -59,7 +58,6 @@ impl Worker {
                 () = self.stop.cancelled() => return Ok(partition),
                 polled = self.source.poll(&self.consumer.config.limits) => polled,
             };
-            load.begin_work();
             let batch = match polled {
                 Ok(batch) => batch,
                 Err(error) => match self.wait_out(error, "log", &mut backoff).await? {
@@ -69,6 +67,7 @@ impl Worker {
             };
             backoff = self.backoff();
             let (first, next) = (batch.span.first, batch.span.next());
+            self.consumer.status.polled(partition, next, batch.records.len() as u64);
             if let Step::Stopped = self.pass_over_lost(first).await? {
                 return Ok(partition);
             }
@@ -82,12 +81,8 @@ impl Worker {
                 tracing::warn!(%error, partition, "the offset could not be committed");
             }
             kill_point("offset-committed");
-            load.end_work(&self.consumer.telemetry, &self.labels(partition.to_string().as_str()));
+            self.consumer.status.finished(partition);
         }
-    }
-
-    fn labels<'a>(&'a self, partition: &'a str) -> [(&'static str, &'a str); 2] {
-        [("log", self.consumer.source.log().as_ref()), ("partition", partition)]
     }
 
     fn backoff(&self) -> Backoff {
@@ -125,7 +120,7 @@ impl Worker {
             kill_point("batch-handled");
             let error = match self.commit(&processed).await {
                 Ok(()) => {
-                    self.consumer.handler.committed(&batch.span);
+                    self.consumer.handler.committed(&processed);
                     self.note_stored(&processed, started);
                     return Ok(Stored::Whole);
                 }
@@ -164,7 +159,7 @@ impl Worker {
         let LogConsumer { telemetry, status, clock, .. } = &self.consumer;
         let span = &processed.ledger.span;
         let counts = processed.ledger.total();
-        status.stored(span.partition, span.next(), &counts);
+        status.stored(span, &counts, counts.polled, clock.now());
         let log = [("log", span.log.as_ref())];
         telemetry.count(Metric::EventsProcessed, &log, counts.polled);
         telemetry.count(Metric::EventsDeduplicated, &log, counts.duplicate);
@@ -197,17 +192,18 @@ impl Worker {
         }
         let partition = self.source.partition();
         let wait = backoff.next_wait(error.retry_after());
-        tracing::warn!(%error, partition, ?wait, attempt = backoff.attempts(), "a {what} is away, trying again");
+        tracing::warn!(what, %error, partition, ?wait, attempt = backoff.attempts(), "a part is unavailable, trying again");
         let LogConsumer { telemetry, status, clock, .. } = &self.consumer;
-        telemetry.count(Metric::Retries, &[("what", what)], 1);
-        telemetry.gauge_add(Metric::CircuitBreakersOpen, 1.0);
-        status.blocked(partition, clock.now(), &error.to_string());
-        let step = tokio::select! {
-            () = self.stop.cancelled() => Step::Stopped,
-            () = tokio::time::sleep(wait) => Step::Done,
-        };
-        telemetry.gauge_add(Metric::CircuitBreakersOpen, -1.0);
-        Ok(step)
+        let was_at_work = status.blocked(partition, clock.now(), what, &error.to_string());
+        let waiting = telemetry.backing_off(what);
+        tokio::select! {
+            () = self.stop.cancelled() => return Ok(Step::Stopped),
+            () = tokio::time::sleep(wait) => waiting.retry(),
+        }
+        if was_at_work {
+            status.resumed(partition);
+        }
+        Ok(Step::Done)
     }
 }
 
@@ -227,35 +223,4 @@ fn halves(batch: PolledBatch) -> (PolledBatch, PolledBatch) {
     let first_span = BatchSpan { last: cut.saturating_sub(1), ..span.clone() };
     let second_span = BatchSpan { first: cut, ..span };
     (PolledBatch { span: first_span, records }, PolledBatch { span: second_span, records: second })
-}
-
-/// How busy a worker is.
-struct Load {
-    window: Instant,
-    busy: Duration,
-    work_began: Instant,
-}
-
-/// How often the load is told.
-const LOAD_WINDOW: Duration = Duration::from_secs(5);
-
-impl Load {
-    fn start() -> Self {
-        let now = Instant::now();
-        Self { window: now, busy: Duration::ZERO, work_began: now }
-    }
-
-    fn begin_work(&mut self) {
-        self.work_began = Instant::now();
-    }
-
-    fn end_work(&mut self, telemetry: &Telemetry, labels: &[(&'static str, &str)]) {
-        self.busy += self.work_began.elapsed();
-        let window = self.window.elapsed();
-        if window >= LOAD_WINDOW {
-            let percent = 100.0 * self.busy.as_secs_f64() / window.as_secs_f64();
-            telemetry.gauge(Metric::WorkerUtilizationPercent, labels, percent);
-            (self.window, self.busy) = (Instant::now(), Duration::ZERO);
-        }
-    }
 }

@@ -12,6 +12,8 @@ use gosight_application::ports::{
 use gosight_domain::ProjectId;
 use gosight_memory::MemoryRateLimiter;
 
+use crate::support::Numbers;
+
 /// Grants everything, or is away.
 #[derive(Debug, Default)]
 struct Shared {
@@ -35,7 +37,8 @@ async fn the_own_limit_holds_while_the_shared_one_is_away_and_health_says_so() {
         events_per_second: NonZeroU32::MIN,
         burst: NonZeroU32::new(10).unwrap(),
     });
-    let limiter = FallbackRateLimiter::new(shared.clone(), Arc::new(own));
+    let numbers = Numbers::default();
+    let limiter = FallbackRateLimiter::new(shared.clone(), Arc::new(own), numbers.telemetry());
     let project = ProjectId::new("p").unwrap();
     assert_eq!(limiter.take(&project, 1_000).await.unwrap(), RateDecision::Allowed);
     assert_eq!(limiter.check().await, Health::Up);
@@ -44,6 +47,7 @@ async fn the_own_limit_holds_while_the_shared_one_is_away_and_health_says_so() {
     assert_eq!(limiter.take(&project, 10).await.unwrap(), RateDecision::Allowed);
     assert_ne!(limiter.take(&project, 10).await.unwrap(), RateDecision::Allowed);
     assert!(matches!(limiter.check().await, Health::Degraded(_)));
+    assert_eq!(numbers.count(r#"rate_limiter_unavailable_total{instead="local_limit"}"#), 2);
 
     shared.is_away.store(false, Ordering::Relaxed);
     assert_eq!(limiter.take(&project, 10).await.unwrap(), RateDecision::Allowed);

@@ -169,7 +169,8 @@ async fn a_limiter_that_does_not_answer_lets_events_through() {
     let door = Door::with(MemoryLog::new(1), |ports, _| ports.limiter = Arc::new(away));
     send(&door, &[Ok(draft("a"))]).await.unwrap();
     assert_eq!(logged_ids(&door), [id("a")]);
-    assert_eq!(door.numbers.count(r#"retries_total{what="rate_limiter"}"#), 1);
+    assert_eq!(door.numbers.count(r#"rate_limiter_unavailable_total{instead="no_limit"}"#), 1);
+    assert_eq!(door.numbers.count(r#"retries_total{what="rate_limiter"}"#), 0, "nothing is retried");
 }
 
 #[tokio::test]

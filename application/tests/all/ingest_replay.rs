@@ -163,7 +163,11 @@ async fn chunks_are_taken_while_nobody_knows_which_were_accepted() {
     });
     send(&door, &events("x")).await.unwrap();
     assert_eq!(logged(&door).len(), 1);
-    assert_eq!(door.numbers.count(r#"retries_total{what="accepted_chunks"}"#), 2);
+    for call in ["find", "remember"] {
+        let name = format!(r#"accepted_chunks_unavailable_total{{call="{call}"}}"#);
+        assert_eq!(door.numbers.count(&name), 1, "{name}");
+    }
+    assert_eq!(door.numbers.count(r#"retries_total{what="accepted_chunks"}"#), 0, "nothing is retried");
 }
 
 #[tokio::test]

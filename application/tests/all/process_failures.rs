@@ -78,12 +78,14 @@ async fn a_store_that_is_away_is_tried_again_until_it_is_back() {
     tokio::time::sleep(Duration::from_millis(500)).await;
     let since = NOON.plus_millis(60_000);
     let blocked = || match &status.partitions()[&0].state {
-        WorkerState::Blocked { since, error } => (*since, error.clone()),
+        WorkerState::Blocked { since, error, .. } => (*since, error.clone()),
         WorkerState::Running => panic!("expected that the worker waits"),
     };
     assert_eq!(blocked().0, since);
     assert!(blocked().1.contains("the disk is full"), "{}", blocked().1);
-    assert_eq!(bench.numbers.gauge("circuit_breakers_open"), Some(1.0));
+    assert_eq!(bench.numbers.gauge(r#"backoff_waiting{what="store"}"#), Some(1.0));
+    assert_eq!(bench.numbers.gauge(r#"circuit_breakers_open{alias_of="backoff_waiting"}"#), Some(1.0));
+    assert_eq!(bench.numbers.gauge("circuit_breakers_open"), None, "no breaker is open");
     match status.check().await {
         Health::Degraded(text) => assert!(!text.contains("disk"), "{text}"),
         other => panic!("expected that it waits, got {other:?}"),
@@ -95,7 +97,9 @@ async fn a_store_that_is_away_is_tried_again_until_it_is_back() {
     bench.drained().await;
     until("the worker runs", async || status.partitions()[&0].state == WorkerState::Running).await;
     assert_eq!(status.check().await, Health::Up);
-    assert_eq!(bench.numbers.gauge("circuit_breakers_open"), Some(0.0));
+    assert_eq!(bench.numbers.gauge(r#"backoff_waiting{what="store"}"#), Some(0.0));
+    assert_eq!(bench.numbers.gauge(r#"circuit_breakers_open{alias_of="backoff_waiting"}"#), Some(0.0));
+    assert_eq!(bench.numbers.count(r#"backoff_waits_total{what="store"}"#), 3);
     assert_eq!(bench.numbers.count(r#"retries_total{what="store"}"#), 3);
     assert_doubling(&attempts.lock().unwrap());
     assert_eq!(bench.stored(), [1, 2]);
@@ -263,7 +267,7 @@ async fn a_handler_whose_parts_are_away_is_tried_again() {
     bench.drain(LogConsumer { handler, ..bench.consumer() }).await;
     assert_eq!(bench.stored(), [1]);
     assert_eq!(bench.numbers.count(r#"retries_total{what="handler"}"#), 2);
-    assert_eq!(bench.numbers.gauge("circuit_breakers_open"), Some(0.0));
+    assert_eq!(bench.numbers.gauge(r#"backoff_waiting{what="handler"}"#), Some(0.0));
 }
 
 #[tokio::test(start_paused = true)]
@@ -330,7 +334,7 @@ async fn a_ledger_that_cannot_be_read_is_waited_for_and_seen_in_the_status() {
     let running = Running::start(over(&bench, store));
     tokio::time::sleep(Duration::from_millis(500)).await;
     assert!(matches!(running.status.check().await, Health::Degraded(_)));
-    assert_eq!(bench.numbers.gauge("circuit_breakers_open"), Some(1.0));
+    assert_eq!(bench.numbers.gauge(r#"backoff_waiting{what="ledger"}"#), Some(1.0));
     bench.drained().await;
     assert_eq!(bench.numbers.count(r#"retries_total{what="ledger"}"#), 2);
     running.stop().await.unwrap();

@@ -199,7 +199,7 @@ async fn shutdown_while_the_store_is_away_is_prompt_and_loses_nothing() {
     let start = Instant::now();
     running.stop().await.unwrap();
     assert!(start.elapsed() < Duration::from_millis(10), "{:?}", start.elapsed());
-    assert_eq!(bench.numbers.gauge("circuit_breakers_open"), Some(0.0));
+    assert_eq!(bench.numbers.gauge(r#"backoff_waiting{what="store"}"#), Some(0.0));
     assert_eq!(bench.stored(), [0_u128; 0]);
 
     bench.drain(bench.consumer()).await;

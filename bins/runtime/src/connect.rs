@@ -185,7 +185,7 @@ impl Connecting<'_> {
         let needs_log = role.takes() || !processed.is_empty();
         let log = if needs_log { Some(Log::open(self, parts, store.as_ref()).await?) } else { None };
         let accounts = accounts(self, parts, &mut health).await?;
-        let state = State::open(config)?;
+        let state = State::open(config, &self.telemetry)?;
         let ends = if role.answers() { Some(log::ends(config, log.as_ref())?) } else { None };
         let (mut intake, mut places) = (None, None);
         if let Some(log) = log.as_ref().filter(|_| role.takes()) {
@@ -194,14 +194,14 @@ impl Connecting<'_> {
             intake = Some(IntakePorts {
                 events: log.events(),
                 records: log.records(),
-                limiter: state.limiter(config.rate_limit.limits()?, &mut health),
+                limiter: state.limiter(config.rate_limit.limits()?, &self.telemetry, &mut health),
                 enrichers,
             });
             places = opened;
         }
         let mut ports = PipelinePorts {
             intake,
-            sources: log.as_ref().map_or(Ok(Vec::new()), |log| log.sources(config, &processed))?,
+            sources: log.as_ref().map_or(Ok(Vec::new()), |log| log.sources(self, &processed))?,
             ends,
             store: None,
             chunks: state.chunks(),

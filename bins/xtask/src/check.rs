@@ -12,7 +12,7 @@ use crate::tools::{cache, cargo, root, say, step};
 const DENY_VERSION: &str = "0.20.2";
 
 /// What runs as it stands in the documentation.
-const EXAMPLES: [&str; 7] = [
+const EXAMPLES: [&str; 8] = [
     "embed",
     "memory_test",
     "custom_sink",
@@ -20,6 +20,7 @@ const EXAMPLES: [&str; 7] = [
     "custom_replay_store",
     "custom_key_validator",
     "custom_enricher",
+    "custom_measure",
 ];
 
 /// Format, lints and documentation, all without warnings.

@@ -27,6 +27,7 @@ fn value(count: u64, number: f64, text: &str) -> AggregateValue {
         count,
         numbers: [(shared("price"), NumberStats { count, sum: number, min: number, max: number })].into(),
         distinct: [(shared("users"), sketch)].into(),
+        skipped: [(shared("value"), count)].into(),
     }
 }
 

@@ -20,6 +20,7 @@ pub mod batch_store;
 pub mod dead_letters;
 pub mod deduplicator;
 pub mod event_enricher;
+pub mod event_measure;
 pub mod event_query;
 pub mod event_rows;
 pub mod event_sink;

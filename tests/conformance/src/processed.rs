@@ -6,7 +6,6 @@ use std::time::Duration;
 use gosight_application::Telemetry;
 use gosight_application::backoff::BackoffPolicy;
 use gosight_application::ports::{BatchStore, Clock, Deduplicator, EventSource, PollLimits};
-use gosight_application::process::filter::FilterSet;
 use gosight_application::process::{
     ConsumerConfig, EventHandler, EventHandlerPorts, LogConsumer, ProcessStatus,
 };
@@ -37,7 +36,7 @@ pub async fn process_all(
     let consumer = LogConsumer {
         source: source.clone(),
         store,
-        handler: Arc::new(EventHandler::new(ports, Arc::new(FilterSet::default()), Vec::new())),
+        handler: Arc::new(EventHandler::new(ports, Arc::default(), Arc::default())),
         clock: Arc::new(AtNoon),
         status: status.clone(),
         telemetry: Telemetry::default(),

@@ -27,7 +27,7 @@ pub async fn of_partitions(
         enrichers: Arc::default(),
         clock: Arc::new(SystemClock),
     };
-    let handler = EventHandler::new(ports, Arc::default(), Vec::new());
+    let handler = EventHandler::new(ports, Arc::default(), Arc::default());
     let mut all = Vec::new();
     for partition in 0..partitions {
         let mut of_partition = Vec::new();

@@ -2,10 +2,12 @@
 
 use gosight_application::surface::FailureCode;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use axum::extract::State;
 use axum::response::Response;
-use gosight_application::ports::WindowQuery;
+use gosight_application::ports::{SkippedMeasure, WindowQuery};
+use gosight_application::process::SkippedSince;
 use gosight_application::query::MAX_LIMIT;
 use gosight_domain::Timestamp;
 use gosight_domain::aggregate::{AggregateValue, NumberStats};
@@ -28,6 +30,29 @@ pub(crate) struct AggregationAnswer {
     key: String,
     /// The windows that have events.
     windows: Vec<WindowAnswer>,
+    /// Measures of the aggregation that were skipped for events of the project since this process started, whatever the
+    /// key. Absent when there are none, and where events are not processed.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    skipped: Vec<SkippedAnswer>,
+}
+
+/// A measure that was skipped for some events, because it failed.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = SkippedMeasure)]
+pub(crate) struct SkippedAnswer {
+    /// Name of the measure; empty when the key was too long, so that none of them was asked.
+    #[schema(value_type = String)]
+    measure: Arc<str>,
+    /// Why, in one word.
+    #[schema(value_type = String)]
+    reason: &'static str,
+    /// For how many events.
+    events: u64,
+    /// What was said last.
+    #[schema(value_type = String)]
+    last_error: Arc<str>,
+    /// When it was said, in epoch ms.
+    last_at: i64,
 }
 
 /// One window.
@@ -39,6 +64,10 @@ pub(crate) struct WindowAnswer {
     count: u64,
     /// What was measured, by name.
     measures: BTreeMap<String, MeasureAnswer>,
+    /// Events for which a measure was skipped because it failed, by measure.
+    #[schema(value_type = BTreeMap<String, u64>)]
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    skipped: BTreeMap<Arc<str>, u64>,
 }
 
 /// What was measured of a field.
@@ -98,13 +127,18 @@ pub(crate) async fn windows(
     let query = WindowQuery { aggregation: aggregator.clone(), key: key.clone(), from, to, limit };
     let windows = state.query.aggregates(&scope, query).await?;
     let windows = windows.into_iter().map(WindowAnswer::of).collect();
-    Ok(answer::ok(&AggregationAnswer { aggregator, key, windows }))
+    let skipped = state.processor.iter().flat_map(|processor| {
+        processor.skipped_measures.of(scope.project_id(), &aggregator).into_iter().map(SkippedAnswer::of)
+    });
+    let skipped = skipped.collect();
+    Ok(answer::ok(&AggregationAnswer { aggregator, key, windows, skipped }))
 }
 
 /// The start of the window that `from` lies in: a window that has begun is asked for too. Where the aggregations are
 /// known, others than these are not found.
 fn from_window(state: &ReadState, aggregator: &str, from: Timestamp) -> Result<Timestamp, ApiError> {
-    let Some(known) = &state.aggregations else { return Ok(from) };
+    let Some(processor) = &state.processor else { return Ok(from) };
+    let known = &processor.aggregations;
     let Some(window_ms) = known.get(aggregator) else {
         let names: Vec<&str> = known.keys().map(|name| &**name).collect();
         let message = format!("there is no such aggregator; there are: {}", names.join(", "));
@@ -122,7 +156,14 @@ impl WindowAnswer {
             .iter()
             .map(|(name, sketch)| (name, MeasureAnswer::Distinct { distinct: sketch.estimate() }));
         let measures = numbers.chain(distinct).map(|(name, measure)| (name.to_string(), measure)).collect();
-        Self { window_start: start.as_millis(), count: value.count, measures }
+        Self { window_start: start.as_millis(), count: value.count, measures, skipped: value.skipped }
+    }
+}
+
+impl SkippedAnswer {
+    fn of((SkippedMeasure { measure, reason, .. }, since): (SkippedMeasure, SkippedSince)) -> Self {
+        let SkippedSince { events, last_error, last_at } = since;
+        Self { measure, reason, events, last_error, last_at: last_at.as_millis() }
     }
 }
 

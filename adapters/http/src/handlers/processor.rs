@@ -39,8 +39,24 @@ pub(crate) struct ConsumerAnswer {
     status: &'static str,
     /// Batches stored.
     batches: u64,
+    /// How much there is to do, and how busy the workers are.
+    #[serde(flatten)]
+    load: LoadAnswer,
     /// The partitions that are read.
     partitions: Vec<PartitionAnswer>,
+}
+
+/// How much there is to do in the partitions that are read, and how busy their workers are.
+#[derive(Debug, Clone, Copy, Serialize, ToSchema)]
+#[schema(as = ProcessorLoad)]
+pub(crate) struct LoadAnswer {
+    /// Records in the log that are not processed. The end of the log is looked at every 5 seconds; absent before.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    lag: Option<u64>,
+    /// Records that were polled and are not stored yet.
+    records_in_hand: u64,
+    /// Part of the last minute in which the workers handled or stored records, in percent: the average of the workers.
+    utilization_percent: f64,
 }
 
 /// How far a partition is processed.
@@ -54,10 +70,23 @@ pub(crate) struct PartitionAnswer {
     status: &'static str,
     /// The next offset to process.
     next_offset: u64,
+    /// How much there is to do, and how busy the worker is.
+    #[serde(flatten)]
+    load: LoadAnswer,
+    /// Offset of the last record that was stored, since the partition is read here.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    last_committed_offset: Option<u64>,
+    /// When it was stored, in epoch ms.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    last_committed_at: Option<i64>,
     /// Since when it waits, in epoch ms.
     #[serde(skip_serializing_if = "Option::is_none")]
     blocked_since: Option<i64>,
-    /// What it waits for.
+    /// What it waits for: `store`, `log`, `ledger`, or `handler` for a part that records are handled with.
+    #[schema(value_type = Option<String>)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    waits_for: Option<&'static str>,
+    /// What was said last when it was asked.
     #[serde(skip_serializing_if = "Option::is_none")]
     error: Option<String>,
 }
@@ -100,6 +129,11 @@ pub(crate) struct ConsumerMetricsAnswer {
     log: Arc<str>,
     /// Batches stored.
     batches: u64,
+    /// How much there is to do, and how busy the workers are.
+    #[serde(flatten)]
+    load: LoadAnswer,
+    /// The same by partition.
+    partitions: Vec<PartitionAnswer>,
     /// Records taken from the log.
     polled: u64,
     /// Records whose event is in the store because of them.
@@ -219,27 +253,58 @@ fn worst(mut statuses: impl Iterator<Item = &'static str>) -> &'static str {
 
 impl ConsumerAnswer {
     fn of(status: &ProcessStatus) -> Self {
-        let partitions: Vec<_> = status.partitions().into_iter().map(PartitionAnswer::of).collect();
+        let (log, batches) = (status.log().clone(), status.batches());
+        let partitions = PartitionAnswer::all(status);
+        let status = worst(partitions.iter().map(|partition| partition.status));
+        Self { log, status, batches, load: LoadAnswer::total(&partitions), partitions }
+    }
+}
+
+impl LoadAnswer {
+    fn total(partitions: &[PartitionAnswer]) -> Self {
+        let loads = || partitions.iter().map(|partition| partition.load);
+        let busy: f64 = loads().map(|load| load.utilization_percent).sum();
+        #[expect(clippy::cast_precision_loss, reason = "there are few partitions")]
+        let workers = partitions.len().max(1) as f64;
         Self {
-            log: status.log().clone(),
-            status: worst(partitions.iter().map(|partition| partition.status)),
-            batches: status.batches(),
-            partitions,
+            lag: loads().map(|load| load.lag).sum(),
+            records_in_hand: loads().map(|load| load.records_in_hand).sum(),
+            utilization_percent: busy / workers,
         }
     }
 }
 
 impl PartitionAnswer {
+    fn all(status: &ProcessStatus) -> Vec<Self> {
+        status.partitions().into_iter().map(Self::of).collect()
+    }
+
     fn of((partition, status): (u32, PartitionStatus)) -> Self {
-        let next_offset = status.next_offset;
+        let load = LoadAnswer {
+            lag: status.lag(),
+            records_in_hand: status.records_in_hand,
+            utilization_percent: status.utilization_percent,
+        };
+        let answer = Self {
+            partition,
+            status: RUNNING,
+            next_offset: status.next_offset,
+            load,
+            last_committed_offset: status.last_commit.map(|commit| commit.offset),
+            last_committed_at: status.last_commit.map(|commit| commit.at.as_millis()),
+            blocked_since: None,
+            waits_for: None,
+            error: None,
+        };
         match status.state {
-            WorkerState::Running => {
-                Self { partition, status: RUNNING, next_offset, blocked_since: None, error: None }
-            }
-            WorkerState::Blocked { since, error } => {
-                let blocked_since = Some(since.as_millis());
-                Self { partition, status: BLOCKED, next_offset, blocked_since, error: Some(error) }
-            }
+            WorkerState::Running => answer,
+            WorkerState::Blocked { since, waits_for, error } => Self {
+                status: BLOCKED,
+                blocked_since: Some(since.as_millis()),
+                waits_for: Some(waits_for),
+                error: Some(error),
+                ..answer
+            },
         }
     }
 }
@@ -248,6 +313,8 @@ impl ConsumerMetricsAnswer {
     fn of(status: &ProcessStatus) -> Self {
         let OutcomeCounts { polled, stored, duplicate, filtered, rejected, dead_lettered } = status.counts();
         let (log, batches) = (status.log().clone(), status.batches());
-        Self { log, batches, polled, stored, duplicate, filtered, rejected, dead_lettered }
+        let partitions = PartitionAnswer::all(status);
+        let load = LoadAnswer::total(&partitions);
+        Self { log, batches, load, partitions, polled, stored, duplicate, filtered, rejected, dead_lettered }
     }
 }

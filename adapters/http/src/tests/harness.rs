@@ -111,6 +111,7 @@ impl Setup {
             filters: Arc::new(self.filters),
             aggregations: Arc::new(BTreeMap::from([("hourly".into(), 3_600_000), ("a".into(), 86_400_000)])),
             enrichment: EnrichmentInfo { events: Arc::default(), clients, profiles: Some(Arc::default()) },
+            skipped_measures: Arc::default(),
         };
         let ports = HttpPorts {
             ingest: Some(Arc::new(Ingest::new(ingest_ports, self.rules, telemetry.clone()))),

@@ -200,7 +200,8 @@ async fn processors_tell_what_they_do() {
     assert_eq!(
         harness.get_as_admin("/processor/status").await.json(),
         json!({"status": "running", "consumers": [
-            {"log": "gosight.events.raw", "status": "running", "batches": 0, "partitions": []},
+            {"log": "gosight.events.raw", "status": "running", "batches": 0, "lag": 0, "records_in_hand": 0,
+             "utilization_percent": 0.0, "partitions": []},
         ]})
     );
     let enrichment = json!({"enabled": true, "enriched": 0, "cache_hits": 0, "cache_misses": 0,
@@ -216,6 +217,8 @@ async fn processors_tell_what_they_do() {
     let metrics = harness.get_as_admin("/metrics/processor").await.json();
     assert_eq!(metrics["enrichment"], enrichment);
     assert_eq!(metrics["consumers"][0]["polled"], 0);
+    assert_eq!(metrics["consumers"][0]["records_in_hand"], 0);
+    assert_eq!(metrics["consumers"][0]["partitions"], json!([]));
     for uri in ["/processor/status", "/processor/enrichment", "/processor/filters", "/metrics/processor"] {
         let refused = (403, "insufficient_scope".to_owned());
         assert_eq!(harness.get(uri).await.error(), refused, "{uri} counts what is of all projects");

@@ -342,6 +342,7 @@ async fn windows_have_their_measures() {
     users.add("a");
     users.add("b");
     value.distinct.insert("users".into(), users);
+    value.skipped.insert("value".into(), 2);
     let harness = with_store(Store { windows: vec![(NOW, value)], ..Store::default() });
     let answer = harness.get("/processor/aggregation?aggregator=hourly&key=user%3A1&limit=3").await.json();
     assert_eq!(
@@ -351,6 +352,7 @@ async fn windows_have_their_measures() {
                 "price": {"count": 2, "sum": 10.0, "avg": 5.0, "min": 3.0, "max": 7.0},
                 "users": {"distinct": 2},
             },
+            "skipped": {"value": 2},
         }]})
     );
     harness.get("/processor/aggregation?aggregator=a&key=k").await;

@@ -3,6 +3,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::future::join_all;
+use gosight_application::Telemetry;
 use gosight_application::backoff::{Backoff, BackoffPolicy};
 use gosight_application::ports::{AssignmentChange, SourceError};
 use rdkafka::Message;
@@ -28,6 +29,7 @@ pub(super) struct Driver {
     pub(super) changes: mpsc::UnboundedSender<Change>,
     pub(super) held: HashMap<i32, Held>,
     pub(super) closing: CancellationToken,
+    pub(super) telemetry: Telemetry,
 }
 
 /// A partition that was handed out and whose source lives, or may live.
@@ -121,7 +123,9 @@ impl Driver {
                     if !error.is_transient() {
                         let _ = self.changes.send(Err(error));
                     }
+                    let waiting = self.telemetry.backing_off("group_offsets");
                     tokio::time::sleep(wait).await;
+                    waiting.retry();
                 }
             }
         }

@@ -115,6 +115,7 @@ impl Worker {
         let span = &row.span;
         tracing::error!(%span, records = span.len(), "records are gone from the log and are counted as lost");
         self.consumer.telemetry.count(Metric::RecordsLost, &[("log", &span.log)], span.len());
-        self.consumer.status.stored(span.partition, span.next(), &row.total());
+        // None of them was ever in hand.
+        self.consumer.status.stored(span, &row.total(), 0, self.consumer.clock.now());
     }
 }

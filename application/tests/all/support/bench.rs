@@ -11,8 +11,8 @@ use gosight_application::ports::{
 };
 use gosight_application::process::filter::{FilterRuleConfig, FilterSet};
 use gosight_application::process::{
-    ConsumerConfig, EventHandler, EventHandlerPorts, LogConsumer, ProcessError, ProcessStatus,
-    StoredDeduplicator,
+    AggregationSet, ConsumerConfig, CustomMeasures, EventHandler, EventHandlerPorts, LogConsumer,
+    ProcessError, ProcessStatus, StoredDeduplicator,
 };
 use gosight_application::sessions::SessionRules;
 use gosight_conformance::factory::{LOG, NOON, bytes, project};
@@ -39,6 +39,7 @@ pub struct Bench {
     pub deduplicator: Arc<StoredDeduplicator>,
     pub clock: Arc<ManualClock>,
     pub numbers: Numbers,
+    pub measures: CustomMeasures,
 }
 
 impl Bench {
@@ -50,6 +51,7 @@ impl Bench {
             store,
             clock: Arc::new(ManualClock::new(NOON.plus_millis(60_000))),
             numbers: Numbers::default(),
+            measures: CustomMeasures::new(),
         }
     }
 
@@ -80,7 +82,7 @@ impl Bench {
         let enricher =
             |source| ProfileEnricher::new(source, ProfileCacheConfig::default(), self.numbers.telemetry());
         let enrichers = profiles.map(|source| ChosenEnricher::new(Arc::new(enricher(source))));
-        self.handler_of(rules, aggregations, self.enrichers(enrichers.into_iter().collect()))
+        self.enriching_handler(rules, &aggregations, self.enrichers(enrichers.into_iter().collect()))
     }
 
     pub fn enrichers(&self, enrichers: Vec<ChosenEnricher>) -> Arc<EventEnrichers> {
@@ -88,18 +90,29 @@ impl Bench {
         Arc::new(EventEnrichers::new(enrichers, &clock, &self.numbers.telemetry()))
     }
 
-    pub fn handler_of(
+    pub fn enriching_handler(
         &self,
         rules: &[FilterRuleConfig],
-        aggregations: Vec<Aggregation>,
+        aggregations: &[Aggregation],
         enrichers: Arc<EventEnrichers>,
     ) -> EventHandler {
-        let ports = EventHandlerPorts {
+        let ports = EventHandlerPorts { enrichers, ..self.handler_ports() };
+        let aggregations =
+            AggregationSet::new(aggregations, &self.measures, self.numbers.telemetry()).unwrap();
+        EventHandler::new(ports, Arc::new(FilterSet::new(rules).unwrap()), Arc::new(aggregations))
+    }
+
+    /// A handler without rules that keeps `aggregations`.
+    pub fn handler_of(&self, aggregations: Arc<AggregationSet>) -> EventHandler {
+        EventHandler::new(self.handler_ports(), Arc::default(), aggregations)
+    }
+
+    fn handler_ports(&self) -> EventHandlerPorts {
+        EventHandlerPorts {
             deduplicator: self.deduplicator.clone(),
-            enrichers,
+            enrichers: Arc::default(),
             clock: self.clock.clone(),
-        };
-        EventHandler::new(ports, Arc::new(FilterSet::new(rules).unwrap()), aggregations)
+        }
     }
 
     pub fn consumer(&self) -> LogConsumer {

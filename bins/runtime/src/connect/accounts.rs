@@ -25,7 +25,7 @@ pub(super) async fn accounts(
         #[cfg(feature = "postgres")]
         (AccountsBackend::Postgres, _) => {
             let connect = async || PostgresAccounts::connect(&config.postgres).await;
-            let accounts = super::retry::connect_with_retry(connecting.stop, "PostgreSQL", connect).await?;
+            let accounts = super::retry::connect_with_retry(connecting, "PostgreSQL", connect).await?;
             let accounts = Arc::new(accounts);
             health.push(accounts.clone());
             Ok(AccountPorts::of(&accounts))

@@ -29,11 +29,11 @@ pub(super) async fn archive(
             // Events and new replays do not wait for the archive, unless its bucket has to be made first.
             let objects = if config.s3.create_bucket {
                 let connect = async || S3ReplayArchive::connect(&config.s3).await;
-                super::retry::connect_with_retry(connecting.stop, "S3", connect).await?
+                super::retry::connect_with_retry(connecting, "S3", connect).await?
             } else {
                 S3ReplayArchive::open(&config.s3)?
             };
-            let objects = Arc::new(objects);
+            let objects = Arc::new(objects.with_telemetry(connecting.telemetry.clone()));
             health.push(objects.clone());
             Ok(Some(objects))
         }

@@ -47,7 +47,7 @@ impl Log {
             (LogBackend::Kafka, ..) => {
                 let log = Arc::new(KafkaLog::new(&config.kafka)?);
                 let ensure = async || make_topics(config).await;
-                super::retry::connect_with_retry(connecting.stop, "Kafka", ensure).await?;
+                super::retry::connect_with_retry(connecting, "Kafka", ensure).await?;
                 Ok(Self::Kafka(log))
             }
             _ => Err(super::not_built("log.backend")),
@@ -75,15 +75,18 @@ impl Log {
     /// The logs called `names`, each as read by its group.
     pub(super) fn sources(
         &self,
-        config: &Config,
+        connecting: &Connecting<'_>,
         names: &[ProcessedLog],
     ) -> Result<Vec<Arc<dyn EventSource>>, ConnectError> {
+        let Connecting { config, telemetry, .. } = connecting;
         let source = |(name, group): &ProcessedLog| -> Result<Arc<dyn EventSource>, ConnectError> {
             match self {
                 #[cfg(feature = "embedded")]
                 Self::Embedded(log) => Ok(Arc::new(log.source(group, name))),
                 #[cfg(feature = "kafka")]
-                Self::Kafka(_) => Ok(Arc::new(KafkaSource::join(&config.kafka, group, name)?)),
+                Self::Kafka(_) => {
+                    Ok(Arc::new(KafkaSource::join_observed(&config.kafka, group, name, telemetry.clone())?))
+                }
             }
         };
         names.iter().map(source).collect()

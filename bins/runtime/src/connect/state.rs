@@ -30,13 +30,14 @@ pub(crate) enum State {
 }
 
 impl State {
-    pub(crate) fn open(config: &Config) -> Result<Self, ConnectError> {
+    pub(crate) fn open(config: &Config, telemetry: &Telemetry) -> Result<Self, ConnectError> {
         match config.state.backend {
             StateBackend::Memory => Ok(Self::Memory),
             #[cfg(feature = "redis")]
             StateBackend::Redis => {
                 let servers = RedisServers::new(&config.redis);
-                Ok(Self::Redis(Box::new(servers.map_err(|error| PortError::fatal("redis", error))?)))
+                let servers = servers.map_err(|error| PortError::fatal("redis", error))?;
+                Ok(Self::Redis(Box::new(servers.with_telemetry(telemetry))))
             }
             #[cfg(not(feature = "redis"))]
             StateBackend::Redis => Err(super::not_built("state.backend")),
@@ -74,6 +75,7 @@ impl State {
     pub(super) fn limiter(
         &self,
         limits: RateLimits,
+        telemetry: &Telemetry,
         health: &mut Vec<Arc<dyn HealthCheck>>,
     ) -> Arc<dyn RateLimiter> {
         let own: Arc<dyn RateLimiter> = Arc::new(MemoryRateLimiter::new(limits));
@@ -82,7 +84,7 @@ impl State {
             #[cfg(feature = "redis")]
             Self::Redis(redis) => Arc::new(RedisRateLimiter::new(redis.rate_limits.clone(), limits)),
         };
-        let limiter = Arc::new(FallbackRateLimiter::new(shared, own));
+        let limiter = Arc::new(FallbackRateLimiter::new(shared, own, telemetry.clone()));
         health.push(limiter.clone());
         limiter
     }

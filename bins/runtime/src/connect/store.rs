@@ -37,11 +37,11 @@ impl Store {
             #[cfg(feature = "clickhouse")]
             (StoreBackend::Clickhouse, _) => {
                 let connect = async || ClickHouseStore::connect(&config.clickhouse).await;
-                let store = super::retry::connect_with_retry(connecting.stop, "ClickHouse", connect).await?;
+                let store = super::retry::connect_with_retry(connecting, "ClickHouse", connect).await?;
                 if connecting.role.archives() {
                     // For one process to say.
                     let keep = async || ClickHouseStore::keep_replays(&config.clickhouse).await;
-                    super::retry::connect_with_retry(connecting.stop, "ClickHouse", keep).await?;
+                    super::retry::connect_with_retry(connecting, "ClickHouse", keep).await?;
                 }
                 Ok(Self::ClickHouse(Arc::new(store)))
             }

@@ -1,5 +1,7 @@
 //! What has to be looked up is written down.
 
+use std::collections::BTreeSet;
+
 use gosight_application::surface::FAILURES;
 use gosight_application::telemetry::Metric;
 use gosight_domain::ViolationCode;
@@ -34,6 +36,19 @@ fn every_metric_has_a_row() {
             metric.name()
         );
     }
+}
+
+#[test]
+fn alarms_are_on_metrics_that_there_are() {
+    let text = std::fs::read_to_string(root().join("deploy/alerts.yaml")).unwrap();
+    let rules = text.lines().filter_map(|line| line.trim_start().strip_prefix("expr: "));
+    let is_word = |letter: char| letter.is_ascii_alphanumeric() || letter == '_';
+    let words = rules.flat_map(|rule| rule.split(|letter| !is_word(letter)));
+    // No label that the rules name has two words.
+    let named: BTreeSet<&str> = words.filter(|word| word.contains('_')).collect();
+    let known: BTreeSet<&str> = Metric::ALL.iter().map(|metric| metric.name()).collect();
+    assert!(named.len() >= 5, "{named:?}");
+    assert!(named.is_subset(&known), "{:?} are no metrics", named.difference(&known));
 }
 
 #[test]

@@ -4,12 +4,14 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use crate::{
-    batch_store, deduplicator, event_enricher, event_sink, key_validator, ledger, replay_store, session_store,
+    batch_store, deduplicator, event_enricher, event_measure, event_sink, key_validator, ledger,
+    replay_store, session_store,
 };
 
 /// The ports that are proven so, with the file of each and the sentences that its wrong adapters break.
-const PORTS: [(&str, &str, &[&[usize]]); 8] = [
+const PORTS: [(&str, &str, &[&[usize]]); 9] = [
     ("EventEnricher", "event_enricher.rs", &[event_enricher::WRONG]),
+    ("EventMeasure", "event_measure.rs", &[event_measure::WRONG]),
     ("EventSink", "event_sink.rs", &[event_sink::WRONG]),
     ("SessionStore", "session_store.rs", &[session_store::WRONG, session_store::partitioned::WRONG]),
     ("ReplayStore", "replay_store.rs", &[replay_store::WRONG]),

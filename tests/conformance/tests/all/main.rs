@@ -5,6 +5,7 @@ mod batch_store;
 mod contracts;
 mod deduplicator;
 mod event_enricher;
+mod event_measure;
 mod event_rows;
 mod event_sink;
 mod fences;

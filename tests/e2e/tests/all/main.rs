@@ -9,6 +9,7 @@ mod dead_letters;
 mod kills;
 mod large_replay;
 mod lost_database;
+mod processing;
 mod replay_commands;
 mod replay_kills;
 mod serve;

@@ -60,7 +60,7 @@ async fn batch(dir: &Path) -> ProcessedBatch {
         enrichers: Arc::default(),
         clock: Arc::new(SystemClock),
     };
-    let handler = EventHandler::new(ports, Arc::default(), Vec::new());
+    let handler = EventHandler::new(ports, Arc::default(), Arc::default());
     handler.handle(&polled, &BTreeMap::new()).await.expect("handled")
 }
 
