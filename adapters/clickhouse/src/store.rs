@@ -4,6 +4,7 @@ mod aggregates;
 mod event_block;
 mod event_rows;
 mod ledger;
+mod payload_columns;
 mod replay;
 mod session_lists;
 mod sessions;
