@@ -13,6 +13,7 @@
 
 pub mod access;
 pub mod backoff;
+pub mod circuit_breaker;
 pub mod codec;
 pub mod dead_letters;
 pub mod decorators;
