@@ -52,7 +52,7 @@ pub(crate) async fn migrate(config: &ClickHouseConfig) -> clickhouse::error::Res
             .param("version", version)
             .param("name", name);
         database.execute(note).await?;
-        tracing::info!(version, name, database = config.database, "tables are up to date");
+        tracing::info!(version, name, database = config.database, "tables migrated");
     }
     for (table, time) in [("events", "timestamp"), ("sessions", "ended_at"), ("aggregates", "window_start")] {
         keep(&database, table, time, config.retention_days).await?;

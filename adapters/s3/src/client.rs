@@ -165,7 +165,7 @@ impl Client {
                 return Err(failure);
             }
             let wait = backoff.next_wait(None);
-            tracing::warn!(error = %failure, ?wait, "the object store failed, trying again");
+            tracing::warn!(error = %failure, ?wait, "object store unavailable, retrying");
             tokio::time::sleep(wait).await;
         }
     }
