@@ -4,6 +4,8 @@
 //! Format: <https://clickhouse.com/docs/interfaces/formats/Native>. Types need not be those of the table: the server
 //! converts, for example texts to dictionaries.
 
+mod optional;
+
 use bytes::{BufMut, Bytes, BytesMut};
 use uuid::Uuid;
 
@@ -139,28 +141,16 @@ impl Block {
         values.for_each(|value| self.data.put_u16_le(value));
     }
 
+    /// Numbers.
+    pub fn u8s(&mut self, name: &'static str, values: impl Iterator<Item = u8>) {
+        self.start(name, "UInt8");
+        values.for_each(|value| self.data.put_u8(value));
+    }
+
     /// Truths.
     pub fn bools(&mut self, name: &'static str, values: impl Iterator<Item = bool>) {
         self.start(name, "Bool");
         values.for_each(|value| self.data.put_u8(u8::from(value)));
-    }
-
-    /// Numbers that may be absent.
-    pub fn optional_u64s(&mut self, name: &'static str, values: impl Iterator<Item = Option<u64>> + Clone) {
-        self.start(name, "Nullable(UInt64)");
-        self.put_nulls(values.clone());
-        values.for_each(|value| self.data.put_u64_le(value.unwrap_or_default()));
-    }
-
-    /// Numbers that may be absent.
-    pub fn optional_u16s(&mut self, name: &'static str, values: impl Iterator<Item = Option<u16>> + Clone) {
-        self.start(name, "Nullable(UInt16)");
-        self.put_nulls(values.clone());
-        values.for_each(|value| self.data.put_u16_le(value.unwrap_or_default()));
-    }
-
-    fn put_nulls<T>(&mut self, values: impl Iterator<Item = Option<T>>) {
-        values.for_each(|value| self.data.put_u8(u8::from(value.is_none())));
     }
 }
 

@@ -14,7 +14,7 @@ use crate::block::Block;
 use crate::client::{Connection, GuardedInsert};
 use crate::error::{insert_error, read_error};
 
-/// How long to wait for the inserts of older writers to end after they were told to.
+/// How long to wait for the inserts of older writers to end after they are cancelled.
 const LONGEST_WAIT: Duration = Duration::from_secs(30);
 const BETWEEN_LOOKS: Duration = Duration::from_millis(20);
 
@@ -156,7 +156,7 @@ async fn register(connection: &Connection, fence: &Fence) -> Result<(), PortErro
     if top(connection, fence.place()).await? == (fence.epoch(), fence.owner()) {
         return Ok(());
     }
-    let text = format!("another writer takes {} over at this moment", fence.place());
+    let text = format!("another writer acquires {} at this moment", fence.place());
     Err(PortError::transient(ADAPTER, text))
 }
 

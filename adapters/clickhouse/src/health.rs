@@ -15,7 +15,7 @@ impl HealthCheck for ClickHouseStore {
         match tokio::time::timeout(std::time::Duration::from_secs(1), answer).await {
             Ok(Ok(())) => Health::Up,
             Ok(Err(error)) => {
-                tracing::warn!(%error, "ClickHouse does not answer");
+                tracing::warn!(%error, "ClickHouse unavailable");
                 Health::Down("does not answer".into())
             }
             Err(_) => Health::Down("does not answer within a second".into()),

@@ -10,10 +10,18 @@ use crate::client::Connection;
 use crate::config::ClickHouseConfig;
 
 /// Number, name, statements.
-const MIGRATIONS: [(u32, &str, &str); 2] = [
+const MIGRATIONS: [(u32, &str, &str); 3] = [
     (1, "initial", include_str!("../migrations/0001_initial.sql")),
     (2, "archived_replays", include_str!("../migrations/0002_archived_replays.sql")),
+    (3, "payload_columns", include_str!("../migrations/0003_payload_columns.sql")),
 ];
+
+/// What `$payload` stands for in a migration: the payload in a form that the server's JSON parser takes. It refuses a whole
+/// object that has an integer of more than 64 bits anywhere. Such a payload is taken apart into texts, numbers and the
+/// rest, and its long integers get a `.0`.
+const READABLE_PAYLOAD: &str = r#"if(isValidJSON(payload), payload, arrayStringConcat(arrayMap(
+            token -> if(match(token, '^-?[0-9]{19,}$'), concat(token, '.0'), token),
+            extractAll(payload, '"(?:[^"\\\\]|\\\\.)*"|-?[0-9][0-9.eE+-]*|[^"0-9-]+'))))"#;
 
 #[derive(Row, Deserialize)]
 struct Applied {
@@ -36,6 +44,7 @@ pub(crate) async fn migrate(config: &ClickHouseConfig) -> clickhouse::error::Res
             continue;
         }
         for statement in statements(sql) {
+            let statement = statement.replace("$payload", READABLE_PAYLOAD);
             database.execute(database.query(&statement)).await?;
         }
         let note = database
@@ -43,7 +52,7 @@ pub(crate) async fn migrate(config: &ClickHouseConfig) -> clickhouse::error::Res
             .param("version", version)
             .param("name", name);
         database.execute(note).await?;
-        tracing::info!(version, name, database = config.database, "tables are up to date");
+        tracing::info!(version, name, database = config.database, "tables migrated");
     }
     for (table, time) in [("events", "timestamp"), ("sessions", "ended_at"), ("aggregates", "window_start")] {
         keep(&database, table, time, config.retention_days).await?;
@@ -93,7 +102,12 @@ mod tests {
     fn statements_are_split_and_comments_dropped() {
         assert_eq!(statements("-- a;\nCREATE a;\n  -- b\nCREATE\n  b;\n"), ["CREATE a", "CREATE\n  b"]);
         for (_, name, sql) in MIGRATIONS {
-            assert!(statements(sql).iter().all(|statement| statement.starts_with("CREATE ")), "{name}");
+            let can_be_repeated = |statement: &String| {
+                statement.starts_with("CREATE ")
+                    || statement.matches(" COLUMN ").count()
+                        == statement.matches(" COLUMN IF NOT EXISTS ").count()
+            };
+            assert!(statements(sql).iter().all(can_be_repeated), "{name}");
         }
     }
 }

@@ -47,13 +47,13 @@ pub(crate) async fn check(connection: &Connection) -> Result<(), PortError> {
             return Err(PortError::fatal(ADAPTER, text));
         }
         if !engine.starts_with("Replicated") && !engine.starts_with("Shared") && window == 0 {
-            tracing::warn!(table = name, "the table had no deduplication window; it has one now");
+            tracing::warn!(table = name, "deduplication window missing, setting it");
             let repair =
                 format!("ALTER TABLE {name} MODIFY SETTING non_replicated_deduplication_window = 1000");
             connection.execute(connection.query(&repair)).await.map_err(read_error)?;
         }
     }
-    tracing::info!(version, "ClickHouse can be relied on");
+    tracing::info!(version, "ClickHouse checked");
     Ok(())
 }
 

@@ -4,6 +4,7 @@ mod aggregates;
 mod event_block;
 mod event_rows;
 mod ledger;
+mod payload_columns;
 mod replay;
 mod session_lists;
 mod sessions;
@@ -30,7 +31,7 @@ impl ClickHouseStore {
     /// directory whose log it is: two of them would give the same offsets to different events.
     ///
     /// # Errors
-    /// `Transient` when the server is away, or another directory does the same at this moment.
+    /// `Transient` while the server is unavailable, or another directory does the same at this moment.
     pub async fn claim_for_directory(&self, id: Uuid, is_forced: bool) -> Result<Uuid, PortError> {
         fence::claim(&self.connection, id, is_forced).await
     }
@@ -38,7 +39,7 @@ impl ClickHouseStore {
     /// Connects, makes or changes the tables, and checks that the server can be relied on.
     ///
     /// # Errors
-    /// `Transient` when the server is away; `Fatal` for settings, rights or a release that cannot work.
+    /// `Transient` while the server is unavailable; `Fatal` for settings, rights or a release that cannot work.
     pub async fn connect(config: &ClickHouseConfig) -> Result<Self, PortError> {
         config.validate().map_err(|error| PortError::fatal(ADAPTER, format!("clickhouse.{error}")))?;
         migrate::migrate(config).await.map_err(read_error)?;

@@ -53,7 +53,7 @@ impl<'a> DataDirParts<'a> {
         Ok(EmbeddedAccounts::new(self.database(readers).await?))
     }
 
-    /// Opens the records that were put aside, with so many connections that read if the store is not open.
+    /// Opens the dead letters, with so many connections that read if the store is not open.
     ///
     /// # Errors
     /// [`DataDirError`] when they cannot be opened.

@@ -123,9 +123,7 @@ impl Shared {
     /// Takes no more records, and ends all who read: only a new start finds out what the disk has.
     fn stop(&self) {
         if !self.has_stopped.swap(true, Ordering::Relaxed) {
-            tracing::error!(
-                "the log's disk is full or failed, no more records are taken until the next start"
-            );
+            tracing::error!("log stopped until the next start: its disk is full or failed");
         }
         self.appended.notify_waiters();
     }

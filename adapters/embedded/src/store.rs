@@ -101,7 +101,7 @@ impl HealthCheck for EmbeddedStore {
         match sqlx::query("SELECT 1 FROM projects LIMIT 1").fetch_optional(&self.database.readers).await {
             Ok(_) => Health::Up,
             Err(error) => {
-                tracing::warn!(%error, "the database cannot be read");
+                tracing::warn!(%error, "database unreadable");
                 Health::Down("the database cannot be read; the cause is in the logs".to_owned())
             }
         }

@@ -123,7 +123,7 @@ impl GeoIp {
         let problem = error.to_string();
         let mut current = self.current.write().unwrap_or_else(PoisonError::into_inner);
         if current.problem.as_deref() != Some(&problem) {
-            tracing::warn!(path = %path.display(), %error, "geoip database not usable");
+            tracing::warn!(path = %path.display(), %error, "geoip database unusable");
             current.problem = Some(problem.into());
         }
     }

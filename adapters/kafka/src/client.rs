@@ -1,6 +1,6 @@
 //! Settings of the client library, and what it says.
 
-mod complaints;
+mod last_client_error;
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use rdkafka::error::KafkaError;
 
 use crate::config::KafkaConfig;
 
-pub(crate) use complaints::Complaints;
+pub(crate) use last_client_error::LastClientError;
 
 /// How long a topic that metadata does not show yet is believed to be on its way.
 const TOPIC_PROPAGATION: Duration = Duration::from_secs(10);
@@ -92,7 +92,7 @@ pub(crate) fn consumer(config: &KafkaConfig, group: &str) -> ClientConfig {
     client
 }
 
-/// A consumer that takes what it is told to read; `group` is a name only.
+/// A consumer of partitions that are assigned by hand; `group` is a name only.
 pub(crate) fn reader(config: &KafkaConfig, group: &str) -> ClientConfig {
     let consume = &config.consume;
     let mut client = common(config);
@@ -107,32 +107,32 @@ pub(crate) fn reader(config: &KafkaConfig, group: &str) -> ClientConfig {
     client
 }
 
-/// Tells what the library says where everything else is told.
+/// Writes the log lines of the library to the log of the process.
 #[derive(Default)]
-pub(crate) struct Told {
-    pub(crate) complaints: Complaints,
+pub(crate) struct LoggingContext {
+    pub(crate) last_error: LastClientError,
 }
 
-impl ClientContext for Told {
+impl ClientContext for LoggingContext {
     fn log(&self, level: RDKafkaLogLevel, facility: &str, line: &str) {
-        self.complaints.note_line(facility, line);
-        tell(level, facility, line);
+        self.last_error.note_line(facility, line);
+        log_line(level, facility, line);
     }
 
     fn error(&self, error: KafkaError, reason: &str) {
-        self.complaints.note(&error, reason);
+        self.last_error.note(&error, reason);
     }
 }
 
 /// A line of the library's log.
-pub(crate) fn tell(level: RDKafkaLogLevel, facility: &str, line: &str) {
+pub(crate) fn log_line(level: RDKafkaLogLevel, facility: &str, line: &str) {
     match level {
         RDKafkaLogLevel::Emerg
         | RDKafkaLogLevel::Alert
         | RDKafkaLogLevel::Critical
         | RDKafkaLogLevel::Error
-        | RDKafkaLogLevel::Warning => tracing::warn!(facility, "kafka client: {line}"),
-        RDKafkaLogLevel::Notice | RDKafkaLogLevel::Info => tracing::info!(facility, "kafka client: {line}"),
-        RDKafkaLogLevel::Debug => tracing::debug!(facility, "kafka client: {line}"),
+        | RDKafkaLogLevel::Warning => tracing::warn!(facility, line, "client library"),
+        RDKafkaLogLevel::Notice | RDKafkaLogLevel::Info => tracing::info!(facility, line, "client library"),
+        RDKafkaLogLevel::Debug => tracing::debug!(facility, line, "client library"),
     }
 }

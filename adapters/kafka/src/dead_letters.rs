@@ -24,12 +24,12 @@ use crate::producer::Outgoing;
 use index::{Index, Place};
 use scan::{Range, Scan};
 
-/// Records that were put aside, as a compacted topic: the key of a letter is its position, and a key without a value
-/// takes the letter back.
+/// Dead letters, as a compacted topic: the key of a letter is its position, and a key without a value takes the letter
+/// back.
 ///
 /// A letter that is put again while it is there changes nothing that is read: of the records under one key the first
 /// since the last removal counts. Compaction keeps the latest of them, which differs at most in when and with which
-/// words it was put aside.
+/// words it was dead-lettered.
 ///
 /// Listing reads the whole topic, for it is ordered by nothing but time; it is meant for a person, and holds no more
 /// records in memory than it gives.

@@ -131,7 +131,7 @@ pub(crate) fn settings_error(error: &KafkaError) -> PortError {
     Failure::Settings(reason).fatal()
 }
 
-/// The error of a port that refuses nothing by itself, or whose refusals are told apart before.
+/// The error of a port that refuses nothing by itself, or whose refusals are handled before.
 pub(crate) fn port_error<R: fmt::Debug + fmt::Display>(error: KafkaError) -> PortError<R> {
     match classify(&error) {
         Class::Passing => PortError::transient(ADAPTER, error),

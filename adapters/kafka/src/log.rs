@@ -27,7 +27,7 @@ pub struct KafkaLog {
 const HEALTH_TIMEOUT: Duration = Duration::from_secs(1);
 
 impl KafkaLog {
-    /// A producer for the configured logs. Brokers that are away do not keep it from being made.
+    /// A producer for the configured logs. It is made also while the brokers are unavailable.
     ///
     /// # Errors
     /// `Fatal` when the client library refuses the settings.

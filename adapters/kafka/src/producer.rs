@@ -1,7 +1,7 @@
 //! Batches of records on their way to a topic.
 
 mod batch;
-mod room;
+mod in_flight_budget;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,7 +14,7 @@ use rdkafka::message::DeliveryResult;
 use rdkafka::producer::{BaseRecord, Producer as _, ProducerContext, ThreadedProducer};
 
 use batch::{Batch, Outcome, Ticket};
-use room::Room;
+use in_flight_budget::InFlightBudget;
 
 use crate::config::KafkaConfig;
 use crate::error::{Class, Failure, classify, port_error};
@@ -22,7 +22,7 @@ use crate::{ADAPTER, client};
 
 /// How long to wait for the library after it should have given up by itself.
 const GRACE: Duration = Duration::from_secs(10);
-/// What a door may tell its clients when the queue is full.
+/// What the ingest API may tell its clients when the queue is full.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
 
 /// One record to send. Without a value it takes back what was sent under its key before.
@@ -41,8 +41,8 @@ impl Outgoing<'_> {
 /// Sends batches and waits for their acknowledgement.
 pub(crate) struct Producer {
     inner: ThreadedProducer<Deliveries>,
-    room: Arc<Room>,
-    patience: Duration,
+    in_flight: Arc<InFlightBudget>,
+    delivery_deadline: Duration,
 }
 
 impl Producer {
@@ -53,8 +53,8 @@ impl Producer {
                 &client::producer(config),
                 Deliveries::default(),
             )?,
-            room: Arc::new(Room::new(produce.queue_records, produce.queue_bytes.as_u64())),
-            patience: produce.delivery_timeout + GRACE,
+            in_flight: Arc::new(InFlightBudget::new(produce.queue_records, produce.queue_bytes.as_u64())),
+            delivery_deadline: produce.delivery_timeout + GRACE,
         })
     }
 
@@ -81,8 +81,8 @@ impl Producer {
             return Ok(Outcome::default());
         }
         let bytes = records.iter().map(|(_, record)| record.bytes() as u64).sum();
-        let share = self.room.take(records.len(), bytes).ok_or_else(|| self.queue_full())?;
-        let (batch, done) = Batch::new(records.len(), share);
+        let permit = self.in_flight.take(records.len(), bytes).ok_or_else(|| self.queue_full())?;
+        let (batch, done) = Batch::new(records.len(), permit);
         for &(index, record) in records {
             let ticket = Box::new(Ticket { batch: batch.clone(), index });
             let mut message = BaseRecord::with_opaque_to(topic, ticket).key(record.key);
@@ -95,15 +95,15 @@ impl Producer {
         }
         // Held by the tickets alone from here on, so that the last of them finds nobody else.
         drop(batch);
-        match tokio::time::timeout(self.patience, done).await {
+        match tokio::time::timeout(self.delivery_deadline, done).await {
             Ok(Ok(outcome)) => Ok(outcome),
             Ok(Err(_)) => Err(Failure::Closed.unknown()),
-            Err(_) => Err(Failure::NoAnswer(self.patience).unknown()),
+            Err(_) => Err(Failure::NoAnswer(self.delivery_deadline).unknown()),
         }
     }
 
     fn queue_full(&self) -> LogError {
-        let (records, bytes) = self.room.taken();
+        let (records, bytes) = self.in_flight.taken();
         PortError::Transient {
             adapter: ADAPTER,
             effect: Effect::None,
@@ -120,7 +120,7 @@ impl Producer {
     /// Asks the cluster about `topic`; blocks up to `timeout`. Says why it has no answer.
     pub(crate) fn ask_about(&self, topic: &str, timeout: Duration) -> Result<(), String> {
         let client = self.inner.client();
-        let explain = |error| client.context().complaints.text(error);
+        let explain = |error| client.context().last_error.text(error);
         let metadata = client.fetch_metadata(Some(topic), timeout).map_err(explain)?;
         match metadata.topics().iter().find_map(rdkafka::metadata::MetadataTopic::error) {
             Some(error) => Err(KafkaError::MetadataFetch(error.into()).to_string()),
@@ -130,7 +130,7 @@ impl Producer {
 
     /// Waits until nothing is on its way; blocks until every record must have been delivered or given up.
     pub(crate) fn flush(&self) -> Result<(), KafkaError> {
-        self.inner.flush(self.patience)
+        self.inner.flush(self.delivery_deadline)
     }
 }
 
@@ -153,7 +153,7 @@ fn verdict(outcome: Outcome) -> Result<(), LogError> {
     Err(PortError::Rejected { adapter: ADAPTER, refused: RefusedRecords(refused) })
 }
 
-/// Which of two failures of a batch is told.
+/// Which of two failures of a batch is reported.
 fn severity(error: &KafkaError) -> u8 {
     match classify(error) {
         Class::BadRecord => 0,
@@ -166,17 +166,17 @@ fn severity(error: &KafkaError) -> u8 {
 /// Hands each delivery to its batch.
 #[derive(Default)]
 struct Deliveries {
-    complaints: client::Complaints,
+    last_error: client::LastClientError,
 }
 
 impl ClientContext for Deliveries {
     fn log(&self, level: RDKafkaLogLevel, facility: &str, line: &str) {
-        self.complaints.note_line(facility, line);
-        client::tell(level, facility, line);
+        self.last_error.note_line(facility, line);
+        client::log_line(level, facility, line);
     }
 
     fn error(&self, error: KafkaError, reason: &str) {
-        self.complaints.note(&error, reason);
+        self.last_error.note(&error, reason);
     }
 }
 
@@ -195,8 +195,8 @@ mod tests {
     use super::*;
 
     fn batch(codes: &[Option<Code>]) -> Result<(), LogError> {
-        let room = Arc::new(Room::new(10, 10_000));
-        let (batch, mut done) = Batch::new(codes.len(), room.take(codes.len(), 1).unwrap());
+        let budget = Arc::new(InFlightBudget::new(10, 10_000));
+        let (batch, mut done) = Batch::new(codes.len(), budget.take(codes.len(), 1).unwrap());
         for (index, code) in codes.iter().enumerate() {
             Ticket { batch: batch.clone(), index }.settle(code.map(KafkaError::MessageProduction));
         }

@@ -82,7 +82,7 @@ impl KafkaSource {
             drain_timeout: config.consume.drain_timeout,
             rebalances,
             changes: tell,
-            held: std::collections::HashMap::new(),
+            assigned: std::collections::HashMap::new(),
             closing,
             telemetry,
         };

@@ -89,10 +89,15 @@ pub async fn ensure_topics(config: &KafkaConfig) -> Result<Ensured, TopicError> 
 fn report(created: Vec<String>, faults: Vec<TopicFault>) -> Result<Ensured, TopicError> {
     let (errors, warnings): (Vec<_>, Vec<_>) = faults.into_iter().partition(|fault| fault.is_error);
     for warning in &warnings {
-        tracing::warn!(topic = warning.topic, setting = warning.setting, "{}", warning.reason);
+        tracing::warn!(
+            topic = warning.topic,
+            setting = warning.setting,
+            reason = warning.reason,
+            "unsafe topic setting"
+        );
     }
     for topic in &created {
-        tracing::info!(topic, "topic made");
+        tracing::info!(topic, "topic created");
     }
     if errors.is_empty() { Ok(Ensured { created, warnings }) } else { Err(TopicError::Unsafe(errors)) }
 }
@@ -101,20 +106,21 @@ fn report(created: Vec<String>, faults: Vec<TopicFault>) -> Result<Ensured, Topi
 type Copies = Vec<usize>;
 
 struct Admin {
-    client: AdminClient<client::Told>,
+    client: AdminClient<client::LoggingContext>,
     /// Asks for what is there: unlike the client for administration it says why it has no answer.
-    asker: Arc<BaseConsumer<client::Told>>,
+    metadata: Arc<BaseConsumer<client::LoggingContext>>,
     timeout: Duration,
 }
 
 impl Admin {
     fn new(config: &KafkaConfig) -> Result<Self, PortError> {
-        let client = AdminClient::from_config_and_context(&client::common(config), client::Told::default())
-            .map_err(|error| settings_error(&error))?;
+        let client =
+            AdminClient::from_config_and_context(&client::common(config), client::LoggingContext::default())
+                .map_err(|error| settings_error(&error))?;
         let reader = client::reader(config, &config.client_id);
-        let asker = BaseConsumer::from_config_and_context(&reader, client::Told::default())
+        let metadata = BaseConsumer::from_config_and_context(&reader, client::LoggingContext::default())
             .map_err(|error| settings_error(&error))?;
-        Ok(Self { client, asker: Arc::new(asker), timeout: config.request_timeout })
+        Ok(Self { client, metadata: Arc::new(metadata), timeout: config.request_timeout })
     }
 
     fn options(&self) -> AdminOptions {
@@ -123,12 +129,12 @@ impl Admin {
 
     /// The topics of the cluster.
     async fn partitions_of_topics(&self) -> Result<HashMap<String, Copies>, PortError> {
-        let (asker, timeout) = (self.asker.clone(), self.timeout);
+        let (consumer, timeout) = (self.metadata.clone(), self.timeout);
         let asked = tokio::task::spawn_blocking(move || {
-            let metadata = asker.fetch_metadata(None, timeout);
+            let metadata = consumer.fetch_metadata(None, timeout);
             // What it has to say waits for being taken.
-            while asker.poll(client::LAST_WORDS).is_some() {}
-            metadata.map_err(|error| asker.context().complaints.explain(error))
+            while consumer.poll(client::LAST_WORDS).is_some() {}
+            metadata.map_err(|error| consumer.context().last_error.explain(error))
         });
         let metadata = asked.await.map_err(|error| Failure::from(error).transient())??;
         let copies = |topic: &rdkafka::metadata::MetadataTopic| {

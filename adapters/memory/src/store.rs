@@ -84,7 +84,7 @@ impl MemoryStore {
         Arc::new(StoredDeduplicator::new(self.clone()))
     }
 
-    /// Refuses what the store was told to.
+    /// Refuses what the store is set to refuse.
     fn check<'a>(&self, events: impl IntoIterator<Item = &'a StoredEvent>) -> Result<(), CommitError> {
         let Some(refused) = &self.refuses else { return Ok(()) };
         let offsets: BTreeMap<u64, String> = events

@@ -38,7 +38,7 @@ impl PostgresAccounts {
     }
 
     /// Opens a database that [`migrate`](crate::migrate) was run on. Connections are made when they are needed, so this
-    /// works while the server is away.
+    /// works while the server is unavailable.
     ///
     /// # Errors
     /// `Fatal` for bad settings.

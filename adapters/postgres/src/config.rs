@@ -13,7 +13,7 @@ pub struct PostgresConfig {
     pub url: DatabaseUrl,
     /// Most connections at a time.
     pub max_connections: u32,
-    /// How long a call waits for a connection: for its turn, or for a server that is away.
+    /// How long a call waits for a connection: for its turn, or for a server that is unavailable.
     #[serde(with = "humantime_serde")]
     pub acquire_timeout: Duration,
     /// How long a statement may run; the server ends it then.

@@ -99,7 +99,7 @@ fn of_code(code: &str) -> Verdict {
 }
 
 #[derive(Debug, thiserror::Error)]
-#[error("no connection within {waited:?}: the server is away, or all connections are in use")]
+#[error("no connection within {waited:?}: the server is unavailable, or all connections are in use")]
 struct NoConnection {
     waited: Duration,
 }

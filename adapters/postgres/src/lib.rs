@@ -1,7 +1,7 @@
 //! Projects, API keys and profiles on `PostgreSQL`.
 //!
 //! [`PostgresAccounts`] is a `KeyStore` and a `ProfileStore`. It belongs behind the key and profile caches of
-//! `gosight-application`; while the server is away, what is cached goes on working and everything else is told to try
+//! `gosight-application`; while the server is unavailable, what is cached goes on working and everything else is asked to try
 //! again.
 //!
 //! ```no_run

@@ -14,7 +14,7 @@ const MIGRATION_TIMEOUT: Duration = Duration::from_mins(5);
 /// the others wait for it. Needs a user that may create tables.
 ///
 /// # Errors
-/// `Transient` when the server is away; `Fatal` for bad settings and for a database whose schema is of a newer version
+/// `Transient` while the server is unavailable; `Fatal` for bad settings and for a database whose schema is of a newer version
 /// or was changed by hand.
 pub async fn migrate(config: &PostgresConfig) -> Result<(), PortError> {
     config.validate().map_err(error::misconfigured)?;

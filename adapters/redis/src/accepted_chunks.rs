@@ -5,14 +5,14 @@ use gosight_domain::replay::ContentHash;
 
 use crate::ADAPTER;
 use crate::client::{Redis, millis};
-use crate::door::Door;
+use crate::guarded::GuardedRedis;
 
 /// The chunks that all processes accepted lately, each known for `chunk_life`.
 ///
-/// When Redis is away, calls are `Transient` within `request_timeout`.
+/// While Redis is unavailable, calls are `Transient` within `request_timeout`.
 #[derive(Debug, Clone)]
 pub struct RedisAcceptedChunks {
-    door: Door,
+    redis: GuardedRedis,
 }
 
 /// Most chunks that are forgotten with one round trip.
@@ -21,13 +21,13 @@ const CHUNKS_PER_CALL: usize = 1_000;
 impl RedisAcceptedChunks {
     /// Keeps contents on `redis`.
     pub fn new(redis: Redis) -> Self {
-        Self { door: Door::new(redis, "chunks") }
+        Self { redis: GuardedRedis::new(redis, "chunks") }
     }
 
     fn key(&self, chunk: &ChunkId) -> String {
         let ChunkId { project_id, session_id, chunk_index } = chunk;
         // No project has a `/`, and no index: the session may.
-        self.door.redis().key(format_args!("chunk:{project_id}/{session_id}/{chunk_index}"))
+        self.redis.redis().key(format_args!("chunk:{project_id}/{session_id}/{chunk_index}"))
     }
 }
 
@@ -36,7 +36,7 @@ impl AcceptedChunks for RedisAcceptedChunks {
     async fn find(&self, chunk: &ChunkId) -> Result<Option<ContentHash>, AcceptedChunksError> {
         let mut get = redis::cmd("GET");
         get.arg(self.key(chunk));
-        let Some(value) = self.door.run::<Option<Vec<u8>>>(None, get).await? else { return Ok(None) };
+        let Some(value) = self.redis.run::<Option<Vec<u8>>>(None, get).await? else { return Ok(None) };
         let hash = value.try_into().map_err(|value: Vec<u8>| {
             PortError::fatal(ADAPTER, format!("{} has {} bytes, not 32", self.key(chunk), value.len()))
         })?;
@@ -44,10 +44,10 @@ impl AcceptedChunks for RedisAcceptedChunks {
     }
 
     async fn remember(&self, chunk: &ChunkId, content: ContentHash) -> Result<(), AcceptedChunksError> {
-        let life = self.door.redis().config().chunk_life;
+        let life = self.redis.redis().config().chunk_life;
         let mut set = redis::cmd("SET");
         set.arg(self.key(chunk)).arg(&content.0[..]).arg("NX").arg("PX").arg(millis(life));
-        self.door.run::<Value>(None, set).await?;
+        self.redis.run::<Value>(None, set).await?;
         Ok(())
     }
 
@@ -57,7 +57,7 @@ impl AcceptedChunks for RedisAcceptedChunks {
             unlink.arg(self.key(chunk));
             unlink
         };
-        let redis = self.door.redis();
+        let redis = self.redis.redis();
         for part in chunks.chunks(CHUNKS_PER_CALL) {
             let calls: Vec<Cmd> = part.iter().map(unlink).collect();
             redis.run::<Vec<u64>>(None, calls, redis.config().command_timeout).await?;

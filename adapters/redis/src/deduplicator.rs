@@ -108,7 +108,7 @@ impl RedisDeduplicator {
             }
         }
         if opinions.len() != claims.len() {
-            return Err(Failure::Strange("fewer verdicts than claims".into()));
+            return Err(Failure::UnexpectedAnswer("fewer verdicts than claims".into()));
         }
         opinions.sort_unstable_by_key(|(n, _)| *n);
         Ok(opinions.into_iter().map(|(_, opinion)| opinion).collect())
@@ -215,7 +215,7 @@ fn opinion(letter: u8, is_old: bool) -> Result<Opinion, Failure> {
         b'd' => (ClaimVerdict::Duplicate, false),
         b'G' => (ClaimVerdict::Granted, true),
         b'D' => (ClaimVerdict::Duplicate, true),
-        _ => return Err(Failure::Strange("a verdict that is none".into())),
+        _ => return Err(Failure::UnexpectedAnswer("a verdict that is none".into())),
     };
     Ok(Opinion { verdict, doubtful: doubtful || is_old })
 }

@@ -12,9 +12,9 @@ pub(crate) enum Failure {
     /// There was no connection, so nothing was sent.
     #[error("no connection: {0}")]
     NoConnection(#[source] PoolError),
-    /// Nothing was sent, because the server did not answer a moment ago.
-    #[error("did not answer a moment ago")]
-    Resting,
+    /// Nothing was sent, because the circuit breaker is open.
+    #[error("circuit breaker open: the server did not answer a moment ago")]
+    CircuitOpen,
     /// Sent, but not answered in time.
     #[error("no answer within {0:?}")]
     Late(Duration),
@@ -24,9 +24,9 @@ pub(crate) enum Failure {
     /// The server's own words.
     #[error("refused: {0}")]
     Refused(#[source] RedisError),
-    /// The server answered something that the call cannot have asked for.
-    #[error("an answer that makes no sense: {0}")]
-    Strange(BoxError),
+    /// The answer has another shape than the call asks for.
+    #[error("unexpected answer: {0}")]
+    UnexpectedAnswer(BoxError),
 }
 
 /// What the server says that passes, by code.
@@ -48,7 +48,7 @@ impl Failure {
     pub fn of_answer(error: RedisError) -> Self {
         match error.kind() {
             ErrorKind::Server(_) | ErrorKind::Extension => Self::Refused(error),
-            ErrorKind::UnexpectedReturnType => Self::Strange(error.into()),
+            ErrorKind::UnexpectedReturnType => Self::UnexpectedAnswer(error.into()),
             _ => Self::Broken(error),
         }
     }
@@ -58,15 +58,16 @@ impl Failure {
         matches!(self, Self::Refused(_))
     }
 
-    fn passes(&self) -> bool {
+    fn is_transient(&self) -> bool {
         match self {
             Self::NoConnection(PoolError::Backend(error)) => {
                 !matches!(error.kind(), ErrorKind::AuthenticationFailed | ErrorKind::InvalidClientConfig)
             }
-            Self::NoConnection(PoolError::Timeout(_)) | Self::Resting | Self::Late(_) | Self::Broken(_) => {
-                true
-            }
-            Self::NoConnection(_) | Self::Strange(_) => false,
+            Self::NoConnection(PoolError::Timeout(_))
+            | Self::CircuitOpen
+            | Self::Late(_)
+            | Self::Broken(_) => true,
+            Self::NoConnection(_) | Self::UnexpectedAnswer(_) => false,
             Self::Refused(error) => codes(error).iter().all(|code| PASSING.contains(&code.as_str())),
         }
     }
@@ -81,8 +82,8 @@ pub(crate) fn codes(error: &RedisError) -> Vec<String> {
 impl<R: std::fmt::Debug + std::fmt::Display> From<Failure> for PortError<R> {
     fn from(failure: Failure) -> Self {
         match failure {
-            failure if !failure.passes() => Self::fatal(ADAPTER, failure),
-            Failure::NoConnection(_) | Failure::Resting => Self::transient(ADAPTER, failure),
+            failure if !failure.is_transient() => Self::fatal(ADAPTER, failure),
+            Failure::NoConnection(_) | Failure::CircuitOpen => Self::transient(ADAPTER, failure),
             // A pipeline is refused in parts, so even a refusal may have done something.
             failure => Self::unknown(ADAPTER, failure),
         }

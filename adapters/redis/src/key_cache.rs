@@ -11,18 +11,18 @@ use uuid::Uuid;
 
 use crate::ADAPTER;
 use crate::client::{Redis, millis};
-use crate::door::Door;
+use crate::guarded::GuardedRedis;
 
 /// Answers about keys, shared by all processes, in front of a validator that knows.
 ///
 /// Grants and refusals are kept by the SHA-256 of the whole key, grants for `key_life` and refusals for
 /// `refused_key_life`; a revocation is seen within that and the lives of what other caches of the chain keep. A grant that
-/// expires is not given any longer. The key is never stored. While Redis is away, the validator is asked each time.
+/// expires is not given any longer. The key is never stored. While Redis is unavailable, the validator is asked each time.
 ///
 /// Whoever can write to Redis can grant: its access is to be guarded like the key store's.
 #[derive(Debug, Clone)]
 pub struct RedisKeyCache {
-    door: Door,
+    redis: GuardedRedis,
     validator: Arc<dyn KeyValidator>,
     clock: Arc<dyn Clock>,
 }
@@ -79,17 +79,17 @@ impl Answer {
 impl RedisKeyCache {
     /// Keeps what `validator` says on `redis`. A grant ends by `clock`.
     pub fn new(redis: Redis, validator: Arc<dyn KeyValidator>, clock: Arc<dyn Clock>) -> Self {
-        Self { door: Door::new(redis, "keys"), validator, clock }
+        Self { redis: GuardedRedis::new(redis, "keys"), validator, clock }
     }
 
     fn key(&self, hash: &KeyHash) -> Vec<u8> {
-        let mut key = self.door.redis().key(format_args!("key:")).into_bytes();
+        let mut key = self.redis.redis().key(format_args!("key:")).into_bytes();
         key.extend_from_slice(&hash.0);
         key
     }
 
     fn life(&self, answer: &Answer) -> Duration {
-        let config = self.door.redis().config();
+        let config = self.redis.redis().config();
         match answer {
             Answer::Granted { .. } => config.key_life,
             _ => config.refused_key_life,
@@ -100,10 +100,10 @@ impl RedisKeyCache {
     async fn find(&self, key: &[u8]) -> Option<Answer> {
         let mut get = redis::cmd("GET");
         get.arg(key);
-        match self.door.run::<Option<Vec<u8>>>(None, get).await {
+        match self.redis.run::<Option<Vec<u8>>>(None, get).await {
             Ok(value) => rmp_serde::from_slice(&value?).ok(),
             Err(error) => {
-                tracing::debug!(%error, "keys are checked without the shared cache");
+                tracing::debug!(%error, "key cache unavailable");
                 None
             }
         }
@@ -113,8 +113,8 @@ impl RedisKeyCache {
         let Ok(value) = rmp_serde::to_vec_named(answer) else { return };
         let mut set = redis::cmd("SET");
         set.arg(key).arg(value).arg("PX").arg(millis(self.life(answer)));
-        if let Err(error) = self.door.run::<Value>(None, set).await {
-            tracing::debug!(%error, "an answer about a key is not shared");
+        if let Err(error) = self.redis.run::<Value>(None, set).await {
+            tracing::debug!(%error, "key cache not written");
         }
     }
 }

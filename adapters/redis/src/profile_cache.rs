@@ -4,13 +4,13 @@ use gosight_application::ports::{PortError, ProfileCache, ProfileCacheError, Pro
 use gosight_domain::{JsonObject, ProjectId};
 
 use crate::client::{Redis, millis};
-use crate::door::Door;
+use crate::guarded::GuardedRedis;
 
 /// Profiles of users and items that all processes share, each for `profile_life`. An id of which it is known that there is no
 /// profile is kept with an empty text.
 #[derive(Debug, Clone)]
 pub struct RedisProfileCache {
-    door: Door,
+    redis: GuardedRedis,
 }
 
 /// What is kept where there is no profile.
@@ -19,11 +19,11 @@ const NONE: &str = "";
 impl RedisProfileCache {
     /// Keeps profiles on `redis`.
     pub fn new(redis: Redis) -> Self {
-        Self { door: Door::new(redis) }
+        Self { redis: GuardedRedis::new(redis, "profiles") }
     }
 
     fn key(&self, project_id: &ProjectId, kind: ProfileKind, id: &str) -> String {
-        self.door.redis().key(format_args!("profile:{}:{project_id}/{id}", kind.as_str()))
+        self.redis.redis().key(format_args!("profile:{}:{project_id}/{id}", kind.as_str()))
     }
 
     fn keys(&self, project_id: &ProjectId, kind: ProfileKind, ids: &[String]) -> Vec<String> {
@@ -49,7 +49,7 @@ impl ProfileCache for RedisProfileCache {
         }
         let mut get = redis::cmd("MGET");
         get.arg(self.keys(project_id, kind, ids));
-        let texts: Vec<Option<String>> = self.door.run(None, get).await.map_err(PortError::from)?;
+        let texts: Vec<Option<String>> = self.redis.run(None, get).await.map_err(PortError::from)?;
         Ok(texts.into_iter().map(|text| profile(&text?)).collect())
     }
 
@@ -59,14 +59,14 @@ impl ProfileCache for RedisProfileCache {
         kind: ProfileKind,
         profiles: &[(String, Option<JsonObject>)],
     ) -> Result<(), ProfileCacheError> {
-        let life = millis(self.door.redis().config().profile_life);
+        let life = millis(self.redis.redis().config().profile_life);
         let set = |(id, profile): &(String, Option<JsonObject>)| {
             let text = profile.as_ref().map_or(NONE, JsonObject::as_str);
             let mut set = redis::cmd("SET");
             set.arg(self.key(project_id, kind, id)).arg(text).arg("PX").arg(life);
             set
         };
-        self.door.run_all(profiles.iter().map(set).collect()).await.map_err(PortError::from)
+        self.redis.run_all(profiles.iter().map(set).collect()).await.map_err(PortError::from)
     }
 
     async fn forget(
@@ -80,6 +80,6 @@ impl ProfileCache for RedisProfileCache {
         }
         let mut forget = redis::cmd("DEL");
         forget.arg(self.keys(project_id, kind, ids));
-        self.door.run::<Value>(None, forget).await.map(drop).map_err(PortError::from)
+        self.redis.run::<Value>(None, forget).await.map(drop).map_err(PortError::from)
     }
 }

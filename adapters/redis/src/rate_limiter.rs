@@ -7,15 +7,15 @@ use gosight_application::ports::{RateDecision, RateLimiter, RateLimiterError, Ra
 use gosight_domain::ProjectId;
 
 use crate::client::{Redis, script_call};
-use crate::door::Door;
+use crate::guarded::GuardedRedis;
 
 /// One limit for all processes that share a server, by the server's clock.
 ///
-/// When Redis is away, `take` is `Transient` within `request_timeout`; whether to let events through then is for the
+/// While Redis is unavailable, `take` is `Transient` within `request_timeout`; whether to let events through then is for the
 /// caller to decide.
 #[derive(Debug, Clone)]
 pub struct RedisRateLimiter {
-    door: Door,
+    redis: GuardedRedis,
     limits: RateLimits,
 }
 
@@ -27,7 +27,7 @@ const NEVER_FITS: Duration = Duration::from_hours(1);
 impl RedisRateLimiter {
     /// The same limits for each project.
     pub fn new(redis: Redis, limits: RateLimits) -> Self {
-        Self { door: Door::new(redis, "rate_limits"), limits }
+        Self { redis: GuardedRedis::new(redis, "rate_limits"), limits }
     }
 }
 
@@ -41,9 +41,9 @@ impl RateLimiter for RedisRateLimiter {
             return Ok(RateDecision::Limited { retry_after: NEVER_FITS });
         }
         let interval_us = 1_000_000.0 / f64::from(self.limits.events_per_second.get());
-        let key = self.door.redis().key(format_args!("rate:{project_id}"));
+        let key = self.redis.redis().key(format_args!("rate:{project_id}"));
         let args = [interval_us.to_string(), self.limits.burst.to_string(), events.to_string()];
-        let wait_us: u64 = self.door.run(Some(&TAKE), script_call(&TAKE, &[key], &args)).await?;
+        let wait_us: u64 = self.redis.run(Some(&TAKE), script_call(&TAKE, &[key], &args)).await?;
         Ok(match wait_us {
             0 => RateDecision::Allowed,
             us => RateDecision::Limited { retry_after: Duration::from_micros(us) },

@@ -52,7 +52,7 @@ impl RedisServers {
     /// Tells `telemetry` of the circuit breakers of the adapters that are made of them from now on.
     #[must_use]
     pub fn with_telemetry(self, telemetry: &Telemetry) -> Self {
-        let Self { sessions, marks, rate_limits, keys, chunks } = self;
+        let Self { sessions, marks, rate_limits, keys, chunks, profiles } = self;
         let told = |redis: Redis| redis.with_telemetry(telemetry.clone());
         Self {
             sessions: told(sessions),
@@ -60,6 +60,7 @@ impl RedisServers {
             rate_limits: told(rate_limits),
             keys: told(keys),
             chunks: told(chunks),
+            profiles: told(profiles),
         }
     }
 }

@@ -125,7 +125,7 @@ impl SessionCache for RedisSessionCache {
         let kept: Vec<bool> = self.redis.run(Some(&SAVE), calls, self.redis.config().command_timeout).await?;
         if kept.contains(&false) {
             // The next batch begins anew; nothing is wrong with this one.
-            tracing::debug!(%span, "another save of the same partition came in between");
+            tracing::debug!(%span, "session cache saved concurrently");
         }
         Ok(())
     }
@@ -160,7 +160,7 @@ fn unpack(value: &[u8], wanted: &SessionKey) -> Option<Session> {
         Ok(fold) if fold.key() == *wanted => Some(fold),
         Ok(_) => None,
         Err(error) => {
-            tracing::debug!(%error, "a session in the cache cannot be read");
+            tracing::debug!(%error, "cached session unreadable");
             None
         }
     }

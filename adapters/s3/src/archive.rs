@@ -35,7 +35,7 @@ impl S3ReplayArchive {
     /// Opens the archive, and makes its bucket if that is wanted.
     ///
     /// # Errors
-    /// `Transient` when the store is away; `Fatal` for bad settings, keys that are not let in, and a bucket that is
+    /// `Transient` while the store is unavailable; `Fatal` for bad settings, keys that are not let in, and a bucket that is
     /// missing.
     pub async fn connect(config: &S3Config) -> Result<Self, PortError> {
         let archive = Self::open(config)?;
@@ -49,7 +49,7 @@ impl S3ReplayArchive {
         }
     }
 
-    /// Opens the archive without asking the store anything, so this works while it is away.
+    /// Opens the archive without asking the store anything, so this works while it is unavailable.
     ///
     /// # Errors
     /// `Fatal` for bad settings.

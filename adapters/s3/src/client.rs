@@ -172,7 +172,7 @@ impl Client {
                 return Err(failure);
             }
             let wait = backoff.next_wait(None);
-            tracing::warn!(error = %failure, ?wait, "the object store failed, trying again");
+            tracing::warn!(error = %failure, ?wait, "object store unavailable, retrying");
             let waiting = self.telemetry.backing_off("object_store");
             tokio::time::sleep(wait).await;
             waiting.retry();

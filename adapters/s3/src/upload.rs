@@ -141,7 +141,7 @@ impl<'a> Upload<'a> {
     async fn abort(&self, upload: &str) {
         match self.client.send(self.key, Command::AbortMultipartUpload { upload_id: upload }).await {
             Err(error) if !error.is_no_upload() => {
-                tracing::warn!(key = self.key, %error, "an upload that failed leaves parts in the store");
+                tracing::warn!(key = self.key, %error, "parts of a failed upload left in the store");
             }
             _ => {}
         }

@@ -103,7 +103,8 @@ fn rows(batch: &ProcessedBatch) -> [(&'static str, String); 3] {
 async fn columns(client: &Client, table: &str) -> Result<String, BoxError> {
     let sql = format!(
         "SELECT arrayStringConcat(groupArray(name), ', ') FROM system.columns
-         WHERE database = currentDatabase() AND table = '{table}' AND default_kind = '' FORMAT TSVRaw"
+         WHERE database = currentDatabase() AND table = '{table}'
+           AND (default_kind = '' OR default_kind = 'DEFAULT' AND table = 'events') FORMAT TSVRaw"
     );
     let names = client.send("", sql.into()).await?;
     Ok(String::from_utf8(names.to_vec())?.trim().to_owned())

@@ -70,7 +70,7 @@ async fn groups(
     Ok(groups.into_iter().map(group).collect())
 }
 
-/// What groups are told apart by, as the projections have it.
+/// What groups are formed by, as the projections have it.
 const fn expression(group_by: GroupBy) -> &'static str {
     match group_by {
         GroupBy::Channel => "channel",

@@ -96,7 +96,7 @@ pub(super) async fn list(
     Ok(page)
 }
 
-/// What the sessions of the page must fulfil; values of the asker's are parameters.
+/// What the sessions of the page must fulfil; values of a request are parameters.
 fn conditions(query: &SessionQuery) -> String {
     const HAS_REPLAY: &str =
         "(session_id IN (SELECT session_id FROM replay_chunks WHERE project_id = {project:String})

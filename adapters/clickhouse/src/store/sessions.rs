@@ -1,4 +1,5 @@
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use clickhouse::Row;
@@ -173,7 +174,29 @@ fn encode(fence: &Fence, rows: &[SessionRow]) -> Result<Block, CommitError> {
     block.bools("has_rage_click", shows(InsightKind::RageClick));
     block.bools("has_dead_click", shows(InsightKind::DeadClick));
     block.bools("is_bounce", each().map(Session::is_bounce));
+    put_pages_and_device(&mut block, rows);
     block.texts("insights", listed.iter());
     block.texts("state", packed.iter());
     Ok(block)
+}
+
+/// What the state says as well, for people who ask by hand.
+fn put_pages_and_device(block: &mut Block, rows: &[SessionRow]) {
+    fn text(text: Option<&Arc<str>>) -> &str {
+        text.map_or("", |text| text)
+    }
+    let each = || rows.iter().map(|row| &row.session);
+    block.texts("entry_url", each().map(|session| session.entry_page().map_or("", |page| page.url)));
+    block.texts("entry_path", each().map(|session| session.entry_page().map_or("", |page| page.path)));
+    block.texts("exit_url", each().map(|session| session.exit_page().map_or("", |page| page.url)));
+    block.texts("exit_path", each().map(|session| session.exit_page().map_or("", |page| page.path)));
+    block.u8s("max_scroll_depth", each().map(|session| session.max_scroll_depth));
+    let devices = || each().map(Session::device);
+    block.texts("browser", devices().map(|device| text(device.and_then(|device| device.browser.as_ref()))));
+    block.texts("os", devices().map(|device| text(device.and_then(|device| device.os.as_ref()))));
+    block.texts(
+        "device_type",
+        devices().map(|device| text(device.and_then(|device| device.device_type.as_ref()))),
+    );
+    block.texts("country", each().map(|session| text(session.geo().and_then(|geo| geo.country.as_ref()))));
 }

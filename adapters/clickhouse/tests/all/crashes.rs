@@ -104,7 +104,7 @@ async fn aggregated(database: &Database) -> u64 {
     windows.iter().map(|(_, value)| value.count).sum()
 }
 
-/// Fails as often as it is told to, after everything but the ledger row was inserted.
+/// Fails a given number of times, after everything but the ledger row was inserted.
 #[derive(Debug, Default)]
 struct Breaking(AtomicBool);
 

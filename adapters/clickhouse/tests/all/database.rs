@@ -62,6 +62,10 @@ impl Database {
         clickhouse::Client::default().with_url(&self.config.url).with_database(&self.config.database)
     }
 
+    pub async fn run(&self, sql: &str) {
+        self.client().query_raw(sql).execute().await.expect("done");
+    }
+
     pub async fn number(&self, sql: &str) -> u64 {
         self.client().query_raw(sql).fetch_one::<u64>().await.expect("a number")
     }

@@ -10,10 +10,6 @@ use crate::database::Database;
 const PATIENCE: Duration = Duration::from_secs(30);
 
 impl Database {
-    async fn run(&self, sql: &str) {
-        self.client().query_raw(sql).execute().await.unwrap();
-    }
-
     /// Waits until the number that `sql` gives is at least `least`.
     async fn wait_for(&self, sql: &str, least: u64) {
         let there = async { while self.number(sql).await < least {} };

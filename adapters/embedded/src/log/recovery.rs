@@ -54,7 +54,7 @@ fn open_shared(
         tracing::warn!(
             configured = config.partitions,
             partitions,
-            "the directory was made with another number of partitions, which stays"
+            "configured number of partitions ignored: the directory keeps its own"
         );
     }
     let index = rebuild_index(&database, &meta, clock.now(), processed)?;
@@ -138,7 +138,7 @@ fn raise_next_offsets(
     let is_new = index.log_ids.is_empty();
     if is_new && !processed.is_empty() {
         tracing::warn!(
-            "the log is new and the database is not: what the log of before had and was not processed is not here"
+            "log newer than the database: records of the earlier log that were not processed are missing"
         );
     }
     for (log, partition, next) in processed {

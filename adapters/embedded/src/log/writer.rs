@@ -66,7 +66,7 @@ fn with_room(shared: &Shared, append: Append, bytes: usize) -> Option<Append> {
     match room {
         Ok(true) => return Some(append),
         Ok(false) => {}
-        Err(error) => tracing::warn!(%error, "old log segments could not be deleted"),
+        Err(error) => tracing::warn!(%error, "old log segments not deleted"),
     }
     let (kept, max) = (shared.bytes.load(Ordering::Relaxed), shared.config.max_bytes);
     let text = format!("the log is full: it has {kept} of {max} bytes, and the oldest are not processed yet");
@@ -81,7 +81,7 @@ fn size(append: &Append) -> usize {
 fn answer(appends: Vec<Append>, result: fjall::Result<()>) {
     let text = result.err().map(|error| error.to_string());
     if let Some(text) = &text {
-        tracing::error!(error = text, "records could not be written to the log");
+        tracing::error!(error = text, "records not written to the log");
     }
     for append in appends {
         let outcome = match &text {
@@ -89,7 +89,7 @@ fn answer(appends: Vec<Append>, result: fjall::Result<()>) {
             // The write may have reached the disk before it failed.
             Some(text) => Err(LogError::unknown(LOG_ADAPTER, text.clone())),
         };
-        // Whoever asked may be gone; the records are written all the same.
+        // The caller may be gone; the records are written all the same.
         drop(append.done.send(outcome));
     }
 }

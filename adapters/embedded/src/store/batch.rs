@@ -99,7 +99,7 @@ impl EmbeddedStore {
             tracing::warn!(
                 marked = after,
                 rows = writer.last_row,
-                "the database is older than the marks of known events, or another one; the marks are made again"
+                "marks of known events rebuilt: they are newer than the database"
             );
             self.marks.forget_all()?;
             after = 0;
@@ -118,7 +118,7 @@ impl EmbeddedStore {
             after = last.try_get(0)?;
             let marks: sqlx::Result<Vec<_>> = rows.iter().map(marked_row).collect();
             self.marks.add(marks?, after, now)?;
-            tracing::info!(rows = rows.len(), "events that were stored and not marked are marked");
+            tracing::info!(rows = rows.len(), "marks of stored events added");
         }
     }
 }

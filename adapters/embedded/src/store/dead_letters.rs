@@ -14,7 +14,7 @@ use super::error::store_error;
 use super::{Database, EmbeddedStore, apply};
 use crate::{DataDirError, data_dir};
 
-/// The records that were put aside. They may be looked at and removed beside a process that uses the directory.
+/// The dead letters. They may be looked at and removed beside a process that uses the directory.
 #[derive(Debug, Clone)]
 pub struct EmbeddedDeadLetters {
     database: Arc<Database>,

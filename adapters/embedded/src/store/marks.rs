@@ -170,7 +170,7 @@ impl Marks {
             weeks.extract_if(.., |(number, _)| is_forgotten(*number)).collect()
         };
         for (number, week) in forgotten {
-            tracing::debug!(week = number, "marks of an old week forgotten");
+            tracing::debug!(week = number, "old week of marks deleted");
             self.database.delete_keyspace(week)?;
         }
         Ok(())

@@ -13,7 +13,7 @@ use super::error::store_error;
 use super::rollup_ids::RollupIds;
 use crate::STORE_ADAPTER;
 
-/// The writing connection with what it remembers of the database. What a transaction changes is taken over once it is
+/// The writing connection with what it remembers of the database. What a transaction changes is remembered once it is
 /// committed.
 ///
 /// A connection that a transaction did not leave cleanly is not used again. `SQLite` rolls back by itself when the disk
@@ -94,7 +94,7 @@ impl Writer {
         if let Some(connection) = self.connection.take()
             && let Err(error) = connection.close().await
         {
-            tracing::warn!(%error, "the database was not closed cleanly; the next start recovers it");
+            tracing::warn!(%error, "database not closed cleanly, the next start recovers it");
         }
     }
 
@@ -105,9 +105,7 @@ impl Writer {
         }
         if self.connection.is_none() {
             self.connection = Some(self.reopen().await.map_err(store_error)?);
-            tracing::warn!(
-                "the database is written to through a new connection, after a failure of the last one"
-            );
+            tracing::warn!("database connection reopened after a failure");
         }
         Ok(())
     }

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{ConfigError, KafkaConfig, check};
 
-/// The log of records that were put aside.
+/// The log of dead letters.
 pub const DEAD_LETTERS: &str = "gosight.events.dlq";
 
 /// What differs from a topic's defaults.

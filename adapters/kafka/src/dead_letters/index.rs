@@ -38,7 +38,7 @@ impl Index {
     pub(super) fn see(&mut self, message: &BorrowedMessage<'_>) {
         let key = message.key().unwrap_or_default();
         let Some(position) = letter::parse_position(key) else {
-            tracing::warn!(place = ?Place::of(message), "a record among the dead letters is none");
+            tracing::warn!(place = ?Place::of(message), "record skipped, not a dead letter");
             return;
         };
         self.note(position, message.payload().map(|_| Place::of(message)));

@@ -31,16 +31,16 @@ pub(super) struct Range {
     pub(super) end: i64,
 }
 
-type Reader = StreamConsumer<client::Told>;
+type Reader = StreamConsumer<client::LoggingContext>;
 
-impl ConsumerContext for client::Told {}
+impl ConsumerContext for client::LoggingContext {}
 
 impl Scan {
     pub(super) fn new(config: &KafkaConfig, topic: &Topic) -> Result<Self, DeadLettersError> {
         let mut settings = client::reader(config, &format!("{}-scan", config.client_id));
-        // Offsets may have holes at the end; so the end is told.
+        // Offsets may have holes at the end; so the end is given.
         settings.set("enable.partition.eof", "true");
-        let reader = Reader::from_config_and_context(&settings, client::Told::default())
+        let reader = Reader::from_config_and_context(&settings, client::LoggingContext::default())
             .map_err(|error| settings_error(&error))?;
         Ok(Self {
             reader: Arc::new(reader),
@@ -58,7 +58,7 @@ impl Scan {
             // What the library has to say waits for being taken.
             while tokio::time::timeout(client::LAST_WORDS, self.reader.recv()).await.is_ok() {}
         }
-        answer.map_err(|error| self.reader.context().complaints.explain_failure(error))
+        answer.map_err(|error| self.reader.context().last_error.explain_failure(error))
     }
 
     /// Shows every record of `ranges` to `visit` until that has seen enough; those of one partition in order.
@@ -91,7 +91,7 @@ impl Scan {
                     ends.remove(&partition);
                 }
                 Err(error) if classify(&error) == Class::Lasting => return Err(read_error(error)),
-                Err(error) => tracing::debug!(%error, "reading goes on after an error"),
+                Err(error) => tracing::debug!(%error, "read error ignored"),
             }
         }
         self.reader.unassign().map_err(port_error)
@@ -100,7 +100,7 @@ impl Scan {
     /// Closes the consumer, which blocks, where it may block.
     pub(super) async fn close(self) {
         if let Err(error) = tokio::task::spawn_blocking(move || drop(self)).await {
-            tracing::warn!(%error, "a consumer was not closed");
+            tracing::warn!(%error, "consumer not closed");
         }
     }
 }

@@ -5,16 +5,16 @@ use gosight_application::ports::RefusedRecord;
 use rdkafka::error::KafkaError;
 use tokio::sync::oneshot;
 
-use super::room::Share;
+use super::in_flight_budget::Permit;
 use super::severity;
 use crate::error::{Class, classify};
 
-/// Records that are acknowledged together. Whoever appended them may be gone; the share of the queue is given back
-/// when the last of them is settled, not before.
+/// Records that are acknowledged together. The caller may be gone; the permit is given back when the last of them is
+/// settled, not before.
 pub(super) struct Batch {
     unsettled: AtomicUsize,
     state: Mutex<State>,
-    share: Mutex<Option<Share>>,
+    permit: Mutex<Option<Permit>>,
 }
 
 struct State {
@@ -41,19 +41,19 @@ pub(crate) struct Ticket {
 
 impl Batch {
     /// A batch of `records`, and where its outcome arrives.
-    pub(super) fn new(records: usize, share: Share) -> (Arc<Self>, oneshot::Receiver<Outcome>) {
+    pub(super) fn new(records: usize, permit: Permit) -> (Arc<Self>, oneshot::Receiver<Outcome>) {
         let (done, outcome) = oneshot::channel();
         let state = State { outcome: Outcome::default(), done: Some(done) };
         let batch = Self {
             unsettled: AtomicUsize::new(records),
             state: Mutex::new(state),
-            share: Mutex::new(Some(share)),
+            permit: Mutex::new(Some(permit)),
         };
         (Arc::new(batch), outcome)
     }
 
     fn finish(&self) {
-        drop(self.share.lock().unwrap_or_else(PoisonError::into_inner).take());
+        drop(self.permit.lock().unwrap_or_else(PoisonError::into_inner).take());
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         let outcome = std::mem::take(&mut state.outcome);
         if let Some(done) = state.done.take() {

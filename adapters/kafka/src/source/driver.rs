@@ -27,13 +27,13 @@ pub(super) struct Driver {
     pub(super) drain_timeout: Duration,
     pub(super) rebalances: mpsc::UnboundedReceiver<Rebalance>,
     pub(super) changes: mpsc::UnboundedSender<Change>,
-    pub(super) held: HashMap<i32, Held>,
+    pub(super) assigned: HashMap<i32, Assigned>,
     pub(super) closing: CancellationToken,
     pub(super) telemetry: Telemetry,
 }
 
 /// A partition that was handed out and whose source lives, or may live.
-pub(super) struct Held {
+pub(super) struct Assigned {
     /// Cancelled when the source is dropped.
     dropped: CancellationToken,
     /// Tells the source that the partition is not its any more.
@@ -58,12 +58,12 @@ impl Driver {
             }
             () = self.serve() => {}
         }
-        self.let_others_take_over().await;
+        self.leave_with_live_sources().await;
         // Leaves the group, if that is not done yet, and blocks until the brokers know.
         let Self { consumer: own, .. } = self;
         let closed = tokio::task::spawn_blocking(move || drop((own, consumer))).await;
         if let Err(error) = closed {
-            tracing::warn!(%error, "a consumer was not closed");
+            tracing::warn!(%error, "consumer not closed");
         }
     }
 
@@ -96,7 +96,7 @@ impl Driver {
             // Made before the partition runs, so that none of its records goes elsewhere.
             sources.extend(self.source(partition, start));
             if let Err(error) = list.add_partition_offset(self.topic(), partition, offset_of(start)) {
-                tracing::error!(%error, partition, "a partition cannot be assigned");
+                tracing::error!(%error, partition, "partition not assigned");
             }
         }
         self.answer_assignment(&list);
@@ -108,9 +108,9 @@ impl Driver {
     /// Where to start, once nobody reads these partitions from before.
     async fn starts(&mut self, partitions: &[i32]) -> BTreeMap<i32, u64> {
         for partition in partitions {
-            if let Some(held) = self.held.get(partition) {
-                held.dropped.cancelled().await;
-                self.held.remove(partition);
+            if let Some(assigned) = self.assigned.get(partition) {
+                assigned.dropped.cancelled().await;
+                self.assigned.remove(partition);
             }
         }
         let mut backoff = Backoff::new(BACKOFF);
@@ -119,7 +119,7 @@ impl Driver {
                 Ok(starts) => return starts,
                 Err(error) => {
                     let wait = backoff.next_wait(None);
-                    tracing::warn!(%error, ?wait, log = %self.log, "cannot tell where the group stands, asking again");
+                    tracing::warn!(%error, ?wait, log = %self.log, "committed offsets unavailable, retrying");
                     if !error.is_transient() {
                         let _ = self.changes.send(Err(error));
                     }
@@ -137,7 +137,7 @@ impl Driver {
             let _ = self.changes.send(Err(Failure::NoPartition { topic, partition }.fatal()));
             return None;
         };
-        let held = Held { dropped: CancellationToken::new(), given_up: CancellationToken::new() };
+        let assigned = Assigned { dropped: CancellationToken::new(), given_up: CancellationToken::new() };
         let source = KafkaPartition {
             queue,
             log: self.log.clone(),
@@ -147,16 +147,16 @@ impl Driver {
             ahead: Ahead::default(),
             aligned: true,
             seeks: Seeks::default(),
-            given_up: held.given_up.clone(),
-            _held: held.dropped.clone().drop_guard(),
+            given_up: assigned.given_up.clone(),
+            _assigned: assigned.dropped.clone().drop_guard(),
         };
-        self.held.insert(partition, held);
+        self.assigned.insert(partition, assigned);
         Some(source)
     }
 
     /// Asks the workers to finish, waits for them, and gives the partitions up.
     async fn revoke(&mut self, partitions: Vec<i32>, lost: bool) {
-        tracing::info!(log = %self.log, ?partitions, lost, "partitions are revoked");
+        tracing::info!(log = %self.log, ?partitions, lost, "partitions revoked");
         let mut released = Vec::with_capacity(partitions.len());
         for partition in &partitions {
             let token = CancellationToken::new();
@@ -168,34 +168,35 @@ impl Driver {
             let _ = self.changes.send(Ok(change));
         }
         if tokio::time::timeout(self.drain_timeout, join_all(released)).await.is_err() {
-            tracing::warn!(log = %self.log, ?partitions, "partitions are given up before their workers were done");
+            tracing::warn!(log = %self.log, ?partitions, "partitions released before their workers finished");
         }
         self.give_up(&partitions);
     }
 
     fn give_up(&mut self, partitions: &[i32]) {
-        for held in partitions.iter().filter_map(|partition| self.held.get(partition)) {
-            held.given_up.cancel();
+        for assigned in partitions.iter().filter_map(|partition| self.assigned.get(partition)) {
+            assigned.given_up.cancel();
         }
-        self.held.retain(|_, held| !held.dropped.is_cancelled());
+        self.assigned.retain(|_, assigned| !assigned.dropped.is_cancelled());
         let mut list = TopicPartitionList::with_capacity(partitions.len());
         for &partition in partitions {
             list.add_partition(self.topic(), partition);
         }
         if let Err(error) = self.consumer.incremental_unassign(&list) {
-            tracing::warn!(%error, "partitions could not be given up");
+            tracing::warn!(%error, "partitions not released");
         }
     }
 
     fn give_up_all(&mut self) {
-        for held in self.held.values() {
-            held.given_up.cancel();
+        for assigned in self.assigned.values() {
+            assigned.given_up.cancel();
         }
     }
 
     /// Waits until no partition is read any more, up to the deadline, and takes back those that still are.
     async fn leave(&mut self) {
-        let dropped: Vec<_> = self.held.values().map(|held| held.dropped.clone().cancelled_owned()).collect();
+        let dropped: Vec<_> =
+            self.assigned.values().map(|assigned| assigned.dropped.clone().cancelled_owned()).collect();
         let _ = tokio::time::timeout(self.drain_timeout, join_all(dropped)).await;
         self.give_up_all();
         self.rebalances.close();
@@ -211,9 +212,9 @@ impl Driver {
 
     /// Leaves the group while sources are still alive: they keep the consumer from being closed, and the group must
     /// not wait for them.
-    async fn let_others_take_over(&mut self) {
-        self.held.retain(|_, held| !held.dropped.is_cancelled());
-        if self.held.is_empty() {
+    async fn leave_with_live_sources(&mut self) {
+        self.assigned.retain(|_, assigned| !assigned.dropped.is_cancelled());
+        if self.assigned.is_empty() {
             return;
         }
         self.rebalances.close();
@@ -224,7 +225,7 @@ impl Driver {
 
     fn answer_assignment(&self, list: &TopicPartitionList) {
         if let Err(error) = self.consumer.incremental_assign(list) {
-            tracing::warn!(%error, "an assignment could not be taken");
+            tracing::warn!(%error, "assignment not applied");
             let _ = self.changes.send(Err(port_error(error)));
         }
     }
@@ -238,7 +239,7 @@ fn at_the_end(topic: &str, partitions: &[i32]) -> TopicPartitionList {
     let mut list = TopicPartitionList::with_capacity(partitions.len());
     for &partition in partitions {
         if let Err(error) = list.add_partition_offset(topic, partition, Offset::End) {
-            tracing::debug!(%error, "a partition cannot be listed");
+            tracing::debug!(%error, "partition not listed");
         }
     }
     list
@@ -255,14 +256,14 @@ async fn serve_events(consumer: &GroupConsumer, changes: &mpsc::UnboundedSender<
             return read_error(error);
         }
         match error.rdkafka_error_code() {
-            // It may be on its way through the cluster; whoever waits for partitions is told.
+            // It may be on its way through the cluster; whoever waits for partitions gets the error.
             Some(Code::UnknownTopicOrPartition | Code::UnknownTopic) => {
                 let _ = changes.send(Err(Failure::NoSuchTopic(error.to_string()).transient()));
             }
             _ if classify(&error) == Class::Lasting => {
                 let _ = changes.send(Err(read_error(error)));
             }
-            _ => tracing::debug!(%error, "the consumer goes on after an error"),
+            _ => tracing::debug!(%error, "consumer error ignored"),
         }
     }
 }

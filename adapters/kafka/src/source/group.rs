@@ -19,25 +19,25 @@ pub(super) enum Rebalance {
 
 /// Hands each change to the driver, which answers it when it can. The group waits for the answer, not for the callback.
 pub(super) struct GroupContext {
-    complaints: client::Complaints,
+    last_error: client::LastClientError,
     rebalances: mpsc::UnboundedSender<Rebalance>,
 }
 
 impl GroupContext {
     pub(super) fn new() -> (Self, mpsc::UnboundedReceiver<Rebalance>) {
         let (rebalances, received) = mpsc::unbounded_channel();
-        (Self { complaints: client::Complaints::default(), rebalances }, received)
+        (Self { last_error: client::LastClientError::default(), rebalances }, received)
     }
 }
 
 impl ClientContext for GroupContext {
     fn log(&self, level: RDKafkaLogLevel, facility: &str, line: &str) {
-        self.complaints.note_line(facility, line);
-        client::tell(level, facility, line);
+        self.last_error.note_line(facility, line);
+        client::log_line(level, facility, line);
     }
 
     fn error(&self, error: KafkaError, reason: &str) {
-        self.complaints.note(&error, reason);
+        self.last_error.note(&error, reason);
     }
 }
 
@@ -60,7 +60,7 @@ impl ConsumerContext for GroupContext {
             consumer.incremental_unassign(list)
         };
         if let Err(error) = answered {
-            tracing::debug!(%error, "a change of assignment could not be answered while closing");
+            tracing::debug!(%error, "assignment change not answered while closing");
         }
     }
 }

@@ -68,7 +68,7 @@ pub(super) struct KafkaPartition {
     pub(super) aligned: bool,
     pub(super) seeks: Seeks,
     pub(super) given_up: CancellationToken,
-    pub(super) _held: DropGuard,
+    pub(super) _assigned: DropGuard,
 }
 
 impl KafkaPartition {
@@ -125,7 +125,7 @@ impl KafkaPartition {
         if end < expected {
             return Err(self.went_back(end, expected));
         }
-        tracing::debug!(partition = self.partition, offset, expected, "left out a record of before a seek");
+        tracing::debug!(partition = self.partition, offset, expected, "record skipped, it precedes the seek");
         Ok(())
     }
 
@@ -152,12 +152,12 @@ fn refuse_lasting(error: KafkaError) -> Result<(), SourceError> {
     if classify(&error) == Class::Lasting {
         return Err(read_error(error));
     }
-    tracing::debug!(%error, "reading goes on after an error");
+    tracing::debug!(%error, "read error ignored");
     Ok(())
 }
 
 fn polled(message: &BorrowedMessage<'_>) -> PolledRecord {
-    // A record without a value is none of ours; it is given as an empty one, and put aside as such.
+    // A record without a value is none of ours; it is given as an empty one, and dead-lettered as such.
     let value = message.payload().map(Bytes::copy_from_slice).unwrap_or_default();
     PolledRecord { offset: unsigned(message.offset()), value }
 }
@@ -196,7 +196,7 @@ impl PartitionSource for KafkaPartition {
         }
         if offset < start {
             let missing = start - offset;
-            tracing::warn!(log = %self.log, partition = self.partition, offset, start, missing, "records are gone");
+            tracing::warn!(log = %self.log, partition = self.partition, offset, start, missing, "records missing");
         }
         self.next = offset;
         self.aligned = false;

@@ -110,8 +110,9 @@ impl Found {
             return Some(error(topic, SETTING, reason));
         }
         (copies > 1 && found == copies).then(|| {
-            let reason =
-                format!("all {copies} copies are needed: nothing can be written while a broker is away");
+            let reason = format!(
+                "all {copies} copies are needed: nothing can be written while a broker is unavailable"
+            );
             warning(topic, SETTING, reason)
         })
     }

@@ -27,7 +27,7 @@ fn through(proxy: &Proxy, topics: &Topics) -> KafkaConfig {
     config
 }
 
-/// Appends one record after the other until told to stop, each until it is acknowledged.
+/// Appends one record after the other until it is stopped, each until it is acknowledged.
 struct Writers {
     acknowledged: Arc<Mutex<BTreeSet<String>>>,
     count: watch::Sender<usize>,

@@ -25,7 +25,7 @@ fn records(count: usize, bytes: usize) -> Vec<Record> {
 fn assert_full(result: Result<(), LogError>) {
     match result {
         Err(error @ PortError::Transient { effect: Effect::None, .. }) => {
-            assert!(error.retry_after().is_some(), "a door tells its clients when to come back");
+            assert!(error.retry_after().is_some(), "the ingest API tells its clients when to come back");
             assert!(error.to_string().contains("wait for their acknowledgement"), "{error}");
         }
         other => panic!("expected a full queue, got {other:?}"),

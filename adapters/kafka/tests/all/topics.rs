@@ -117,6 +117,6 @@ async fn brokers_that_are_away_are_transient() {
     };
     match ensure_topics(&config).await {
         Err(TopicError::Port(error)) => assert!(error.is_transient(), "{error}"),
-        other => panic!("expected that they are away, got {other:?}"),
+        other => panic!("expected that they are unavailable, got {other:?}"),
     }
 }

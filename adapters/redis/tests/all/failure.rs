@@ -1,4 +1,4 @@
-//! Servers that are away, hang, forget or refuse.
+//! Servers that are unavailable, hang, forget or refuse.
 
 use std::num::NonZeroU32;
 use std::sync::Arc;
@@ -15,7 +15,7 @@ use gosight_redis::{Redis, RedisConfig, RedisDeduplicator, RedisRateLimiter, Red
 
 use crate::harness::{Server, StoredFake, passing, soon, span, until};
 
-/// All that a processor and a door use, on one server.
+/// All that a processor and the ingest API use, on one server.
 struct All {
     redis: Redis,
     sessions: RedisSessionCache,
@@ -56,7 +56,7 @@ impl All {
         soon(self.limiter.take(&project("p"), 1)).await
     }
 
-    /// Everything is away, but only for a while.
+    /// Every call fails, and may be tried again.
     async fn all_pass(&self) -> Vec<Effect> {
         vec![
             passing(self.save().await),

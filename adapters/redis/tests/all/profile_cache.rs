@@ -49,6 +49,15 @@ impl ProfileStore for Counting {
     ) -> Result<(), ProfileStoreError> {
         self.profiles.put(project_id, kind, profiles).await
     }
+
+    async fn merge(
+        &self,
+        project_id: &ProjectId,
+        kind: ProfileKind,
+        patches: &[(String, JsonObject)],
+    ) -> Result<(), ProfileStoreError> {
+        self.store.merge(project_id, kind, patches).await
+    }
 }
 
 /// A process: the profiles of `store` behind what all processes share.

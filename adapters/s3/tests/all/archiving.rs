@@ -1,4 +1,4 @@
-//! Replays that move to a store which is away, slow or busy, or whose connections are cut: the archive catches up, and
+//! Replays that move to a store which is unavailable, slow or busy, or whose connections are cut: the archive catches up, and
 //! no half object is ever taken for whole.
 
 use std::ops::Range;

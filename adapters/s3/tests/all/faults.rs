@@ -173,7 +173,7 @@ async fn a_silent_store_is_given_up_and_asked_again() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_store_that_is_away_did_nothing() {
     let place = Place::new();
-    // A port that was free a moment ago, and that nobody is told of.
+    // A port that was free a moment ago, and that nothing listens on.
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let endpoint = format!("http://{}", listener.local_addr().unwrap());
     drop(listener);

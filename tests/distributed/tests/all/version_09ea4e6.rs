@@ -85,6 +85,7 @@ async fn servers_of_version_09ea4e6_are_opened_and_gone_on_with() {
     let api = set.start(Binary::Api);
     let mut processors = PROCESSORS.map(|binary| set.start(binary));
     fixture.check_keys(&Api::new(api.url(), None)).await;
+    clickhouse::check_columns(set).await;
     let before = opened.ask(&api).await;
     for (project, _) in PROJECTS {
         assert_same(&format!("opened: {project}"), &expected.answers[project], &before[project].by_path());

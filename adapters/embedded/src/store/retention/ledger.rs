@@ -23,7 +23,7 @@ impl EmbeddedStore {
             writer.transact::<_, Nothing>(async |transaction| merge_hour(transaction, hour).await).await?;
         }
         if !hours.is_empty() {
-            tracing::debug!(hours = hours.len(), "old ledger rows made into fewer");
+            tracing::debug!(hours = hours.len(), "old ledger rows merged");
         }
         Ok(())
     }

@@ -94,7 +94,7 @@ async fn fold(
         for row in &rows {
             match from_json::<Event>(row.try_get(3)?) {
                 Ok(event) => fold_into(&mut session, &event),
-                Err(error) => tracing::warn!(%error, session = number, "a stored event cannot be read"),
+                Err(error) => tracing::warn!(%error, session = number, "stored event unreadable"),
             }
         }
     }

@@ -3,6 +3,7 @@ use std::fs;
 use gosight_distributed_tests::Set;
 use gosight_e2e::Api;
 use gosight_e2e::fixture::{path, read_gz};
+use serde_json::Value;
 
 /// Makes the tables and views, and puts all rows back.
 pub(super) async fn restore(set: &Set) {
@@ -16,6 +17,36 @@ pub(super) async fn restore(set: &Set) {
     }
     for name in tables {
         restore_rows(&server, database, &name).await;
+    }
+}
+
+/// The columns of events that were stored before there were any say what the payload says.
+pub(super) async fn check_columns(set: &Set) {
+    let server = Api::new(set.setting("CLICKHOUSE_URL"), None);
+    let question = format!(
+        "SELECT event_type, payload, click_x, target_selector, scroll_depth, lcp FROM {}.events FORMAT JSONEachRow",
+        set.database()
+    );
+    let answer = server.post("/?", question).await;
+    assert!(answer.status.is_success(), "{}", answer.text);
+    let rows: Vec<Value> = answer.text.lines().map(|row| serde_json::from_str(row).unwrap()).collect();
+    for (event_type, column, path) in [
+        ("click", "click_x", "/x"),
+        ("click", "target_selector", "/target/selector"),
+        ("scroll", "scroll_depth", "/depth_percent"),
+        ("web_vitals", "lcp", "/lcp"),
+    ] {
+        let mut values = 0;
+        for row in &rows {
+            let payload: Value = serde_json::from_str(row["payload"].as_str().unwrap()).unwrap();
+            let is_one = row["event_type"] == event_type;
+            let expected = payload.pointer(path).filter(|_| is_one);
+            let rounded = expected.and_then(Value::as_f64).map(f64::round);
+            assert_eq!(row[column].as_f64(), rounded, "{column}: {row}");
+            assert_eq!(row[column].as_str(), expected.and_then(Value::as_str), "{column}: {row}");
+            values += usize::from(expected.is_some());
+        }
+        assert!(values > 0, "{column} has no value");
     }
 }
 

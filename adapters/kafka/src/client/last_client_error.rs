@@ -5,17 +5,17 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
 
 use crate::error::{Failure, read_error};
 
-/// What the library last said about connections that fail. Its calls say no more than that they had no answer.
+/// The last error of a connection that the library reported. Its calls say no more than that they had no answer.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Complaints(Arc<Mutex<Option<Complaint>>>);
+pub(crate) struct LastClientError(Arc<Mutex<Option<ClientError>>>);
 
 #[derive(Debug, Clone, PartialEq, Eq)]
-struct Complaint {
+struct ClientError {
     code: Option<Code>,
     reason: String,
 }
 
-impl Complaint {
+impl ClientError {
     fn new(code: Option<Code>, text: &str) -> Self {
         // How long it took differs each time.
         let mut reason = text.split_once(" (after ").map_or(text, |(reason, _)| reason).to_owned();
@@ -40,20 +40,20 @@ impl Complaint {
     }
 }
 
-impl Complaints {
-    /// Keeps what the library said. What a person has to mend is told, once as long as it stays the same.
+impl LastClientError {
+    /// Keeps the error. One that a person has to mend is logged, once as long as it stays the same.
     pub(crate) fn note(&self, error: &KafkaError, reason: &str) {
-        let complaint = Complaint::new(error.rdkafka_error_code(), reason);
+        let client_error = ClientError::new(error.rdkafka_error_code(), reason);
         let mut latest = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        match complaint.advice() {
-            Some(advice) if latest.as_ref() != Some(&complaint) => {
-                tracing::error!(advice, "kafka client: {}", complaint.reason);
+        match client_error.advice() {
+            Some(advice) if latest.as_ref() != Some(&client_error) => {
+                tracing::error!(reason = client_error.reason, advice, "client error needs a person");
             }
-            _ => tracing::debug!(%error, reason, "kafka client"),
+            _ => tracing::debug!(%error, reason, "client error"),
         }
-        // That all brokers are away follows from why each of them is.
-        if complaint.code != Some(Code::AllBrokersDown) {
-            *latest = Some(complaint);
+        // Why each broker is unavailable says more than that all of them are.
+        if client_error.code != Some(Code::AllBrokersDown) {
+            *latest = Some(client_error);
         }
     }
 
@@ -63,7 +63,7 @@ impl Complaints {
         if facility == "FAIL" && latest.as_ref().is_none_or(|known| known.advice().is_none()) {
             // After the name of the library's thread.
             let text = line.split_once("]: ").map_or(line, |(_, text)| text);
-            *latest = Some(Complaint::new(None, text));
+            *latest = Some(ClientError::new(None, text));
         }
     }
 
@@ -75,9 +75,9 @@ impl Complaints {
     /// The same of a failure that was judged already.
     pub(crate) fn explain_failure(&self, error: PortError) -> PortError {
         let latest = self.0.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        let Some(complaint) = latest else { return error };
-        let Complaint { reason, .. } = &complaint;
-        match (complaint.advice(), error) {
+        let Some(client_error) = latest else { return error };
+        let ClientError { reason, .. } = &client_error;
+        match (client_error.advice(), error) {
             (Some(advice), _) => Failure::TurnedAway { reason: reason.clone(), advice }.fatal(),
             (None, PortError::Transient { source, .. }) => {
                 Failure::NotReached { error: source.to_string(), reason: reason.clone() }.transient()
@@ -97,10 +97,10 @@ mod tests {
     use super::*;
 
     fn explained(code: Code, reason: &str) -> PortError {
-        let complaints = Complaints::default();
-        complaints.note(&KafkaError::Global(code), reason);
-        complaints.note(&KafkaError::Global(Code::AllBrokersDown), "1/1 brokers are down");
-        complaints.explain(KafkaError::MetadataFetch(Code::BrokerTransportFailure))
+        let last_error = LastClientError::default();
+        last_error.note(&KafkaError::Global(code), reason);
+        last_error.note(&KafkaError::Global(Code::AllBrokersDown), "1/1 brokers are down");
+        last_error.explain(KafkaError::MetadataFetch(Code::BrokerTransportFailure))
     }
 
     #[test]
@@ -124,7 +124,7 @@ mod tests {
             let error = explained(code, reason);
             assert!(error.is_transient() && error.to_string().contains(reason), "{error}");
         }
-        let cut = Complaints::default();
+        let cut = LastClientError::default();
         cut.note_line(
             "FAIL",
             "[thrd:a:1/1]: a:1/1: Disconnected: closed (after 2ms in state APIVERSION_QUERY)",
@@ -132,7 +132,7 @@ mod tests {
         cut.note_line("OTHER", "something else");
         let text = cut.text(KafkaError::MetadataFetch(Code::BrokerTransportFailure));
         assert!(text.contains(": a:1/1: Disconnected: closed; is kafka.security.protocol"), "{text}");
-        let silent = Complaints::default().explain(KafkaError::MetadataFetch(Code::OperationTimedOut));
+        let silent = LastClientError::default().explain(KafkaError::MetadataFetch(Code::OperationTimedOut));
         assert!(silent.is_transient(), "{silent}");
     }
 }

@@ -1,33 +1,33 @@
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use deadpool_redis::redis::{Cmd, FromRedisValue, Script, Value};
+use gosight_application::circuit_breaker::{CircuitBreaker, CircuitBreakerConfig};
+use gosight_application::ports::SystemClock;
 use gosight_application::telemetry::BreakerGauge;
-use tokio::time::Instant;
 
+use crate::ADAPTER;
 use crate::client::Redis;
 use crate::error::Failure;
 
-/// Calls that a client's request waits for. After one that was not answered, others fail at once for a moment, so that
-/// a server that hangs costs some requests their patience and not all.
+/// Redis for calls that a client's request waits for, behind a circuit breaker: after a call without an answer, others fail
+/// at once for a moment. A server that hangs costs some requests their time and not all.
 #[derive(Debug, Clone)]
-pub(crate) struct Door {
+pub(crate) struct GuardedRedis {
     redis: Redis,
-    started: Instant,
-    /// Until when nothing is asked, in ms since `started`.
-    rests_until: Arc<AtomicU64>,
-    /// Whether the last call was not answered.
+    breaker: Arc<CircuitBreaker>,
     is_open: Arc<BreakerGauge>,
 }
 
-const REST: Duration = Duration::from_millis(500);
+/// How long calls fail at once.
+const COOL_DOWN: Duration = Duration::from_millis(500);
 
-impl Door {
+impl GuardedRedis {
     /// `call` is what Redis is asked for, in `circuit_breakers_open`.
     pub fn new(redis: Redis, call: &str) -> Self {
-        let is_open = Arc::new(redis.telemetry().circuit_breaker(crate::ADAPTER, call));
-        Self { redis, started: Instant::now(), rests_until: Arc::default(), is_open }
+        let config = CircuitBreakerConfig { failures: 1, cool_down: COOL_DOWN };
+        let is_open = Arc::new(redis.telemetry().circuit_breaker(ADAPTER, call));
+        Self { redis, breaker: Arc::new(CircuitBreaker::new(config, Arc::new(SystemClock))), is_open }
     }
 
     pub fn redis(&self) -> &Redis {
@@ -49,20 +49,16 @@ impl Door {
         script: Option<&Script>,
         commands: Vec<Cmd>,
     ) -> Result<T, Failure> {
-        if self.elapsed_ms() < self.rests_until.load(Ordering::Relaxed) {
-            return Err(Failure::Resting);
-        }
+        let permit = self.breaker.permit().ok_or(Failure::CircuitOpen)?;
         let answer = self.redis.run(script, commands, self.redis.config().request_timeout).await;
+        // A refusal is an answer.
         let is_answered = matches!(answer, Ok(_) | Err(Failure::Refused(_)));
-        if !is_answered {
-            let until = self.elapsed_ms() + crate::client::millis(REST);
-            self.rests_until.store(until, Ordering::Relaxed);
+        if is_answered {
+            permit.succeeded()
+        } else {
+            permit.failed()
         }
         self.is_open.set(!is_answered);
         answer
-    }
-
-    fn elapsed_ms(&self) -> u64 {
-        u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX)
     }
 }

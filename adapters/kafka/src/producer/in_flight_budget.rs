@@ -2,11 +2,11 @@ use std::sync::Arc;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-/// Room for records that wait for their acknowledgement.
+/// Limits the records that wait for their acknowledgement.
 ///
-/// A batch takes its share whole or not at all, and never waits for it: the door answers that it is busy, and the
-/// client tries again. A batch larger than all the room takes all of it.
-pub(super) struct Room {
+/// A batch takes its permit whole or not at all, and never waits for it: the ingest API answers that it is busy, and the
+/// client tries again. A batch larger than the budget takes all of it.
+pub(super) struct InFlightBudget {
     records: Arc<Semaphore>,
     kib: Arc<Semaphore>,
     max_records: u32,
@@ -14,12 +14,12 @@ pub(super) struct Room {
 }
 
 /// What a batch takes; given back when dropped.
-pub(super) struct Share {
+pub(super) struct Permit {
     _records: OwnedSemaphorePermit,
     _kib: OwnedSemaphorePermit,
 }
 
-impl Room {
+impl InFlightBudget {
     pub(super) fn new(max_records: u32, max_bytes: u64) -> Self {
         let max_kib = kib(max_bytes);
         Self {
@@ -30,11 +30,11 @@ impl Room {
         }
     }
 
-    /// A share for `records` of `bytes` together, if there is room.
-    pub(super) fn take(&self, records: usize, bytes: u64) -> Option<Share> {
+    /// A permit for `records` of `bytes` together, if the budget has as much left.
+    pub(super) fn take(&self, records: usize, bytes: u64) -> Option<Permit> {
         let records = u32::try_from(records).unwrap_or(u32::MAX).min(self.max_records);
         let kib = kib(bytes).min(self.max_kib);
-        Some(Share {
+        Some(Permit {
             _records: self.records.clone().try_acquire_many_owned(records).ok()?,
             _kib: self.kib.clone().try_acquire_many_owned(kib).ok()?,
         })
@@ -58,22 +58,22 @@ mod tests {
 
     #[test]
     fn a_share_is_taken_whole_or_not_at_all() {
-        let room = Room::new(10, 10 * 1024);
-        let first = room.take(6, 1024).unwrap();
-        assert!(room.take(5, 1024).is_none());
-        assert!(room.take(4, 10 * 1024).is_none());
-        assert_eq!(room.taken(), (6, 1024));
+        let budget = InFlightBudget::new(10, 10 * 1024);
+        let first = budget.take(6, 1024).unwrap();
+        assert!(budget.take(5, 1024).is_none());
+        assert!(budget.take(4, 10 * 1024).is_none());
+        assert_eq!(budget.taken(), (6, 1024));
         drop(first);
-        assert!(room.take(10, 10 * 1024).is_some());
-        assert_eq!(room.taken(), (0, 0));
+        assert!(budget.take(10, 10 * 1024).is_some());
+        assert_eq!(budget.taken(), (0, 0));
     }
 
     #[test]
     fn a_batch_larger_than_the_room_takes_all_of_it() {
-        let room = Room::new(10, 1024);
-        let all = room.take(1_000, u64::MAX).unwrap();
-        assert!(room.take(1, 1).is_none());
+        let budget = InFlightBudget::new(10, 1024);
+        let all = budget.take(1_000, u64::MAX).unwrap();
+        assert!(budget.take(1, 1).is_none());
         drop(all);
-        assert!(room.take(1, 1).is_some());
+        assert!(budget.take(1, 1).is_some());
     }
 }
