@@ -21,6 +21,7 @@ pub mod key;
 pub mod ledger;
 pub mod profile;
 pub mod project;
+mod recent;
 pub mod replay;
 pub mod rollup;
 pub mod session;
