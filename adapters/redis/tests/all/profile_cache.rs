@@ -56,7 +56,7 @@ impl ProfileStore for Counting {
         kind: ProfileKind,
         patches: &[(String, JsonObject)],
     ) -> Result<(), ProfileStoreError> {
-        self.store.merge(project_id, kind, patches).await
+        self.profiles.merge(project_id, kind, patches).await
     }
 }
 
