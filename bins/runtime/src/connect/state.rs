@@ -90,12 +90,10 @@ impl State {
     }
 
     /// The accounts with caches that all processes share: of answers about keys, and of profiles.
+    #[cfg_attr(not(feature = "redis"), expect(unused_variables, reason = "memory counts nothing"))]
     pub(crate) fn with_caches(&self, accounts: AccountPorts, telemetry: &Telemetry) -> AccountPorts {
         match self {
-            Self::Memory => {
-                let _ = telemetry;
-                accounts
-            }
+            Self::Memory => accounts,
             #[cfg(feature = "redis")]
             Self::Redis(redis) => {
                 let cache = Arc::new(RedisProfileCache::new(redis.profiles.clone()));
