@@ -3,6 +3,8 @@
 -- older releases. `$payload` is the payload as ClickHouse's JSON parser takes it. Numbers are rounded half away from zero,
 -- which round() does not do. Times are in ms, scroll_depth is in percent.
 ALTER TABLE events
+    -- What sent the event.
+    ADD COLUMN IF NOT EXISTS library LowCardinality(String),
     ADD COLUMN IF NOT EXISTS click_x Nullable(Int16)
         DEFAULT if(event_type = 'click', accurateCastOrNull(arrayMap(n -> trunc((trunc(2 * n) + sign(n)) / 2), [JSONExtract($payload, 'x', 'Nullable(Float64)')])[1], 'Int16'), NULL) CODEC(ZSTD(1)),
     ADD COLUMN IF NOT EXISTS click_y Nullable(Int16)

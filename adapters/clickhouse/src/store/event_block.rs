@@ -36,6 +36,7 @@ fn encode(place: &LogPartition, events: &[&StoredEvent]) -> Block {
     block.texts("ip", each().map(|event| event.geo.ip.map(|ip| ip.to_string()).unwrap_or_default()));
     block.texts("country", each().map(|event| text(event.geo.country.as_ref())));
     block.texts("city", each().map(|event| text(event.geo.city.as_ref())));
+    block.texts("library", each().map(|event| text(event.library.as_ref())));
     payload_columns::put(&mut block, events);
     block.texts("payload", each().map(|event| event.payload.as_str()));
     block.texts("custom", each().map(|event| event.custom.as_str()));

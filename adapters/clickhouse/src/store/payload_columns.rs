@@ -1,14 +1,10 @@
 use gosight_application::ports::StoredEvent;
-use gosight_domain::details::Details;
 
 use crate::block::Block;
 
 /// The columns of the payloads. The server computes them for rows that come without, at several times the CPU time.
 pub(super) fn put(block: &mut Block, events: &[&StoredEvent]) {
-    // What is stored has passed: another payload has no columns.
-    let details: Vec<Details<'_>> =
-        events.iter().map(|stored| stored.event.details().unwrap_or_default()).collect();
-    let each = || details.iter();
+    let each = || events.iter().map(|stored| &stored.details);
     block.optional_i16s("click_x", each().map(|details| details.click_x));
     block.optional_i16s("click_y", each().map(|details| details.click_y));
     block.optional_texts("target_selector", each().map(|details| details.target_selector.as_deref()));

@@ -1,10 +1,11 @@
 //! A database of an older release is brought up to date, whatever happens meanwhile.
 
 use futures::future::try_join_all;
-use gosight_application::ports::{SessionQuery, SessionStore};
+use gosight_application::ports::{EventQuery, SessionQuery, SessionStore};
 use gosight_application::sessions::SessionRules;
 use gosight_clickhouse::ClickHouseStore;
-use gosight_conformance::factory::{click, project};
+use gosight_conformance::factory::{click, project, session_id};
+use gosight_domain::Event;
 
 use crate::database::Database;
 use crate::old_database::new_batch;
@@ -19,7 +20,10 @@ async fn several_processes_migrate_at_once() {
     let all = (0..8).map(|_| ClickHouseStore::connect(&database.config));
     try_join_all(all).await.unwrap();
     assert_eq!(database.number(NEW_COLUMNS).await, 4);
-    database.writer().await.commit(&new_batch(0, &[click(1, 0)])).await.unwrap();
+    let event = Event { library: Some("gosight-js/1.2.0".into()), ..click(1, 0) };
+    database.writer().await.commit(&new_batch(0, std::slice::from_ref(&event))).await.unwrap();
+    let store = database.open().await;
+    assert_eq!(store.session_events(&project("p"), &session_id("s"), None, 10).await.unwrap(), [event]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
