@@ -141,7 +141,7 @@ async fn a_thread_that_never_comes_back_holds_nobody_up_and_no_second_one_is_los
 #[tokio::test]
 async fn a_project_whose_calls_hang_costs_the_others_nothing_once_its_circuit_is_open() {
     let set = Set::new(Hostile::new(Fault::Hangs, Some(project("p"))), SHORT_MS, 2);
-    let open = || set.bench.numbers.gauge("circuit_breakers_open{what=\"enricher\",name=\"hostile\"}");
+    let open = || set.bench.numbers.gauge("circuit_breakers_open{dependency=\"hostile\",call=\"enrich\"}");
     assert_eq!(open(), Some(0.0));
     for round in 0..4 {
         set.send(round * 8..(round + 1) * 8).await;
