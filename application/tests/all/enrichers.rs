@@ -51,7 +51,7 @@ impl Set {
             chosen(hostile.clone(), timeout_ms, failures),
             chosen(Arc::new(Good::default()), PATIENT_MS, 5),
         ]);
-        let handler = Arc::new(bench.handler_of(&[], Vec::new(), enrichers.clone()));
+        let handler = Arc::new(bench.enriching_handler(&[], &[], enrichers.clone()));
         let consumer = LogConsumer { handler, ..bench.consumer() };
         Self { bench, hostile, enrichers, consumer }
     }
@@ -209,7 +209,7 @@ async fn a_batch_that_is_processed_again_with_another_enrichment_is_stored_once(
     }]))
     .unwrap();
     let enrichers = bench.enrichers(vec![chosen(Arc::new(Good::default()), PATIENT_MS, 5)]);
-    let handler = Arc::new(bench.handler_of(&rules, Vec::new(), enrichers));
+    let handler = Arc::new(bench.enriching_handler(&rules, &[], enrichers));
     let events: Vec<Event> = (0..8)
         .map(|n| Event { session_id: Some(session_id(if n < 4 { "s" } else { "t" })), ..click(n, 0) })
         .collect();
