@@ -2,7 +2,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use deadpool_redis::redis::{Cmd, FromRedisValue, Script, Value};
-use gosight_application::circuit_breaker::{CircuitBreaker, CircuitBreakerConfig};
+use gosight_application::circuit_breaker::{CircuitBreaker, CircuitBreakerConfig, CircuitState};
 use gosight_application::ports::SystemClock;
 use gosight_application::telemetry::BreakerGauge;
 
@@ -54,11 +54,12 @@ impl GuardedRedis {
         // A refusal is an answer.
         let is_answered = matches!(answer, Ok(_) | Err(Failure::Refused(_)));
         if is_answered {
-            permit.succeeded()
+            permit.succeeded();
         } else {
-            permit.failed()
+            permit.failed();
         }
-        self.is_open.set(!is_answered);
+        // Another call may have opened it meanwhile.
+        self.is_open.set(self.breaker.state() != CircuitState::Closed);
         answer
     }
 }

@@ -148,7 +148,7 @@ impl Guarded {
             self.has_failed.store(open > 0, Ordering::Relaxed);
             #[expect(clippy::cast_precision_loss, reason = "a gauge needs no more digits")]
             let open = open as f64;
-            let labels = [("what", "enricher"), ("name", &*self.name)];
+            let labels = [("dependency", &*self.name), ("call", "enrich")];
             self.telemetry.gauge(Metric::CircuitBreakersOpen, &labels, open);
         }
     }

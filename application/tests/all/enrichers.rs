@@ -51,7 +51,7 @@ impl Set {
             chosen(hostile.clone(), timeout_ms, failures),
             chosen(Arc::new(Good::default()), PATIENT_MS, 5),
         ]);
-        let handler = Arc::new(bench.handler_of(&[], Vec::new(), enrichers.clone()));
+        let handler = Arc::new(bench.enriching_handler(&[], &[], enrichers.clone()));
         let consumer = LogConsumer { handler, ..bench.consumer() };
         Self { bench, hostile, enrichers, consumer }
     }
@@ -141,7 +141,7 @@ async fn a_thread_that_never_comes_back_holds_nobody_up_and_no_second_one_is_los
 #[tokio::test]
 async fn a_project_whose_calls_hang_costs_the_others_nothing_once_its_circuit_is_open() {
     let set = Set::new(Hostile::new(Fault::Hangs, Some(project("p"))), SHORT_MS, 2);
-    let open = || set.bench.numbers.gauge("circuit_breakers_open{what=\"enricher\",name=\"hostile\"}");
+    let open = || set.bench.numbers.gauge("circuit_breakers_open{dependency=\"hostile\",call=\"enrich\"}");
     assert_eq!(open(), Some(0.0));
     for round in 0..4 {
         set.send(round * 8..(round + 1) * 8).await;
@@ -209,7 +209,7 @@ async fn a_batch_that_is_processed_again_with_another_enrichment_is_stored_once(
     }]))
     .unwrap();
     let enrichers = bench.enrichers(vec![chosen(Arc::new(Good::default()), PATIENT_MS, 5)]);
-    let handler = Arc::new(bench.handler_of(&rules, Vec::new(), enrichers));
+    let handler = Arc::new(bench.enriching_handler(&rules, &[], enrichers));
     let events: Vec<Event> = (0..8)
         .map(|n| Event { session_id: Some(session_id(if n < 4 { "s" } else { "t" })), ..click(n, 0) })
         .collect();

@@ -48,6 +48,15 @@ impl ProfileStore for Profiles {
     ) -> Result<(), ProfileStoreError> {
         self.known.put(project_id, kind, profiles).await
     }
+
+    async fn merge(
+        &self,
+        project_id: &ProjectId,
+        kind: ProfileKind,
+        patches: &[(String, JsonObject)],
+    ) -> Result<(), ProfileStoreError> {
+        self.known.merge(project_id, kind, patches).await
+    }
 }
 
 async fn over(user: &str, item: &str) -> (ProfileEnricher, Arc<Profiles>) {

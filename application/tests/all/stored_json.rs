@@ -16,10 +16,10 @@ async fn stored(record: &str, rules: Value) -> StoredEvent {
     let rules: Vec<FilterRuleConfig> = serde_json::from_value(rules).unwrap();
     let ports = EventHandlerPorts {
         deduplicator: Arc::new(MemoryStore::default()).deduplicator(),
-        profiles: None,
+        enrichers: Arc::default(),
         clock: Arc::new(ManualClock::new(NOON)),
     };
-    let handler = EventHandler::new(ports, Arc::new(FilterSet::new(&rules).unwrap()), Vec::new());
+    let handler = EventHandler::new(ports, Arc::new(FilterSet::new(&rules).unwrap()), Arc::default());
     let records = vec![PolledRecord { offset: 0, value: bytes(record) }];
     let batch = PolledBatch { span: span(0, 1), records };
     let mut processed = handler.handle(&batch, &Refusals::new()).await.unwrap();

@@ -29,8 +29,10 @@ async fn a_breaker_opens_while_redis_is_cut_off_and_closes_when_it_is_back() {
     let known = Api::new(ingestor.url(), Some(INGEST_KEY));
     let send = async || known.post("/v1/events", batch("s", 1).1.to_string()).await.status.as_u16();
     assert_eq!(send().await, 200);
-    let closed = [("chunks", 0.0), ("keys", 0.0), ("rate_limits", 0.0)];
-    assert_eq!(breakers(&ingestor).await, closed.map(|(call, open)| (call.to_owned(), open)).into());
+    let closed = breakers(&ingestor).await;
+    for call in ["chunks", "keys", "rate_limits"] {
+        assert_eq!(closed[call], 0.0, "{closed:?}");
+    }
 
     proxy.refuse(true);
     proxy.cut();
