@@ -96,6 +96,8 @@ impl<'a> Details<'a> {
 }
 
 fn read<'a, T: Deserialize<'a>>(payload: &'a str) -> Result<T, Violation> {
+    #[cfg(test)]
+    crate::json::reads::note();
     serde_json::from_str(payload).map_err(|_| explain::<T>(payload))
 }
 

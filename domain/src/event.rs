@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::details::Details;
 use crate::identity::EventId;
 use crate::json::JsonObject;
+use crate::recent;
 use crate::text::{AnonymousId, CampaignId, EventName, ProjectId, SessionId, Tag, UserId};
 use crate::time::Timestamp;
 use crate::violation::{Violation, ViolationCode};
@@ -61,7 +62,11 @@ pub struct Event {
     #[serde(default, skip_serializing_if = "Geo::is_empty")]
     pub geo: Geo,
     /// What sent it: name and version of the SDK, such as `gosight-js/1.2.0`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        deserialize_with = "recent::deserialize_optional",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub library: Option<Arc<str>>,
     /// What happened, by type.
     #[serde(default, skip_serializing_if = "JsonObject::is_empty")]
@@ -262,19 +267,39 @@ impl Page {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Device {
     /// Name of the browser.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        deserialize_with = "recent::deserialize_optional",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub browser: Option<Arc<str>>,
     /// Version of the browser.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        deserialize_with = "recent::deserialize_optional",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub browser_version: Option<Arc<str>>,
     /// Name of the operating system.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        deserialize_with = "recent::deserialize_optional",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub os: Option<Arc<str>>,
     /// Version of the operating system.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        deserialize_with = "recent::deserialize_optional",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub os_version: Option<Arc<str>>,
     /// `desktop`, `mobile`, `tablet`, `bot` or `other`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        deserialize_with = "recent::deserialize_optional",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub device_type: Option<Arc<str>>,
     /// Width of the screen, in CSS px.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -304,10 +329,18 @@ pub struct Geo {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ip: Option<IpAddr>,
     /// ISO 3166-1 alpha-2 code of the country.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        deserialize_with = "recent::deserialize_optional",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub country: Option<Arc<str>>,
     /// Name of the city in English.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        deserialize_with = "recent::deserialize_optional",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub city: Option<Arc<str>>,
 }
 

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::event::Event;
+use crate::json::JsonObject;
 use crate::violation::{Violation, ViolationCode};
 
 /// Where a value stands in an event: `user_id`, `page.path`, `payload.price`, `context.user.type`.
@@ -134,17 +135,40 @@ impl<'a> EventFields<'a> {
             Root::Device => device(event, path.only()?).map(Cow::Owned),
             Root::Geo => geo(event, path.only()?).map(Cow::Owned),
             Root::Library => text(event.library.as_deref()),
-            Root::Payload => at(self.parsed.payload.get_or_init(|| event.payload.to_value()), &path.rest),
-            Root::Custom => at(self.parsed.custom.get_or_init(|| event.custom.to_value()), &path.rest),
-            Root::Context => at(self.parsed.context.get_or_init(|| event.context.to_value()), &path.rest),
+            Root::Payload => member(&event.payload, &self.parsed.payload, &path.rest).map(Cow::Borrowed),
+            Root::Custom => member(&event.custom, &self.parsed.custom, &path.rest).map(Cow::Borrowed),
+            Root::Context => member(&event.context, &self.parsed.context, &path.rest).map(Cow::Borrowed),
+        }
+    }
+
+    /// The value at `path` if it is a text that the event has as such. An address, for example, is none.
+    pub fn str(&self, path: &FieldPath) -> Option<&'a str> {
+        let event = self.event;
+        match path.root {
+            Root::EventType => Some(event.event_type.as_str()),
+            Root::SessionId => event.session_id.as_ref().map(crate::SessionId::as_str),
+            Root::UserId => event.user_id.as_ref().map(crate::UserId::as_str),
+            Root::AnonymousId => event.anonymous_id.as_ref().map(crate::AnonymousId::as_str),
+            Root::Channel => event.channel.map(crate::Channel::as_str),
+            Root::CampaignId => event.campaign_id.as_ref().map(crate::CampaignId::as_str),
+            Root::Page => page(event, path.only()?),
+            Root::Device => device_text(event, path.only()?),
+            Root::Geo => geo_text(event, path.only()?),
+            Root::Library => event.library.as_deref(),
+            Root::Payload => member(&event.payload, &self.parsed.payload, &path.rest)?.as_str(),
+            Root::Custom => member(&event.custom, &self.parsed.custom, &path.rest)?.as_str(),
+            Root::Context => member(&event.context, &self.parsed.context, &path.rest)?.as_str(),
         }
     }
 
     /// The value at `path` as text: text as it is, numbers and booleans as JSON writes them.
-    pub fn text(&self, path: &FieldPath) -> Option<String> {
-        match &*self.get(path)? {
-            Value::String(text) => Some(text.clone()),
-            value @ (Value::Number(_) | Value::Bool(_)) => Some(value.to_string()),
+    pub fn text(&self, path: &FieldPath) -> Option<Cow<'a, str>> {
+        if let Some(text) = self.str(path) {
+            return Some(Cow::Borrowed(text));
+        }
+        match self.get(path)?.into_owned() {
+            Value::String(text) => Some(Cow::Owned(text)),
+            value @ (Value::Number(_) | Value::Bool(_)) => Some(Cow::Owned(value.to_string())),
             _ => None,
         }
     }
@@ -159,8 +183,14 @@ impl<'a> EventFields<'a> {
     }
 }
 
-fn at<'v>(value: &'v Value, path: &[String]) -> Option<Cow<'v, Value>> {
-    path.iter().try_fold(value, |value, name| value.get(name)).filter(|v| !v.is_null()).map(Cow::Borrowed)
+/// The member at `path` of `object`, which is parsed when one is asked for that may be there.
+fn member<'v>(object: &JsonObject, parsed: &'v OnceLock<Value>, path: &[String]) -> Option<&'v Value> {
+    let value = match parsed.get() {
+        Some(value) => value,
+        None if path.iter().all(|name| object.may_name(name)) => parsed.get_or_init(|| object.to_value()),
+        None => return None,
+    };
+    path.iter().try_fold(value, |value, name| value.get(name)).filter(|value| !value.is_null())
 }
 
 fn page<'e>(event: &'e Event, name: &str) -> Option<&'e str> {
@@ -176,17 +206,23 @@ fn page<'e>(event: &'e Event, name: &str) -> Option<&'e str> {
 
 fn device(event: &Event, name: &str) -> Option<Value> {
     let device = &event.device;
-    let text = |text: &Option<std::sync::Arc<str>>| text.as_deref().map(Value::from);
     match name {
-        "browser" => text(&device.browser),
-        "browser_version" => text(&device.browser_version),
-        "os" => text(&device.os),
-        "os_version" => text(&device.os_version),
-        "device_type" => text(&device.device_type),
         "screen_width" => device.screen_width.map(Value::from),
         "screen_height" => device.screen_height.map(Value::from),
         "viewport_width" => device.viewport_width.map(Value::from),
         "viewport_height" => device.viewport_height.map(Value::from),
+        _ => device_text(event, name).map(Value::from),
+    }
+}
+
+fn device_text<'e>(event: &'e Event, name: &str) -> Option<&'e str> {
+    let device = &event.device;
+    match name {
+        "browser" => device.browser.as_deref(),
+        "browser_version" => device.browser_version.as_deref(),
+        "os" => device.os.as_deref(),
+        "os_version" => device.os_version.as_deref(),
+        "device_type" => device.device_type.as_deref(),
         _ => None,
     }
 }
@@ -194,8 +230,14 @@ fn device(event: &Event, name: &str) -> Option<Value> {
 fn geo(event: &Event, name: &str) -> Option<Value> {
     match name {
         "ip" => event.geo.ip.map(|ip| Value::from(ip.to_string())),
-        "country" => event.geo.country.as_deref().map(Value::from),
-        "city" => event.geo.city.as_deref().map(Value::from),
+        _ => geo_text(event, name).map(Value::from),
+    }
+}
+
+fn geo_text<'e>(event: &'e Event, name: &str) -> Option<&'e str> {
+    match name {
+        "country" => event.geo.country.as_deref(),
+        "city" => event.geo.city.as_deref(),
         _ => None,
     }
 }

@@ -114,13 +114,40 @@ impl JsonObject {
         self.0.is_none()
     }
 
+    /// Whether a member of this name may stand somewhere in the object, at any depth. Without parsing it: false is certain,
+    /// true is not.
+    pub fn may_name(&self, name: &str) -> bool {
+        let text = self.as_str();
+        // A name can be written with escapes, and some names only so.
+        text.contains(name) || text.contains('\\')
+    }
+
     /// The parsed tree. The text was checked when it came in, so this gives the empty object only for text that
     /// came around that check (a log written by other hands).
     pub fn to_value(&self) -> Value {
+        #[cfg(test)]
+        reads::note();
         self.0
             .as_deref()
             .and_then(|raw| serde_json::from_str(raw.get()).ok())
             .unwrap_or_else(|| Value::Object(serde_json::Map::new()))
+    }
+}
+
+/// How often a payload was read on this thread, for tests that hold it to once.
+#[cfg(test)]
+pub(crate) mod reads {
+    use std::cell::Cell;
+
+    thread_local!(static READS: Cell<u32> = const { Cell::new(0) });
+
+    pub(crate) fn note() {
+        READS.set(READS.get() + 1);
+    }
+
+    /// Since it was asked last.
+    pub(crate) fn take() -> u32 {
+        READS.replace(0)
     }
 }
 
@@ -340,6 +367,15 @@ mod tests {
         let large = parse(r#"{"a":[1,{"b":1e999}]}"#).unwrap_err();
         assert_eq!((large.code, &*large.field), (ViolationCode::OutOfRange, "payload.a[1].b"));
         assert!(parse(r#"{"a":"\ud83d\ude00"}"#).is_ok());
+    }
+
+    #[test]
+    fn a_name_that_is_there_is_never_missed() {
+        let object = parse(r#"{"a":{"item_id":1}}"#).unwrap();
+        assert!(object.may_name("item_id") && !object.may_name("product_id"));
+        assert!(parse(r#"{"item\u005fid":1}"#).unwrap().may_name("item_id"));
+        assert!(parse(r#"{"\"":1}"#).unwrap().may_name("\""));
+        assert!(!parse("{}").unwrap().may_name("a"));
     }
 
     #[test]

@@ -20,6 +20,7 @@ pub mod json;
 pub mod key;
 pub mod ledger;
 pub mod project;
+mod recent;
 pub mod replay;
 pub mod rollup;
 pub mod session;

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use sha2::{Digest, Sha256};
 
 use crate::event::{Channel, Event};
+use crate::recent;
 use crate::text::{EventName, ProjectId};
 use crate::time::Hour;
 
@@ -69,11 +70,15 @@ pub struct Visitor(pub u64);
 impl Visitor {
     /// The visitor with this id.
     pub fn of(id: &str) -> Self {
-        let hash = Sha256::digest(id.as_bytes());
-        let mut first = [0; 8];
-        first.copy_from_slice(&hash[..8]);
-        Self(u64::from_be_bytes(first))
+        Self(recent::hashed(id, hash))
     }
+}
+
+fn hash(id: &str) -> u64 {
+    let hash = Sha256::digest(id.as_bytes());
+    let mut first = [0; 8];
+    first.copy_from_slice(&hash[..8]);
+    u64::from_be_bytes(first)
 }
 
 /// What one line of the rollup is for.

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use crate::recent;
 use crate::violation::{Violation, ViolationCode};
 
 /// Refuses text that is empty, longer than `max_chars` or has a NUL character.
@@ -39,11 +40,16 @@ pub(crate) fn check_nul(field: &'static str, text: &str) -> Result<(), Violation
     Ok(())
 }
 
+/// A text as it is read: names and ids come again and again.
+#[derive(Deserialize)]
+#[serde(transparent)]
+struct Shared(#[serde(deserialize_with = "recent::deserialize")] Arc<str>);
+
 macro_rules! text_types {
     ($($(#[$doc:meta])* $name:ident { field: $field:literal, max_chars: $max:literal $(, also: $check:path)? })+) => {$(
         $(#[$doc])*
         #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-        #[serde(try_from = "Arc<str>", into = "Arc<str>")]
+        #[serde(try_from = "Shared", into = "Arc<str>")]
         pub struct $name(Arc<str>);
 
         impl $name {
@@ -71,6 +77,13 @@ macro_rules! text_types {
             type Error = Violation;
             fn try_from(text: Arc<str>) -> Result<Self, Violation> {
                 Self::new(text)
+            }
+        }
+
+        impl TryFrom<Shared> for $name {
+            type Error = Violation;
+            fn try_from(text: Shared) -> Result<Self, Violation> {
+                Self::new(text.0)
             }
         }
 

@@ -1,11 +1,15 @@
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
 
 use async_trait::async_trait;
+use bytes::Bytes;
 use gosight_domain::aggregate::{AggregateKey, AggregateValue};
+use gosight_domain::decoded::DecodedEvent;
+use gosight_domain::details::Details;
 use gosight_domain::ledger::{Join, LedgerRow};
 use gosight_domain::replay::ReplayChunk;
-use gosight_domain::{Event, Session};
+use gosight_domain::{Event, Session, Violation};
 
 use super::{CommitError, DeadLetter, LogPartition, Nothing, PortError};
 use crate::sessions::SessionRules;
@@ -36,6 +40,41 @@ pub struct StoredEvent {
     pub offset: u64,
     /// The event.
     pub event: Event,
+    /// The columns of its payload.
+    pub details: Details<'static>,
+    /// Its record, if that says what `event` does.
+    record: Option<Bytes>,
+}
+
+impl StoredEvent {
+    /// An event that no record is known of.
+    ///
+    /// # Errors
+    /// [`Violation`] when its payload breaks the rules of its columns.
+    pub fn new(offset: u64, event: Event) -> Result<Self, Violation> {
+        let details = event.details()?.into_owned();
+        Ok(Self { offset, event, details, record: None })
+    }
+
+    /// What processing made of `record`, which stands at `offset`. The record is kept as the event's JSON unless the event
+    /// was changed.
+    pub fn of_record(offset: u64, decoded: DecodedEvent, record: &Bytes) -> Self {
+        let record = (!decoded.is_changed()).then(|| record.clone());
+        let (event, details) = decoded.into_parts();
+        Self { offset, event, details, record }
+    }
+
+    /// The event as JSON on one line: as it stands in its record, and encoded anew only if it was changed, or if the record
+    /// was not written on one line.
+    ///
+    /// # Errors
+    /// Never for an event made by this crate's rules; a JSON error otherwise.
+    pub fn json(&self) -> serde_json::Result<Cow<'_, str>> {
+        match self.record.as_deref().map(std::str::from_utf8) {
+            Some(Ok(text)) if !text.contains(['\n', '\r']) => Ok(Cow::Borrowed(text)),
+            _ => serde_json::to_string(&self.event).map(Cow::Owned),
+        }
+    }
 }
 
 impl ProcessedBatch {

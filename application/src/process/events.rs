@@ -162,7 +162,7 @@ impl EventHandler {
                     for aggregation in &self.aggregations {
                         aggregation.apply(&decoded, &mut processed.aggregates);
                     }
-                    processed.events.push(StoredEvent { offset, event: decoded.into_event() });
+                    processed.events.push(StoredEvent::of_record(offset, *decoded, &record.value));
                 }
                 Fate::Set(decoded, outcome) => {
                     let event = decoded.event();
@@ -240,17 +240,30 @@ fn position(batch: &PolledBatch, offset: u64) -> LogPosition {
 struct Folds {
     places: HashMap<(ProjectId, SessionId), usize>,
     sessions: Vec<Session>,
+    /// The session of the last event, which is mostly that of the next one too.
+    last: usize,
 }
 
 impl Folds {
     fn add(&mut self, decoded: &DecodedEvent) {
         let (event, details) = (decoded.event(), decoded.details());
         let Some(session_id) = &event.session_id else { return };
+        if let Some(session) = self.sessions.get_mut(self.last)
+            && session.session_id == *session_id
+            && session.project_id == event.project_id
+        {
+            session.apply(event, details);
+            return;
+        }
         match self.places.entry((event.project_id.clone(), session_id.clone())) {
-            hash_map::Entry::Occupied(place) => self.sessions[*place.get()].apply(event, details),
+            hash_map::Entry::Occupied(place) => {
+                self.last = *place.get();
+                self.sessions[self.last].apply(event, details);
+            }
             hash_map::Entry::Vacant(place) => {
                 if let Some(session) = Session::of(event, details) {
-                    place.insert(self.sessions.len());
+                    self.last = self.sessions.len();
+                    place.insert(self.last);
                     self.sessions.push(session);
                 }
             }

@@ -26,4 +26,5 @@ mod records_09ea4e6;
 mod replay_handler;
 mod replay_lists;
 mod sinks;
+mod stored_json;
 mod support;

@@ -111,7 +111,7 @@ pub fn batch(first: u64, events: &[Event]) -> ProcessedBatch {
     let mut by_session: Vec<Vec<Event>> = Vec::new();
     for (offset, event) in (first..).zip(events) {
         batch.ledger.record(Some(&event.project_id), event.received_at.hour(), &Outcome::Stored);
-        batch.events.push(StoredEvent { offset, event: event.clone() });
+        batch.events.push(StoredEvent::new(offset, event.clone()).expect("valid"));
         if event.session_id.is_some() {
             let same = |group: &&mut Vec<Event>| {
                 group[0].session_id == event.session_id && group[0].project_id == event.project_id

@@ -159,7 +159,8 @@ impl StepsFixture {
 
 /// Events with offsets from `first` on.
 pub fn stored(first: u64, events: &[Event]) -> Vec<StoredEvent> {
-    (first..).zip(events).map(|(offset, event)| StoredEvent { offset, event: event.clone() }).collect()
+    let stored = |(offset, event): (u64, &Event)| StoredEvent::new(offset, event.clone()).expect("valid");
+    (first..).zip(events).map(stored).collect()
 }
 
 /// The row of a session with these events.

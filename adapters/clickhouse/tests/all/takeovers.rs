@@ -27,7 +27,7 @@ async fn a_partition_is_acquired_when_deletions_of_older_writers_have_ended() {
     let store = database.open().await;
     let place = LogPartition { log: LOG.into(), partition: 0 };
     let old = store.acquire(&place).await.unwrap();
-    let stored = StoredEvent { offset: 0, event: click(1, 0) };
+    let stored = StoredEvent::new(0, click(1, 0)).expect("valid");
     store.insert(&old, &[&stored]).await.unwrap();
 
     database.run("SYSTEM STOP MERGES events").await;

@@ -31,7 +31,7 @@ impl BatchStore for MemoryStore {
 
 impl State {
     fn add(&mut self, place: &LogPartition, batch: &ProcessedBatch) {
-        for StoredEvent { offset, event } in &batch.events {
+        for StoredEvent { offset, event, .. } in &batch.events {
             self.add_event(place, *offset, event);
         }
         let stored = batch.sessions.iter().map(|fold| self.session(&fold.key()).cloned());

@@ -24,7 +24,7 @@ impl EventRows for MemoryStore {
     async fn insert(&self, fence: &Fence, events: &[&StoredEvent]) -> Result<(), CommitError> {
         self.check(events.iter().copied())?;
         let mut state = self.lock_behind(fence)?;
-        for StoredEvent { offset, event } in events {
+        for StoredEvent { offset, event, .. } in events {
             state.add_event(fence.place(), *offset, event);
         }
         Ok(())

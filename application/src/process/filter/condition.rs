@@ -100,6 +100,11 @@ impl Condition {
     /// Whether the condition holds; `None` when the field's value cannot be compared so. An absent field is equal to
     /// nothing, and no comparison but `ne`, `not_in` and `missing` holds for it.
     pub(super) fn holds(&self, fields: &EventFields<'_>) -> Option<bool> {
+        if let Test::Eq(Value::String(other)) = &self.test
+            && let Some(text) = fields.str(&self.field)
+        {
+            return Some(text == other);
+        }
         let found = fields.get(&self.field);
         let Some(value) = found.as_deref() else {
             return Some(matches!(self.test, Test::Ne(_) | Test::NotIn(_) | Test::Missing));

@@ -6,7 +6,7 @@ use gosight_domain::session::SessionKey;
 use uuid::Uuid;
 
 use crate::store::bulk_statement::BulkStatement;
-use crate::store::codec::{signed, to_json};
+use crate::store::codec::signed;
 use crate::store::writer::Transaction;
 
 const INSERT: BulkStatement = BulkStatement {
@@ -50,7 +50,7 @@ pub(in crate::store) async fn insert_events<'e>(
             timestamp: event.timestamp.as_millis(),
             sequence: signed(event.sequence),
             offset: signed(stored.offset),
-            event: to_json(event)?,
+            event: stored.json().map_err(|error| sqlx::Error::Encode(error.into()))?.into_owned(),
         });
     }
     let partition = place.partition;
