@@ -63,7 +63,12 @@ pub fn encode_event(event: &Event) -> Result<Record, serde_json::Error> {
 /// # Errors
 /// [`DecodeError`] for anything but an event that could have come in through the door.
 pub fn decode_event(value: &[u8]) -> Result<DecodedEvent, DecodeError> {
-    Ok(DecodedEvent::new(serde_json::from_slice(value)?)?)
+    // Checked as a whole, a record need not be checked text by text.
+    let event: Event = match std::str::from_utf8(value) {
+        Ok(text) => serde_json::from_str(text)?,
+        Err(_) => serde_json::from_slice(value)?,
+    };
+    Ok(DecodedEvent::new(event)?)
 }
 
 /// The log record of a replay chunk; chunks of one session go to one partition.

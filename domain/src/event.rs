@@ -62,7 +62,11 @@ pub struct Event {
     #[serde(default, skip_serializing_if = "Geo::is_empty")]
     pub geo: Geo,
     /// What sent it: name and version of the SDK, such as `gosight-js/1.2.0`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        deserialize_with = "recent::deserialize_optional",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub library: Option<Arc<str>>,
     /// What happened, by type.
     #[serde(default, skip_serializing_if = "JsonObject::is_empty")]

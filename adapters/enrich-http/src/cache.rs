@@ -48,7 +48,12 @@ impl Answers {
     /// The key of an event; `None` when it has not all of its fields.
     pub fn key_of(&self, event: &DecodedEvent) -> Option<AnswerKey> {
         let fields = event.fields();
-        let values = self.config.key.iter().map(|path| fields.text(path)).collect::<Option<_>>()?;
+        let values = self
+            .config
+            .key
+            .iter()
+            .map(|path| fields.text(path).map(std::borrow::Cow::into_owned))
+            .collect::<Option<_>>()?;
         Some(AnswerKey(event.event().project_id.clone(), values))
     }
 

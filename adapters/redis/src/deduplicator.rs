@@ -1,4 +1,5 @@
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 use std::sync::{Arc, LazyLock};
 
 use async_trait::async_trait;
@@ -6,6 +7,7 @@ use deadpool_redis::redis::{self, Cmd, Script};
 use gosight_application::ports::{
     Claim, ClaimVerdict, Deduplicator, DeduplicatorError, LogPosition, PortError, StoredEvents,
 };
+use gosight_domain::ProjectId;
 use gosight_domain::time::HOUR_MS;
 use tokio::sync::OnceCell;
 
@@ -45,6 +47,8 @@ static RELEASE: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("sc
 const BUCKETS: u8 = 16;
 /// Most claims of one script call, so that the server's other clients are not kept waiting.
 const CLAIMS_PER_CALL: usize = 1_000;
+/// About the bytes of a key, and of a position.
+const CLAIM_BYTES: usize = 64;
 /// By how much clocks, and the corrections of a client's clock, may differ.
 const CLOCK_SLACK_MS: i64 = HOUR_MS;
 
@@ -66,10 +70,15 @@ impl RedisDeduplicator {
     }
 
     fn mark_key(&self, claim: &Claim) -> Vec<u8> {
-        let (bucket, project) = (bucket(claim), &claim.project_id);
-        let mut key = self.redis.key(format_args!("seen:{{{bucket}}}:{project}/")).into_bytes();
+        let mut key = self.mark_prefix(claim);
         key.extend_from_slice(claim.event_id.as_uuid().as_bytes());
         key
+    }
+
+    /// What the keys of a bucket's and project's marks begin with.
+    fn mark_prefix(&self, claim: &Claim) -> Vec<u8> {
+        let (bucket, project) = (bucket(claim), &claim.project_id);
+        self.redis.key(format_args!("seen:{{{bucket}}}:{project}/")).into_bytes()
     }
 
     /// Asks once whether the server keeps marks at all.
@@ -81,12 +90,33 @@ impl RedisDeduplicator {
         self.fit.get_or_try_init(check).await.copied()
     }
 
+    /// Written into the command as it goes, because there is one key and one position for each event.
     fn call(&self, bucket: u8, claims: &[&Claim]) -> Cmd {
-        let mut keys = vec![self.redis.key(format_args!("seen-since:{{{bucket}}}")).into_bytes()];
-        keys.extend(claims.iter().map(|claim| self.mark_key(claim)));
-        let mut args = vec![self.window_ms().to_string()];
-        args.extend(claims.iter().map(|claim| claim.position.to_string()));
-        script_call(&CLAIM, &keys, &args)
+        let mut call = Cmd::with_capacity(4 + 2 * claims.len(), 2 * CLAIM_BYTES * claims.len());
+        call.arg("EVALSHA").arg(CLAIM.get_hash()).arg(1 + claims.len());
+        call.arg(self.redis.key(format_args!("seen-since:{{{bucket}}}")));
+        let mut key = Vec::with_capacity(CLAIM_BYTES);
+        let mut known: Option<(&ProjectId, usize)> = None;
+        for claim in claims {
+            match known {
+                Some((project, length)) if *project == claim.project_id => key.truncate(length),
+                _ => {
+                    key = self.mark_prefix(claim);
+                    known = Some((&claim.project_id, key.len()));
+                }
+            }
+            key.extend_from_slice(claim.event_id.as_uuid().as_bytes());
+            call.arg(&key[..]);
+        }
+        call.arg(self.window_ms());
+        let mut position = String::with_capacity(CLAIM_BYTES);
+        for claim in claims {
+            position.clear();
+            // A text takes all that is written to it.
+            let _ = write!(position, "{}", claim.position);
+            call.arg(&position);
+        }
+        call
     }
 
     /// Claims with the marks alone.

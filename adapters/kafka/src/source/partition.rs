@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use futures::StreamExt;
+use futures::{FutureExt, StreamExt};
 use gosight_application::ports::{PartitionSource, PollLimits, PolledBatch, PolledRecord, SourceError};
 use gosight_domain::ledger::BatchSpan;
 use rdkafka::Message;
@@ -29,6 +29,11 @@ impl Ahead {
     fn push(&mut self, record: PolledRecord) {
         self.bytes += record.value.len();
         self.records.push_back(record);
+    }
+
+    /// The offset after the last record; `first` when there is none.
+    fn next(&self, first: u64) -> u64 {
+        self.records.back().map_or(first, |record| record.offset + 1)
     }
 
     /// The next batch.
@@ -91,16 +96,34 @@ impl KafkaPartition {
         let mut deadline = None;
         while !self.ahead.is_full(limits) {
             let mut stream = self.queue.stream();
-            let received = if self.ahead.records.is_empty() {
-                stream.next().await
-            } else {
-                let deadline = *deadline.get_or_insert_with(|| Instant::now() + limits.linger);
-                match timeout_at(deadline, stream.next()).await {
-                    Ok(received) => received,
-                    Err(_) => return Ok(()),
+            let mut received = None;
+            // What is at hand is taken without preparing to wait for it.
+            while let Some(message) = stream.next().now_or_never() {
+                match message {
+                    Some(Ok(message)) if unsigned(message.offset()) >= self.ahead.next(self.next) => {
+                        self.ahead.push(polled(&message));
+                        if self.ahead.is_full(limits) {
+                            return Ok(());
+                        }
+                    }
+                    other => {
+                        received = Some(other);
+                        break;
+                    }
+                }
+            }
+            let received = match received {
+                Some(received) => received,
+                None if self.ahead.records.is_empty() => stream.next().await,
+                None => {
+                    let deadline = *deadline.get_or_insert_with(|| Instant::now() + limits.linger);
+                    match timeout_at(deadline, stream.next()).await {
+                        Ok(received) => received,
+                        Err(_) => return Ok(()),
+                    }
                 }
             };
-            let expected = self.ahead.records.back().map_or(self.next, |record| record.offset + 1);
+            let expected = self.ahead.next(self.next);
             let behind = match received {
                 Some(Ok(message)) if unsigned(message.offset()) >= expected => {
                     self.ahead.push(polled(&message));
