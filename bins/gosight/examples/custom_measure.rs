@@ -98,7 +98,7 @@ async fn main() -> anyhow::Result<()> {
             ..EventDraft::default()
         })
     };
-    let drafts: Vec<_> = payloads.iter().map(|payload| draft(&**payload)).collect();
+    let drafts: Vec<_> = payloads.iter().map(|payload| draft(Cow::Borrowed(&**payload))).collect();
     let project = ProjectId::new("shop")?;
     let ingest = gosight.ingest().context("it takes events")?;
     ingest.events(&Scoped::vouched(project.clone()), &ClientFacts::default(), &drafts).await?;

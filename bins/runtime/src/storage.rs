@@ -37,8 +37,9 @@ pub struct Accounts {
 impl Accounts {
     /// Profiles that are put are forgotten by the cache that processes share.
     fn new(config: &Config, ports: AccountPorts) -> Result<Self, ConnectError> {
-        let state = State::open(config)?;
-        let AccountPorts { admin, profiles, .. } = state.with_caches(ports, &Telemetry::default());
+        let telemetry = Telemetry::default();
+        let state = State::open(config, &telemetry)?;
+        let AccountPorts { admin, profiles, .. } = state.with_caches(ports, &telemetry);
         Ok(Self {
             keys: Keys::new(admin.clone(), clock()),
             projects: Projects::new(admin, profiles, clock()),
