@@ -144,6 +144,10 @@ pub(crate) struct EventAnswer {
     /// What processing learned about it.
     #[schema(value_type = Object)]
     context: JsonObject,
+    /// What sent it: name and version of the SDK.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
+    library: Option<Arc<str>>,
     /// Marks and routes that filter rules gave it.
     #[schema(value_type = Vec<String>)]
     routes: Vec<Arc<str>>,
@@ -301,6 +305,7 @@ impl From<Event> for EventAnswer {
             payload: event.payload,
             custom: event.custom,
             context: event.context,
+            library: event.library,
             routes: event.routes,
         }
     }

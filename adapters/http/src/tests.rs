@@ -7,6 +7,8 @@ mod errors;
 mod fake_store;
 mod fakes;
 mod harness;
+mod ndjson;
+mod openapi_shape;
 mod operation;
 mod read;
 mod replay_archive;

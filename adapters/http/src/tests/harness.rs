@@ -37,6 +37,7 @@ pub(super) struct Setup {
     pub config: HttpConfig,
     pub sink: SinkMode,
     pub chunks: Arc<dyn AcceptedChunks>,
+    pub profiles: Arc<MemoryProfiles>,
     pub limit: RateDecision,
     pub rules: IngestRules,
     pub store: Store,
@@ -51,6 +52,7 @@ impl Default for Setup {
             config: HttpConfig::default(),
             sink: SinkMode::default(),
             chunks: Arc::new(MemoryAcceptedChunks::default()),
+            profiles: Arc::default(),
             limit: RateDecision::Allowed,
             rules: IngestRules::default(),
             store: Store::default(),
@@ -88,7 +90,7 @@ impl Setup {
             chunks: self.chunks,
             limiter: Arc::new(Limiter(self.limit)),
             enrichers: clients.clone(),
-            profiles: Arc::new(MemoryProfiles::default()),
+            profiles: self.profiles,
             clock,
         };
         let objects = Arc::new(MemoryReplayArchive::default());
