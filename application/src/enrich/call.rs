@@ -3,6 +3,7 @@
 use std::future::Future;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicIsize, AtomicU8, Ordering};
+use std::time::Duration;
 
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
@@ -44,7 +45,7 @@ impl Caller<'_> {
         deadline: Instant,
         work: impl Future<Output = T> + Send + 'static,
     ) -> Result<T, CallFailure> {
-        let (sender, answer) = oneshot::channel();
+        let (sender, mut answer) = oneshot::channel();
         let call = Arc::new(Call { state: AtomicU8::new(RUNNING), overdue: self.overdue });
         let waiting = Waiting { call: call.clone(), stop: CancellationToken::new() };
         let (stop, ends) = (waiting.stop.clone(), Ends(call));
@@ -64,13 +65,21 @@ impl Caller<'_> {
         } else {
             tokio::spawn(task);
         }
-        match tokio::time::timeout_at(deadline, answer).await {
+        match tokio::time::timeout_at(deadline, &mut answer).await {
             Ok(Ok(answer)) => Ok(answer),
             Ok(Err(_)) => Err(CallFailure::Panic),
-            Err(_) => Err(CallFailure::Timeout),
+            Err(_) => {
+                // What waits itself ends at once, and is not taken for a call that never comes back.
+                waiting.stop.cancel();
+                drop(tokio::time::timeout(TIME_TO_END, answer).await);
+                Err(CallFailure::Timeout)
+            }
         }
     }
 }
+
+/// How long a call that is given up is waited for before it counts as overdue.
+const TIME_TO_END: Duration = Duration::from_millis(20);
 
 const RUNNING: u8 = 0;
 const GIVEN_UP: u8 = 1;

@@ -47,7 +47,8 @@ async fn a_service_that_never_answers_is_left_alone() {
         let events = enrichers.enrich(decoded(&[of_user(1, "u-1")])).await;
         assert!(events[0].event().context.is_empty());
     }
-    assert_eq!(service.users().len(), 2);
     let status = enrichers.status().swap_remove(0);
-    assert_eq!((status.failures["timeout"], status.failures["open"]), (2, 2));
+    assert_eq!((status.failures["timeout"], status.failures["open"], status.overdue_calls), (2, 2, 0));
+    // A busy machine may need all of the time to connect.
+    assert!(service.users().len() <= 2, "{:?}", service.users());
 }
