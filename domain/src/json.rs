@@ -1,16 +1,21 @@
 //! JSON objects that are kept as the sender wrote them.
 
+mod checked;
+mod walk;
+
 use std::collections::BTreeMap;
 use std::fmt;
 use std::marker::PhantomData;
 
 use serde::de::value::MapAccessDeserializer;
-use serde::de::{self, DeserializeSeed, MapAccess, SeqAccess, Visitor};
+use serde::de::{self, DeserializeSeed, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::Value;
 use serde_json::value::RawValue;
 
 use crate::violation::{Violation, ViolationCode};
+use checked::Checked;
+use walk::Walk;
 
 /// Nesting that a JSON object may have: 64 levels, itself included.
 pub const MAX_DEPTH: usize = 64;
@@ -68,6 +73,23 @@ impl JsonObject {
         }
         check(field, text, max_depth)?;
         Ok(Self(Some(one_line(raw))))
+    }
+
+    /// What [`parse`](Self::parse) gives, and `T` from the same text, in one pass over it.
+    ///
+    /// `None` when `raw` is empty or no object, or when either cannot be had. That is quick to say; why it is so, the two
+    /// say one after the other.
+    pub(crate) fn parse_as<'a, T: Deserialize<'a>>(raw: &'a RawValue, max_depth: usize) -> Option<(Self, T)> {
+        let text = raw.get();
+        if text == "{}" || !text.starts_with('{') {
+            return None;
+        }
+        #[cfg(test)]
+        reads::note();
+        let mut json = serde_json::Deserializer::from_str(text);
+        let read = T::deserialize(Checked::new(&mut json, max_depth)).ok()?;
+        json.end().ok()?;
+        Some((Self(Some(one_line(raw))), read))
     }
 
     /// An object from a parsed tree; anything but an object counts as the empty one.
@@ -172,6 +194,8 @@ fn json_type(text: &str) -> &'static str {
 }
 
 fn check(field: &'static str, text: &str, max_depth: usize) -> Result<(), Violation> {
+    #[cfg(test)]
+    reads::note();
     let mut found = None;
     let mut json = serde_json::Deserializer::from_str(text);
     let walk = Walk { depth_left: max_depth, found: &mut found };
@@ -205,81 +229,6 @@ fn out_of_range(field: &'static str, text: &str) -> Violation {
     let path = found.err().map(|error| error.path().to_string()).filter(|path| path != ".");
     let field = path.map_or_else(|| field.to_owned(), |path| format!("{field}.{path}"));
     Violation::new(field, ViolationCode::OutOfRange, "is a number that is too large to be kept")
-}
-
-/// Walks a JSON value without keeping any of it.
-struct Walk<'a> {
-    depth_left: usize,
-    found: &'a mut Option<ViolationCode>,
-}
-
-impl Walk<'_> {
-    fn fail<E: de::Error>(self, code: ViolationCode) -> E {
-        *self.found = Some(code);
-        E::custom(code)
-    }
-
-    fn text<E: de::Error>(self, text: &str) -> Result<(), E> {
-        if text.as_bytes().contains(&0) { Err(self.fail(ViolationCode::NulCharacter)) } else { Ok(()) }
-    }
-}
-
-impl<'de> DeserializeSeed<'de> for Walk<'_> {
-    type Value = ();
-
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
-        deserializer.deserialize_any(self)
-    }
-}
-
-impl<'de> Visitor<'de> for Walk<'_> {
-    type Value = ();
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a JSON value")
-    }
-
-    fn visit_bool<E>(self, _: bool) -> Result<(), E> {
-        Ok(())
-    }
-
-    fn visit_i64<E>(self, _: i64) -> Result<(), E> {
-        Ok(())
-    }
-
-    fn visit_u64<E>(self, _: u64) -> Result<(), E> {
-        Ok(())
-    }
-
-    fn visit_f64<E>(self, _: f64) -> Result<(), E> {
-        Ok(())
-    }
-
-    fn visit_unit<E>(self) -> Result<(), E> {
-        Ok(())
-    }
-
-    fn visit_str<E: de::Error>(self, text: &str) -> Result<(), E> {
-        self.text(text)
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<(), A::Error> {
-        let Some(depth_left) = self.depth_left.checked_sub(1) else {
-            return Err(self.fail(ViolationCode::TooDeep));
-        };
-        while seq.next_element_seed(Walk { depth_left, found: self.found })?.is_some() {}
-        Ok(())
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
-        let Some(depth_left) = self.depth_left.checked_sub(1) else {
-            return Err(self.fail(ViolationCode::TooDeep));
-        };
-        while map.next_key_seed(Walk { depth_left, found: self.found })?.is_some() {
-            map.next_value_seed(Walk { depth_left, found: self.found })?;
-        }
-        Ok(())
-    }
 }
 
 impl fmt::Debug for JsonObject {

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use serde_json::value::RawValue;
 
 use crate::content_ids::ContentIds;
+use crate::details::Details;
 use crate::event::{Channel, Device, Event, Geo, Page, sequence};
 use crate::identity::EventId;
 use crate::json::{JsonObject, MAX_DEPTH};
@@ -150,11 +151,15 @@ impl EventRules {
             device: device(&draft.device, &client.device)?,
             geo: client.geo.clone(),
             library: library(draft.library.as_deref())?,
-            payload: object("payload", draft.payload.as_deref(), self.max_depth)?,
-            custom: object("custom", draft.custom.as_deref(), self.max_depth)?,
             ..Event::new(no_id, facts.project_id.clone(), event_type, timestamp)
         };
-        event.details()?;
+        let columns;
+        (event.payload, columns) =
+            payload(event.event_type.as_str(), draft.payload.as_deref(), self.max_depth)?;
+        event.custom = object("custom", draft.custom.as_deref(), self.max_depth)?;
+        if columns == Columns::Unknown {
+            event.details()?;
+        }
         event.event_id = self.identify(&event, draft.event_id.as_deref(), client_time, ids)?;
         Ok(event)
     }
@@ -170,6 +175,7 @@ impl EventRules {
             return EventId::from_client(&event.project_id, text);
         }
         if let Some(field) = self.idempotency_keys.get(&event.event_type)
+            && event.payload.may_name(field)
             && let Some(value) = event.payload.to_value().get(field).filter(|value| !value.is_null())
         {
             let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
@@ -212,6 +218,27 @@ fn conflict(first: usize) -> Violation {
         ViolationCode::ConflictingEventId,
         format!("is also that of event {first}, which has other content; ids must be unique"),
     )
+}
+
+/// What is known of the columns of a payload.
+#[derive(PartialEq, Eq)]
+enum Columns {
+    /// Each has the right type and fits.
+    Fit,
+    /// To be found out from the payload.
+    Unknown,
+}
+
+/// A good payload is read once. One that may be wrong is read again, slower, to learn what is.
+fn payload(
+    event_type: &str,
+    raw: Option<&RawValue>,
+    max_depth: usize,
+) -> Result<(JsonObject, Columns), Violation> {
+    match raw.and_then(|raw| Details::check(event_type, raw, max_depth)) {
+        Some(object) => Ok((object, Columns::Fit)),
+        None => Ok((object("payload", raw, max_depth)?, Columns::Unknown)),
+    }
 }
 
 fn object(field: &'static str, raw: Option<&RawValue>, max_depth: usize) -> Result<JsonObject, Violation> {

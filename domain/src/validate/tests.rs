@@ -1,3 +1,5 @@
+mod payloads;
+
 use super::*;
 use crate::time::DAY_MS;
 
