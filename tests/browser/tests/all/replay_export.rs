@@ -23,7 +23,7 @@ fn id(session: &Value) -> &str {
     session["session_id"].as_str().unwrap()
 }
 
-/// The pages of a visit: when it was half over, by the page's clock, and its heading.
+/// The pages of a session: when it was half over, by the page's clock, and its heading.
 fn pages(session: &Value) -> Vec<(i64, &str)> {
     let at = |value: &Value| value.as_i64().unwrap() + session["clock_offset_ms"].as_i64().unwrap();
     let pages = session["pages"].as_array().unwrap();
