@@ -1,4 +1,4 @@
-//! Starting again, shutting down, and giving partitions unavailable: nothing is lost and nothing counted twice.
+//! Starting again, shutting down, and giving partitions away: nothing is lost and nothing counted twice.
 
 use std::sync::Arc;
 use std::time::Duration;

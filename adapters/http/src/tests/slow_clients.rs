@@ -17,7 +17,7 @@ use crate::HttpConfig;
 const HEALTH: &[u8] = b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n";
 
 #[tokio::test]
-async fn strangers_leave_memory_for_those_with_a_key() {
+async fn unauthenticated_clients_leave_memory_for_those_with_a_key() {
     let config = HttpConfig {
         max_events_body: ByteSize::mib(1),
         max_events_decompressed: ByteSize::mib(1),

@@ -144,7 +144,7 @@ impl BatchStore for ForgetfulStore {
 }
 
 /// What a store says that is unavailable.
-pub fn away<R: fmt::Debug + fmt::Display>() -> PortError<R> {
+pub fn unavailable<R: fmt::Debug + fmt::Display>() -> PortError<R> {
     PortError::transient("store", "the disk is full")
 }
 
