@@ -34,7 +34,7 @@ fn pages(session: &Value) -> Vec<(i64, &str)> {
 }
 
 /// Checks that a recording without gaps shows every page, at its time and at its end.
-fn assert_shows_the_visit(player: &Player, session: &Value) {
+fn assert_shows_the_session(player: &Player, session: &Value) {
     let name = &session["file"];
     player.play();
     assert_eq!(player.heading(), pages(session).last().unwrap().1, "{name} at its end");
@@ -57,7 +57,7 @@ async fn a_page_shows_what_the_visitor_saw() {
     for session in &sessions {
         let (page, printed) = recorder.export(id(session));
         assert!(!printed.contains("missing") && !printed.contains("cannot"), "{printed}");
-        assert_shows_the_visit(&Player::open(&browser, &page), session);
+        assert_shows_the_session(&Player::open(&browser, &page), session);
     }
 }
 
