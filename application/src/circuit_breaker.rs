@@ -103,7 +103,7 @@ impl CircuitBreaker {
         }
     }
 
-    /// Leave to make a call, whose outcome the permit has to be told; `None` while it is open.
+    /// Leave to make a call, whose outcome has to be reported to the permit; `None` while it is open.
     pub fn permit(self: &Arc<Self>) -> Option<Permit> {
         let now = self.clock.now();
         let mut circuit = self.lock();
@@ -137,7 +137,7 @@ impl CircuitBreaker {
 /// Leave to make one call. A call that is given up without an outcome says nothing about the part: another one may be made
 /// in its place.
 #[derive(Debug)]
-#[must_use = "the circuit breaker has to be told what the call came to"]
+#[must_use = "the circuit breaker has to be notified of the outcome"]
 pub struct Permit {
     breaker: Arc<CircuitBreaker>,
     generation: u64,

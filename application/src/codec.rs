@@ -61,7 +61,7 @@ pub fn encode_event(event: &Event) -> Result<Record, serde_json::Error> {
 /// Reads an event record. The payload is read and checked once more: a log can be written by other hands.
 ///
 /// # Errors
-/// [`DecodeError`] for anything but an event that could have come in through the door.
+/// [`DecodeError`] for anything but an event that the ingest API could have taken.
 pub fn decode_event(value: &[u8]) -> Result<DecodedEvent, DecodeError> {
     // Checked as a whole, a record need not be checked text by text.
     let event: Event = match std::str::from_utf8(value) {

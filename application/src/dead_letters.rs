@@ -1,4 +1,4 @@
-//! Putting what was put aside through once more, as it is or repaired.
+//! Replays what was dead-lettered, as it is or repaired.
 
 use std::sync::Arc;
 
@@ -14,8 +14,8 @@ pub enum ReplayLetterError {
     /// There is none at this position.
     #[error("there is no dead letter {0}")]
     NotFound(LogPosition),
-    /// The record would be put aside again.
-    #[error("the record cannot be read, and would be put aside again: {0}; repair it first")]
+    /// The record would be dead-lettered again.
+    #[error("the record cannot be read, and would be dead-lettered again: {0}; repair it first")]
     Unreadable(#[from] DecodeError),
     /// Nothing reads this log.
     #[error("records of {0} are not processed")]

@@ -49,7 +49,7 @@ pub use telemetry::Telemetry;
 pub mod logs {
     /// Events that were accepted.
     pub const EVENTS: &str = "gosight.events.raw";
-    /// Items that were refused at the door, with the reason.
+    /// Items that were refused by the ingest API, with the reason.
     pub const ERRORS: &str = "gosight.events.errors";
     /// What the ledger calls events that are stored without a log.
     pub const DIRECT: &str = "gosight.events.direct";

@@ -68,9 +68,9 @@ macro_rules! metrics {
 
 metrics! {
     EventsAccepted = "events_accepted_total" (counter) " Events that were logged and acknowledged.",
-    EventsRejected = "events_rejected_total" (counter) " Events that were refused at the door, by reason.",
+    EventsRejected = "events_rejected_total" (counter) " Events that the ingest API refused, by reason.",
     ReplayChunksAccepted = "replay_chunks_accepted_total" (counter) " Replay chunks that were logged and acknowledged.",
-    ReplayChunksRejected = "replay_chunks_rejected_total" (counter) " Replay chunks that were refused at the door, by reason.",
+    ReplayChunksRejected = "replay_chunks_rejected_total" (counter) " Replay chunks that the ingest API refused, by reason.",
     RefusalReportsLost = "refusal_reports_lost_total" (counter) " Reports of refused items that did not reach the errors log, by reason.",
     RequestsRefused = "requests_refused_total" (counter) " Requests that were refused as a whole, by reason.",
     SinkSeconds = "sink_append_seconds" (histogram, Seconds) " Time that a sink took to append, by sink and outcome.",
@@ -79,7 +79,7 @@ metrics! {
     EventsEnriched = "events_enriched_total" (counter) " Events of which an enricher knew something.",
     EventsFiltered = "events_filtered_total" (counter) " Events that a filter rule blocked, by rule.",
     EventsDeduplicated = "events_deduplicated_total" (counter) " Records whose event was known already.",
-    DeadLetters = "dead_letters_total" (counter) " Records that were put aside, by reason.",
+    DeadLetters = "dead_letters_total" (counter) " Records that were dead-lettered, by reason.",
     ReplaysArchived = "replays_archived_total" (counter) " Replays that were archived, cleaned up after it, expired, put into quarantine or failed, by outcome.",
     RecordsLost = "records_lost_total" (counter) " Records that were gone from a log before they were processed, by log.",
     ProcessingSeconds = "processing_duration_seconds" (histogram, Seconds) " Time from polling a batch to having it stored.",
@@ -168,7 +168,7 @@ const SHOWN_COUNTERS: [Metric; 5] = [
 ];
 
 impl Telemetry {
-    /// Numbers go to `recorder`, which is told what they mean.
+    /// Numbers go to `recorder`, which also gets their meanings.
     pub fn new(recorder: SharedRecorder) -> Self {
         for metric in Metric::ALL {
             metric.describe(&*recorder);

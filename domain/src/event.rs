@@ -34,7 +34,7 @@ pub struct Event {
     /// How far the client's clock was ahead, in ms; `timestamp + clock_skew_ms` is what the client sent.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub clock_skew_ms: i64,
-    /// The visit it belongs to.
+    /// The session it belongs to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub session_id: Option<SessionId>,
     /// The known person.

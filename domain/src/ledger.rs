@@ -93,7 +93,7 @@ pub enum Outcome {
     Filtered(Arc<str>),
     /// It was refused, for the reason named here, and reported.
     Rejected(Arc<str>),
-    /// It was put aside for a person, for the reason named here.
+    /// It was dead-lettered for a person, for the reason named here.
     DeadLettered(Arc<str>),
 }
 
@@ -111,7 +111,7 @@ pub struct OutcomeCounts {
     pub filtered: BTreeMap<Arc<str>, u64>,
     /// Records that were refused, by reason.
     pub rejected: BTreeMap<Arc<str>, u64>,
-    /// Records that were put aside, by reason.
+    /// Records that were dead-lettered, by reason.
     pub dead_lettered: BTreeMap<Arc<str>, u64>,
 }
 

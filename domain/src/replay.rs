@@ -26,7 +26,7 @@ pub const RRWEB_FULL_SNAPSHOT: i64 = 2;
 pub struct ReplayChunk {
     /// The tenant.
     pub project_id: ProjectId,
-    /// The visit.
+    /// The session.
     pub session_id: SessionId,
     /// Place among the chunks of the session, from 0.
     pub chunk_index: u16,

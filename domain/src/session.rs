@@ -1,4 +1,4 @@
-//! A session: all events of one visit, folded.
+//! A session: all its events, folded.
 
 mod seen_at;
 mod trail;
@@ -25,7 +25,7 @@ pub struct SessionKey {
     pub session_id: SessionId,
 }
 
-/// Everything that is known about one visit.
+/// Everything that is known about one session.
 ///
 /// A pure fold of its events: [`apply`](Self::apply) adds one, [`merge`](Self::merge) joins the folds of two
 /// disjoint sets. Both are commutative and associative, so events may arrive late and in any order; equal times are
@@ -34,7 +34,7 @@ pub struct SessionKey {
 pub struct Session {
     /// The tenant.
     pub project_id: ProjectId,
-    /// The visit.
+    /// The session.
     pub session_id: SessionId,
     /// Time of the earliest event.
     pub started_at: Timestamp,
@@ -61,7 +61,7 @@ pub struct Session {
     trail: Trail,
 }
 
-/// A value with the event that told it.
+/// A value with the event that reported it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 struct Seen<T> {
     at: SeenAt,

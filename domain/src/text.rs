@@ -118,7 +118,7 @@ text_types! {
     ProjectId { field: "project_id", max_chars: 64, also: check_slug }
     /// Name of a kind of event, such as `page_view`. The set is open.
     EventName { field: "event_type", max_chars: 100 }
-    /// The client's id of one visit.
+    /// The client's id of one session.
     SessionId { field: "session_id", max_chars: 100 }
     /// The sender's id of a known person.
     UserId { field: "user_id", max_chars: 100 }

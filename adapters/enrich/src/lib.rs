@@ -13,7 +13,7 @@
 //! let user_agent = Some("Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0");
 //! let enricher = UserAgentEnricher::new(UserAgentConfig::default());
 //! let found = enricher.client_at_once(&Client { project_id: &project_id, ip: None, user_agent });
-//! let device = found.expect("it is told from memory").device;
+//! let device = found.expect("memory has it").device;
 //! assert_eq!(device.browser.as_deref(), Some("Firefox"));
 //! assert_eq!(device.device_type.as_deref(), Some("desktop"));
 //! # Ok::<(), gosight_domain::Violation>(())

@@ -43,7 +43,7 @@ pub struct HttpConfig {
     pub max_header_bytes: ByteSize,
     /// Most connections at a time; further ones wait to be accepted.
     pub max_connections: usize,
-    /// Time that requests in flight have to finish once the server is told to stop.
+    /// Time that requests in flight have to finish once shutdown begins.
     #[serde(with = "humantime_serde")]
     pub drain_timeout: Duration,
     /// Time that each check of `/ready` has.

@@ -1,6 +1,6 @@
 //! The HTTP surface of gosight: ingest and read, on axum.
 //!
-//! [`HttpServer`] binds a port and serves until it is told to stop; [`router()`] gives the same routes to embedders who
+//! [`HttpServer`] binds a port and serves until shutdown; [`router()`] gives the same routes to embedders who
 //! have a server of their own. What is served follows from [`HttpPorts`]: a use case that is not there has no routes,
 //! so one crate serves an ingest-only process, a read-only one, and both in one.
 //!

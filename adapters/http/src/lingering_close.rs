@@ -17,7 +17,7 @@ const SCRATCH_BYTES: usize = 16 * 1024;
 /// A connection that, once closed, reads on for a moment and throws away what comes.
 ///
 /// A request may be answered before its body was read, as one that is too large. Were the connection closed then with
-/// bytes unread, the peer would be told of a reset, and might never see the answer.
+/// bytes unread, the peer would see a reset, and might never see the answer.
 pub(crate) struct LingeringClose<T> {
     io: T,
     closing: Option<Pin<Box<Sleep>>>,

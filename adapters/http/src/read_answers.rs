@@ -14,7 +14,7 @@ use uuid::Uuid;
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Session)]
 pub(crate) struct SessionAnswer {
-    /// The visit.
+    /// The session.
     session_id: String,
     /// The last known user.
     user_id: Option<String>,
@@ -110,7 +110,7 @@ pub(crate) struct EventAnswer {
     timestamp: i64,
     /// When the server took it, in epoch ms.
     received_at: i64,
-    /// The visit.
+    /// The session.
     session_id: Option<String>,
     /// The known person.
     user_id: Option<String>,

@@ -94,7 +94,7 @@ pub(crate) struct App {
     pub in_flight: InFlightBudget,
     /// Whose word on the address of a client is believed.
     pub proxies: TrustedProxies,
-    /// Cancelled once the server is told to stop.
+    /// Cancelled once shutdown begins.
     pub draining: CancellationToken,
 }
 

@@ -32,7 +32,7 @@ const BETWEEN_LOOKS: Duration = Duration::from_millis(50);
 pub struct Ensured {
     /// Topics that were made.
     pub created: Vec<String>,
-    /// What is not as it should be and loses nothing; also told in the log.
+    /// What is not as it should be and loses nothing; also reported in the log.
     pub warnings: Vec<TopicFault>,
 }
 

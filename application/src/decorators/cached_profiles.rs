@@ -7,7 +7,7 @@ use gosight_domain::{JsonObject, ProjectId};
 use crate::ports::{ProfileCache, ProfileKind, ProfileStore, ProfileStoreError};
 use crate::telemetry::{Metric, Telemetry};
 
-/// Profiles with a cache before them that processes share. While the cache is away the store gives all.
+/// Profiles with a cache before them that processes share. While the cache is unavailable the store gives all.
 ///
 /// A profile that is put is forgotten by the cache. A process that has just read the one before may keep that once more, so an
 /// old profile is given for at most the life of the cache.

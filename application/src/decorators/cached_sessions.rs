@@ -13,7 +13,7 @@ use crate::sessions::{SessionRow, SessionRules};
 
 /// A session store with the folds of live sessions in a cache before it.
 ///
-/// The cache gives what it knows to be right, and the store the rest. While it is away the store gives all. Folds of a
+/// The cache gives what it knows to be right, and the store the rest. While it is unavailable the store gives all. Folds of a
 /// store that has one row for the events of all partitions are not cached: the cache knows how far one partition is.
 #[derive(Debug)]
 pub struct CachedSessions {

@@ -8,7 +8,7 @@ use crate::backoff::{Backoff, BackoffPolicy};
 use crate::ports::{EventSink, SinkError};
 use crate::telemetry::Telemetry;
 
-/// A sink that tries again while the one behind it is away.
+/// A sink that tries again while the one behind it is unavailable.
 ///
 /// Appending twice is harmless by the port's contract, so an unknown outcome is tried again like a failure.
 #[derive(Debug)]

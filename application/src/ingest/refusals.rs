@@ -11,7 +11,7 @@ use serde::{Serialize, Serializer};
 use super::{Ingest, PlacedDraft};
 use crate::ports::Record;
 
-/// One item that was refused at the door, as the errors log keeps it.
+/// One item that was refused by the ingest API, as the errors log keeps it.
 #[derive(Debug, Serialize)]
 pub(super) struct Refusal<'a, T> {
     project_id: &'a ProjectId,

@@ -25,7 +25,7 @@ const UNKNOWN_CHUNKS_AS_RETRIES: [(&str, &str); 2] =
 /// A chunk that was accepted.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ReplayReceipt {
-    /// The visit.
+    /// The session.
     pub session_id: SessionId,
     /// Place among the session's chunks.
     pub chunk_index: u16,
@@ -37,7 +37,7 @@ impl Ingest {
     /// Checks, compresses and logs one replay chunk. It counts as one event of the project's allowance.
     ///
     /// `draft` holds what could be read of the chunk, or why it could not be read. Of two chunks with one index that
-    /// come at the same moment both may be accepted; the second is put aside when it is processed.
+    /// come at the same moment both may be accepted; the second is dead-lettered when it is processed.
     ///
     /// # Errors
     /// [`IngestError`] when the chunk is bad, when another was accepted with its index, or when the log does not take it.

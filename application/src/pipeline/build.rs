@@ -50,7 +50,7 @@ pub enum BuildError {
     Measure(#[from] MeasureError),
 }
 
-/// How often a sink of one's own is asked for the same events before their senders are told to come again.
+/// How often a sink of one's own is asked for the same events before their senders have to come again.
 const SINK_ATTEMPTS: u32 = 3;
 /// Senders wait meanwhile.
 const SINK_BACKOFF: BackoffPolicy =
@@ -312,9 +312,10 @@ impl PipelineBuilder {
         let Replacements { events: replaced, also, .. } = &self.replacements;
         let direct = stored.filter(|_| self.is_direct);
         let direct = direct.and_then(|stored| self.direct_sink(stored, enrichment, aggregations));
-        let replaced = replaced.clone().map(|sink| self.patient(sink, "events"));
+        let replaced = replaced.clone().map(|sink| self.with_retries(sink, "events"));
         let log = replaced.or(direct).unwrap_or(events);
-        let also = also.iter().zip(1..).map(|(sink, n)| self.patient(sink.clone(), &format!("also_{n}")));
+        let also =
+            also.iter().zip(1..).map(|(sink, n)| self.with_retries(sink.clone(), &format!("also_{n}")));
         let mut sinks: Vec<Arc<dyn EventSink>> = [log].into_iter().chain(also).collect();
         let events = match sinks.pop() {
             Some(only) if sinks.is_empty() => only,
@@ -333,7 +334,7 @@ impl PipelineBuilder {
     }
 
     /// A sink of one's own: it is observed under `name`, and asked again when it fails for a moment.
-    fn patient(&self, sink: Arc<dyn EventSink>, name: &str) -> Arc<dyn EventSink> {
+    fn with_retries(&self, sink: Arc<dyn EventSink>, name: &str) -> Arc<dyn EventSink> {
         let telemetry = &self.ports.telemetry;
         let retrying = Retrying::new(sink, SINK_BACKOFF, SINK_ATTEMPTS, telemetry.clone())
             .with_max_wait(SINK_BACKOFF.max);

@@ -41,7 +41,7 @@ impl Enrichment {
         })
     }
 
-    /// What readiness is told of them.
+    /// What is reported to readiness about them.
     pub fn health(&self) -> Vec<Arc<dyn HealthCheck>> {
         let mut health: Vec<Arc<dyn HealthCheck>> = Vec::new();
         if !self.events.is_empty() {

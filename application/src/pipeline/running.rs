@@ -35,7 +35,7 @@ impl Running {
         running
     }
 
-    /// Does something beside, until it is told to stop.
+    /// Does something beside, until shutdown.
     pub fn spawn<T: Future<Output = ()> + Send + 'static>(
         &mut self,
         task: impl FnOnce(CancellationToken) -> T,

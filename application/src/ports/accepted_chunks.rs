@@ -8,9 +8,9 @@ use super::{ChunkId, PortError};
 /// Error of [`AcceptedChunks`].
 pub type AcceptedChunksError = PortError;
 
-/// Knows the content of chunks that were accepted, so that the door refuses another chunk with the same index.
+/// Knows the content of chunks that were accepted, so that the ingest API refuses another chunk with the same index.
 ///
-/// It may forget: a conflict that the door does not see is found before the chunk is stored.
+/// It may forget: a conflict that the ingest API does not see is found before the chunk is stored.
 ///
 /// # Contract
 /// 1. `find` gives the content that was remembered first since the chunk was last forgotten, or nothing.

@@ -36,7 +36,7 @@ pub struct WindowQuery {
 /// 4. `windows` gives the values by start of their window, earliest first.
 #[async_trait]
 pub trait AggregateStore: fmt::Debug + Send + Sync {
-    /// Is told that `fence` is the newest of its partition: from here on no write behind an older one takes effect here. A store
+    /// Notified that `fence` is the newest of its partition: from here on no write behind an older one takes effect here. A store
     /// whose own ledger gave the fence knows that already, and one that is not shared by processes need not care.
     async fn acquired(&self, _fence: &Fence) -> Result<(), PortError> {
         Ok(())

@@ -27,9 +27,9 @@ pub struct ProcessedBatch {
     pub aggregates: BTreeMap<AggregateKey, AggregateValue>,
     /// Replay chunks to store.
     pub replay_chunks: Vec<ReplayChunk>,
-    /// Records to put aside.
+    /// Records to dead-letter.
     pub dead_letters: Vec<DeadLetter>,
-    /// Measures of aggregations that were skipped for these events. Told when the batch is stored; no store needs it.
+    /// Measures of aggregations that were skipped for these events. Reported when the batch is stored; no store needs it.
     pub skipped_measures: SkippedMeasures,
     /// How the folds are joined with what is stored, and what the sessions show then.
     pub rules: SessionRules,

@@ -12,13 +12,13 @@ use super::{Fence, PortError};
 pub struct DeadLetter {
     /// Where the record came from; names the letter.
     pub position: LogPosition,
-    /// The tenant, when it could be told.
+    /// The tenant, when it is known.
     pub project_id: Option<ProjectId>,
     /// Which rule or step it failed, stable.
     pub reason: Arc<str>,
     /// What was said about it.
     pub detail: String,
-    /// When it was put aside.
+    /// When it was dead-lettered.
     pub at: Timestamp,
     /// The record, bytes as they were.
     pub record: Bytes,
@@ -44,7 +44,7 @@ impl fmt::Display for LogPosition {
 /// Error of [`DeadLetters`].
 pub type DeadLettersError = PortError;
 
-/// Records that were put aside.
+/// Records that were dead-lettered.
 ///
 /// # Contract
 /// 1. A letter is named by its position: putting it again replaces nothing and adds nothing. One that was put survives

@@ -53,6 +53,6 @@ pub trait Deduplicator: fmt::Debug + Send + Sync {
     /// Gives up claims of records that will not be stored.
     async fn release(&self, claims: &[Claim]) -> Result<(), DeduplicatorError>;
 
-    /// Is told that the batch of `span` is stored: whoever asks the stored events may forget the claims of its records.
+    /// Notified that the batch of `span` is stored: whoever asks the stored events may forget the claims of its records.
     fn committed(&self, _span: &BatchSpan) {}
 }

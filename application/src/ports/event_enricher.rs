@@ -82,7 +82,7 @@ pub trait EventEnricher: fmt::Debug + Send + Sync {
         Ok(vec![Enrichment::default(); events.len()])
     }
 
-    /// What is known of a client, if that can be told from memory: then nobody waits, and no task is made. It is called on the
+    /// What is known of a client, if memory has that: then nobody waits, and no task is made. It is called on the
     /// thread of the request.
     fn client_at_once(&self, _client: &Client<'_>) -> Option<Enrichment> {
         None

@@ -142,7 +142,7 @@ impl<'p> Measurements<'p> {
         }
     }
 
-    /// The first fault is the one that is told.
+    /// The first fault is the one that is reported.
     fn note(&mut self, fault: MeasureFault) {
         self.fault.get_or_insert(fault);
     }

@@ -40,12 +40,12 @@ pub struct EventsOf<'a> {
 /// 3. `end` is the offset after the last record at or after `from` that has a row; `None` when there is none.
 /// 4. `remove` removes the rows of these records, and no others.
 /// 5. Hourly counts are those of the rows, after every one of these calls.
-/// 6. `each_of` visits every event of the sessions once: of the fence's partition only, or of all, as `scope` says. It leaves out the
+/// 6. `each_of` gives every event of the sessions once: of the fence's partition only, or of all, as `scope` says. It leaves out the
 ///    records of the fence's partition at the offsets `except`.
 /// 7. A write behind an older fence changes nothing.
 #[async_trait]
 pub trait EventRows: fmt::Debug + Send + Sync {
-    /// Is told that `fence` is the newest of its partition: from here on no write behind an older one takes effect here. A store
+    /// Notified that `fence` is the newest of its partition: from here on no write behind an older one takes effect here. A store
     /// whose own ledger gave the fence knows that already, and one that is not shared by processes need not care.
     async fn acquired(&self, _fence: &Fence) -> Result<(), PortError> {
         Ok(())

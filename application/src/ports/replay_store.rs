@@ -25,7 +25,7 @@ pub enum PutVerdict {
 pub struct ChunkId {
     /// The tenant.
     pub project_id: ProjectId,
-    /// The visit.
+    /// The session.
     pub session_id: SessionId,
     /// Place among the session's chunks.
     pub chunk_index: u16,
@@ -58,7 +58,7 @@ impl ChunkId {
 ///    by their bytes.
 #[async_trait]
 pub trait ReplayStore: fmt::Debug + Send + Sync {
-    /// Is told that `fence` is the newest of its partition: from here on no write behind an older one takes effect here. A store
+    /// Notified that `fence` is the newest of its partition: from here on no write behind an older one takes effect here. A store
     /// whose own ledger gave the fence knows that already, and one that is not shared by processes need not care.
     async fn acquired(&self, _fence: &Fence) -> Result<(), PortError> {
         Ok(())

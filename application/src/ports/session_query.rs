@@ -65,7 +65,7 @@ pub struct IdleCursor {
 /// A session as readers see it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct SessionSummary {
-    /// The visit.
+    /// The session.
     pub session_id: SessionId,
     /// The last known user.
     pub user_id: Option<UserId>,

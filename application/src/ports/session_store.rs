@@ -46,7 +46,7 @@ pub trait SessionStore: fmt::Debug + Send + Sync {
         FoldScope::Session
     }
 
-    /// Is told that `fence` is the newest of its partition: from here on no write behind an older one takes effect here. A store
+    /// Notified that `fence` is the newest of its partition: from here on no write behind an older one takes effect here. A store
     /// whose own ledger gave the fence knows that already, and one that is not shared by processes need not care.
     async fn acquired(&self, _fence: &Fence) -> Result<(), PortError> {
         Ok(())
@@ -67,7 +67,7 @@ pub trait SessionStore: fmt::Debug + Send + Sync {
     /// Forgets sessions.
     async fn remove(&self, fence: &Fence, sessions: &[SessionKey]) -> Result<(), SessionStoreError>;
 
-    /// Is told that the batch of `span` counts, and that `rows`, which were put for it, are right as of its end.
+    /// Notified that the batch of `span` counts, and that `rows`, which were put for it, are right as of its end.
     /// A cache in front of a store may keep them; a store has nothing to do.
     async fn committed(&self, _fence: &Fence, _span: &BatchSpan, _rows: &[SessionRow]) {}
 
@@ -79,7 +79,7 @@ pub trait SessionStore: fmt::Debug + Send + Sync {
         session_id: &SessionId,
     ) -> Result<Option<SessionDetail>, SessionStoreError>;
 
-    /// A page of sessions. Whether a session has a replay is told by a store that holds the replays too; any other
+    /// A page of sessions. Whether a session has a replay is reported by a store that holds the replays too; any other
     /// says no, and leaves that flag of the query alone.
     async fn list(
         &self,

@@ -12,7 +12,7 @@ use crate::telemetry::{Metric, Telemetry};
 pub struct ConsumerConfig {
     /// How much one batch holds.
     pub limits: PollLimits,
-    /// How long to wait when the store is away.
+    /// How long to wait when the store is unavailable.
     pub backoff: BackoffPolicy,
     /// Whether to go on, and count them as lost, when records are gone from the log that were never processed. Otherwise
     /// processing stops, for a person to look at.

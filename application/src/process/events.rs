@@ -39,23 +39,23 @@ pub struct EventHandler {
     max_record_bytes: usize,
 }
 
-/// A record on its way, with its fate once that is known.
+/// A record on its way, with its disposition once that is known.
 struct Item {
     offset: u64,
-    fate: Fate,
+    disposition: Disposition,
 }
 
-enum Fate {
-    Open(Box<DecodedEvent>),
-    Set(Box<DecodedEvent>, Outcome),
-    /// To be put aside, for this reason and with what was said; with the event, if it is one.
-    Aside(Option<Box<DecodedEvent>>, Arc<str>, String),
+enum Disposition {
+    Pending(Box<DecodedEvent>),
+    Settled(Box<DecodedEvent>, Outcome),
+    /// To be dead-lettered, for this reason and with what was said; with the event, if it is one.
+    DeadLetter(Option<Box<DecodedEvent>>, Arc<str>, String),
 }
 
-impl Fate {
+impl Disposition {
     fn too_large(bytes: usize, max: usize) -> Self {
         let detail = format!("has {bytes} bytes, at most {max} are allowed");
-        Self::Aside(None, ViolationCode::TooLarge.as_str().into(), detail)
+        Self::DeadLetter(None, ViolationCode::TooLarge.as_str().into(), detail)
     }
 }
 
@@ -72,7 +72,7 @@ impl EventHandler {
         Self { sessions, ..self }
     }
 
-    /// Puts larger records aside: more than the door can have written came by another way, and would come out as large.
+    /// Dead-letters larger records: more than the ingest API can have written came by another way, and would come out as large.
     #[must_use]
     pub fn with_max_record_bytes(mut self, max_record_bytes: usize) -> Self {
         self.max_record_bytes = max_record_bytes;
@@ -82,20 +82,20 @@ impl EventHandler {
     fn decode(&self, batch: &PolledBatch, refused: &Refusals) -> Vec<Item> {
         let decode = |value: &[u8], offset: u64| {
             if value.len() > self.max_record_bytes {
-                return Fate::too_large(value.len(), self.max_record_bytes);
+                return Disposition::too_large(value.len(), self.max_record_bytes);
             }
             match (decode_event(value), refused.get(&offset)) {
                 (event, Some(said)) => {
-                    Fate::Aside(event.ok().map(Box::new), "store_refused".into(), said.clone())
+                    Disposition::DeadLetter(event.ok().map(Box::new), "store_refused".into(), said.clone())
                 }
-                (Ok(event), None) => Fate::Open(Box::new(event)),
-                (Err(error), None) => Fate::Aside(None, error.reason().into(), error.to_string()),
+                (Ok(event), None) => Disposition::Pending(Box::new(event)),
+                (Err(error), None) => Disposition::DeadLetter(None, error.reason().into(), error.to_string()),
             }
         };
         batch
             .records
             .iter()
-            .map(|record| Item { offset: record.offset, fate: decode(&record.value, record.offset) })
+            .map(|record| Item { offset: record.offset, disposition: decode(&record.value, record.offset) })
             .collect()
     }
 
@@ -109,12 +109,12 @@ impl EventHandler {
     }
 
     async fn deduplicate(&self, batch: &PolledBatch, items: &mut [Item]) -> Result<(), HandlerError> {
-        let claims = claims(batch, items, |fate| match fate {
-            Fate::Open(event) => Some(event),
+        let claims = claims(batch, items, |disposition| match disposition {
+            Disposition::Pending(event) => Some(event),
             _ => None,
         });
         let mut verdicts = self.ports.deduplicator.claim(&claims).await?.into_iter();
-        for item in items.iter_mut().filter(|item| matches!(item.fate, Fate::Open(_))) {
+        for item in items.iter_mut().filter(|item| matches!(item.disposition, Disposition::Pending(_))) {
             if verdicts.next() == Some(ClaimVerdict::Duplicate) {
                 item.settle(Outcome::Duplicate);
             }
@@ -127,10 +127,13 @@ impl EventHandler {
         if self.ports.enrichers.is_empty() {
             return;
         }
-        let (places, events): (Vec<usize>, Vec<DecodedEvent>) =
-            items.iter_mut().enumerate().filter_map(|(place, item)| Some((place, item.take_open()?))).unzip();
+        let (places, events): (Vec<usize>, Vec<DecodedEvent>) = items
+            .iter_mut()
+            .enumerate()
+            .filter_map(|(place, item)| Some((place, item.take_pending()?)))
+            .unzip();
         for (place, event) in places.into_iter().zip(self.ports.enrichers.enrich(events).await) {
-            items[place].fate = Fate::Open(Box::new(event));
+            items[place].disposition = Disposition::Pending(Box::new(event));
         }
     }
 
@@ -139,7 +142,7 @@ impl EventHandler {
             return;
         }
         for item in items {
-            if let Fate::Open(event) = &mut item.fate
+            if let Disposition::Pending(event) = &mut item.disposition
                 && let Verdict::Block { rule } = self.filters.apply(event)
             {
                 item.settle(Outcome::Filtered(rule));
@@ -152,9 +155,9 @@ impl EventHandler {
         let mut processed = ProcessedBatch::empty(LedgerRow::new(batch.span.clone()));
         let mut sessions = Folds::default();
         let records = items.into_iter().zip(&batch.records);
-        for (Item { offset, fate }, record) in records {
-            match fate {
-                Fate::Open(decoded) => {
+        for (Item { offset, disposition }, record) in records {
+            match disposition {
+                Disposition::Pending(decoded) => {
                     let event = decoded.event();
                     let outcome = Outcome::Stored;
                     processed.ledger.record(Some(&event.project_id), event.received_at.hour(), &outcome);
@@ -163,11 +166,11 @@ impl EventHandler {
                     self.aggregations.fold(&decoded, aggregates, skipped_measures);
                     processed.events.push(StoredEvent::of_record(offset, *decoded, &record.value));
                 }
-                Fate::Set(decoded, outcome) => {
+                Disposition::Settled(decoded, outcome) => {
                     let event = decoded.event();
                     processed.ledger.record(Some(&event.project_id), event.received_at.hour(), &outcome);
                 }
-                Fate::Aside(decoded, reason, detail) => {
+                Disposition::DeadLetter(decoded, reason, detail) => {
                     let event = decoded.map(|decoded| decoded.into_event());
                     let hour = event.as_ref().map_or(now, |event| event.received_at).hour();
                     let project_id = event.map(|event| event.project_id);
@@ -192,31 +195,35 @@ impl EventHandler {
 
 impl Item {
     fn settle(&mut self, outcome: Outcome) {
-        self.fate = match self.take() {
-            Fate::Open(event) => Fate::Set(event, outcome),
+        self.disposition = match self.take() {
+            Disposition::Pending(event) => Disposition::Settled(event, outcome),
             settled => settled,
         };
     }
 
-    /// Its event, if its fate is open. Until it is put back there is none.
-    fn take_open(&mut self) -> Option<DecodedEvent> {
+    /// Its event, if its disposition is pending. Until it is put back there is none.
+    fn take_pending(&mut self) -> Option<DecodedEvent> {
         match self.take() {
-            Fate::Open(event) => Some(*event),
+            Disposition::Pending(event) => Some(*event),
             settled => {
-                self.fate = settled;
+                self.disposition = settled;
                 None
             }
         }
     }
 
-    fn take(&mut self) -> Fate {
-        std::mem::replace(&mut self.fate, Fate::Aside(None, Arc::default(), String::new()))
+    fn take(&mut self) -> Disposition {
+        std::mem::replace(&mut self.disposition, Disposition::DeadLetter(None, Arc::default(), String::new()))
     }
 }
 
 /// Claims of the events that `pick` finds.
-fn claims(batch: &PolledBatch, items: &[Item], pick: impl Fn(&Fate) -> Option<&DecodedEvent>) -> Vec<Claim> {
-    let claim = |item: &Item| Some(claim(pick(&item.fate)?.event(), position(batch, item.offset)));
+fn claims(
+    batch: &PolledBatch,
+    items: &[Item],
+    pick: impl Fn(&Disposition) -> Option<&DecodedEvent>,
+) -> Vec<Claim> {
+    let claim = |item: &Item| Some(claim(pick(&item.disposition)?.event(), position(batch, item.offset)));
     items.iter().filter_map(claim).collect()
 }
 
@@ -278,8 +285,8 @@ impl Folds {
 impl BatchHandler for EventHandler {
     async fn handle(&self, batch: &PolledBatch, refused: &Refusals) -> Result<ProcessedBatch, HandlerError> {
         let mut items = self.decode(batch, refused);
-        let refused = claims(batch, &items, |fate| match fate {
-            Fate::Aside(Some(event), ..) => Some(event),
+        let refused = claims(batch, &items, |disposition| match disposition {
+            Disposition::DeadLetter(Some(event), ..) => Some(event),
             _ => None,
         });
         self.release_refused(refused).await?;

@@ -5,7 +5,7 @@ use async_trait::async_trait;
 
 use crate::ports::{PolledBatch, PortError, ProcessedBatch};
 
-/// Records that the store refused at an earlier attempt, by offset, with the reason: they are put aside this time.
+/// Records that the store refused at an earlier attempt, by offset, with the reason: they are dead-lettered this time.
 pub type Refusals = BTreeMap<u64, String>;
 
 /// Error of [`BatchHandler`].
@@ -21,6 +21,6 @@ pub trait BatchHandler: fmt::Debug + Send + Sync {
     /// Handles `batch`.
     async fn handle(&self, batch: &PolledBatch, refused: &Refusals) -> Result<ProcessedBatch, HandlerError>;
 
-    /// Is told that `batch` is stored.
+    /// Notified that `batch` is stored.
     fn committed(&self, _batch: &ProcessedBatch) {}
 }

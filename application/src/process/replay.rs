@@ -13,7 +13,7 @@ use crate::replay::Replays;
 
 /// Turns batches of the replay log into stored chunks.
 ///
-/// A chunk that is stored already is a duplicate; one with the index of another chunk but other content is put aside,
+/// A chunk that is stored already is a duplicate; one with the index of another chunk but other content is dead-lettered,
 /// because one of the two would be lost.
 #[derive(Debug)]
 pub struct ReplayHandler {
@@ -21,11 +21,11 @@ pub struct ReplayHandler {
     clock: Arc<dyn Clock>,
 }
 
-/// A record that was read: a chunk to be stored, or why it is put aside.
-type Decoded = Result<ReplayChunk, Aside>;
+/// A record that was read: a chunk to be stored, or why it is dead-lettered.
+type Decoded = Result<ReplayChunk, Unprocessable>;
 
-/// A record that is put aside.
-struct Aside {
+/// A record that is dead-lettered.
+struct Unprocessable {
     /// Whose it is and the hour it was received in, if it is a chunk.
     origin: Option<(ProjectId, Hour)>,
     reason: Arc<str>,
@@ -55,11 +55,11 @@ fn decode(batch: &PolledBatch, refused: &Refusals) -> Vec<Decoded> {
         .map(|record| match (decode_chunk(&record.value), refused.get(&record.offset)) {
             (chunk, Some(said)) => {
                 let origin = chunk.ok().map(|chunk| (chunk.project_id, chunk.received_at.hour()));
-                Err(Aside { origin, reason: "store_refused".into(), detail: said.clone() })
+                Err(Unprocessable { origin, reason: "store_refused".into(), detail: said.clone() })
             }
             (Ok(chunk), None) => Ok(chunk),
             (Err(error), None) => {
-                Err(Aside { origin: None, reason: error.reason().into(), detail: error.to_string() })
+                Err(Unprocessable { origin: None, reason: error.reason().into(), detail: error.to_string() })
             }
         })
         .collect()
@@ -87,7 +87,7 @@ impl BatchHandler for ReplayHandler {
             };
             let chunk = match decoded {
                 Ok(chunk) => chunk,
-                Err(Aside { origin, reason, detail }) => {
+                Err(Unprocessable { origin, reason, detail }) => {
                     let (project_id, hour) = origin.unzip();
                     let hour = hour.unwrap_or(now.hour());
                     let outcome = Outcome::DeadLettered(reason.clone());

@@ -18,7 +18,7 @@ use crate::ports::{Health, HealthCheck};
 pub enum WorkerState {
     /// Waits for records or works on them.
     Running,
-    /// Waits for its store or another part that is away.
+    /// Waits for its store or another part that is unavailable.
     Blocked {
         /// Since when.
         since: Timestamp,
@@ -101,7 +101,7 @@ pub struct ProcessStatus {
     partitions: Mutex<BTreeMap<u32, Partition>>,
     counts: Mutex<OutcomeCounts>,
     batches: AtomicU64,
-    /// Told of every change of `partitions`.
+    /// Notified of every change of `partitions`.
     changed: Notify,
 }
 

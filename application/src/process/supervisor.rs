@@ -20,7 +20,7 @@ struct Workers {
 
 impl LogConsumer {
     /// Runs until `shutdown` is cancelled or the source is closed; each worker finishes the batch it is at. A worker
-    /// whose store is away stops waiting: its batch is in the log and is taken up again at the next start.
+    /// whose store is unavailable stops waiting: its batch is in the log and is taken up again at the next start.
     ///
     /// # Errors
     /// [`ProcessError`] when a part failed for good. Nothing that was acknowledged is lost by it.
@@ -69,7 +69,7 @@ impl LogConsumer {
         }
     }
 
-    /// The next change of assignment; waits while the source is away.
+    /// The next change of assignment; waits while the source is unavailable.
     async fn next_change(&self) -> Result<Option<AssignmentChange>, ProcessError> {
         let mut backoff = Backoff::new(self.config.backoff);
         loop {

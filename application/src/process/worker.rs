@@ -24,7 +24,7 @@ pub(super) struct Worker {
 /// One line for a batch, however many there are: the first of them stands for the others.
 fn warn_of(letters: &[DeadLetter]) {
     let Some(DeadLetter { position, reason, detail, .. }) = letters.first() else { return };
-    tracing::warn!(letters = letters.len(), %position, %reason, detail, "records were put aside as dead letters");
+    tracing::warn!(letters = letters.len(), %position, %reason, detail, "records were dead-lettered");
 }
 
 /// Whether a step was done.
@@ -140,7 +140,7 @@ impl Worker {
                 [only] if !refused.contains_key(&only.offset) => {
                     refused.insert(only.offset, rows.reason.clone());
                 }
-                // Refused even when put aside: there is nothing left to try.
+                // Refused even when dead-lettered: there is nothing left to try.
                 [] | [_] => return Err(self.consumer.fatal(error)),
                 _ => return Ok(Stored::Refused),
             }

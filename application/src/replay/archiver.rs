@@ -86,7 +86,7 @@ pub struct Archiver {
     clock: Arc<dyn Clock>,
     policy: ArchivePolicy,
     telemetry: Telemetry,
-    /// What the door knows of chunks, which is to forget those that are purged.
+    /// What the ingest API knows of chunks, which is to forget those that are purged.
     pub(super) accepted: Option<Arc<dyn AcceptedChunks>>,
 }
 

@@ -58,7 +58,7 @@ impl Archiver {
     async fn forget_accepted(&self, chunks: Vec<ChunkId>) {
         let Some(accepted) = &self.accepted else { return };
         if let Err(error) = accepted.forget(&chunks).await {
-            tracing::warn!(%error, "for a while the door still refuses other chunks in place of purged ones");
+            tracing::warn!(%error, "for a while the ingest API still refuses other chunks in place of purged ones");
         }
     }
 }

@@ -327,7 +327,7 @@ async fn a_damaged_chunk_stays_with_its_session_and_its_bytes() {
     let entries = bench.catalogue.list(&query).await.unwrap();
     assert!(entries[0].quarantine.as_ref().unwrap().reason.contains("chunk 1"), "{entries:?}");
 
-    // Who asks for it again is told the same, until somebody has mended it.
+    // Who asks for it again gets the same answer, until somebody has mended it.
     assert_eq!(bench.archiver().archive(&session()).await.unwrap(), Archived::Quarantined);
     bench.hot.delete(&[ChunkId::of(&chunks[1])]).await.unwrap();
     put_chunks(&*bench.hot, &self::chunks()[1..2]).await.unwrap();

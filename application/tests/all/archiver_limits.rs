@@ -1,4 +1,4 @@
-//! Replays that would take too much are put aside, not tried for ever.
+//! Replays that would take too much are dead-lettered, not tried for ever.
 
 use gosight_application::ports::ReplayCatalogue as _;
 use gosight_application::replay::{Archived, PassReport};

@@ -17,17 +17,17 @@ use uuid::Uuid;
 
 use crate::support::Numbers;
 
-/// Keys in memory, which can be away.
+/// Keys in memory, which can be unavailable.
 #[derive(Debug, Default)]
 struct Keys {
     known: MemoryKeys,
-    is_away: AtomicBool,
+    is_unavailable: AtomicBool,
     reports: Mutex<Vec<KeyUsage>>,
 }
 
 impl Keys {
     fn check(&self) -> Result<(), KeyStoreError> {
-        if self.is_away.load(Ordering::SeqCst) {
+        if self.is_unavailable.load(Ordering::SeqCst) {
             Err(KeyStoreError::transient("keys", "gone"))
         } else {
             Ok(())
@@ -78,8 +78,8 @@ impl Fixture {
         self.keys.validate(&presented(n)).await
     }
 
-    fn is_away(&self, is_away: bool) {
-        self.store.is_away.store(is_away, Ordering::SeqCst);
+    fn is_unavailable(&self, is_unavailable: bool) {
+        self.store.is_unavailable.store(is_unavailable, Ordering::SeqCst);
     }
 
     /// Hits and misses of the cache.
@@ -87,7 +87,7 @@ impl Fixture {
         (self.numbers.count("key_cache_hits_total"), self.numbers.count("key_cache_misses_total"))
     }
 
-    /// Flushes, and gives what the store was told since the last time.
+    /// Flushes, and gives what was reported to the store since the last time.
     async fn flush(&self) -> Vec<KeyUsage> {
         self.keys.flush().await.unwrap();
         let mut reports = std::mem::take(&mut *self.store.reports.lock().unwrap());
@@ -158,14 +158,14 @@ async fn a_text_too_long_for_a_key_is_not_looked_up() {
 async fn while_the_store_is_away_cached_keys_work_and_others_cannot_be_checked() {
     let keys = Fixture::new().await;
     keys.validate(1).await.unwrap();
-    keys.is_away(true);
+    keys.is_unavailable(true);
     keys.validate(1).await.unwrap();
     for unknown in [2, 9] {
         let error = keys.validate(unknown).await.unwrap_err();
         assert!(error.is_transient(), "{error}");
     }
     // That it could not be checked is not taken for an answer.
-    keys.is_away(false);
+    keys.is_unavailable(false);
     keys.validate(2).await.unwrap();
     assert_eq!(keys.lookups(), (1, 4));
 }
@@ -209,10 +209,10 @@ async fn use_adds_up_until_it_is_written_down() {
 async fn use_that_could_not_be_written_down_is_kept() {
     let keys = Fixture::new().await;
     keys.validate(1).await.unwrap();
-    keys.is_away(true);
+    keys.is_unavailable(true);
     assert!(keys.keys.flush().await.unwrap_err().is_transient());
     keys.clock.advance(7);
     keys.validate(1).await.unwrap();
-    keys.is_away(false);
+    keys.is_unavailable(false);
     assert_eq!(keys.flush().await, [usage(1, 2, 7)]);
 }

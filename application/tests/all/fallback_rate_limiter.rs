@@ -14,17 +14,17 @@ use gosight_memory::MemoryRateLimiter;
 
 use crate::support::Numbers;
 
-/// Grants everything, or is away.
+/// Grants everything, or is unavailable.
 #[derive(Debug, Default)]
 struct Shared {
-    is_away: AtomicBool,
+    is_unavailable: AtomicBool,
 }
 
 #[async_trait]
 impl RateLimiter for Shared {
     async fn take(&self, _: &ProjectId, _: u32) -> Result<RateDecision, RateLimiterError> {
-        if self.is_away.load(Ordering::Relaxed) {
-            return Err(PortError::transient("redis", "away"));
+        if self.is_unavailable.load(Ordering::Relaxed) {
+            return Err(PortError::transient("redis", "unavailable"));
         }
         Ok(RateDecision::Allowed)
     }
@@ -43,13 +43,13 @@ async fn the_own_limit_holds_while_the_shared_one_is_away_and_health_says_so() {
     assert_eq!(limiter.take(&project, 1_000).await.unwrap(), RateDecision::Allowed);
     assert_eq!(limiter.check().await, Health::Up);
 
-    shared.is_away.store(true, Ordering::Relaxed);
+    shared.is_unavailable.store(true, Ordering::Relaxed);
     assert_eq!(limiter.take(&project, 10).await.unwrap(), RateDecision::Allowed);
     assert_ne!(limiter.take(&project, 10).await.unwrap(), RateDecision::Allowed);
     assert!(matches!(limiter.check().await, Health::Degraded(_)));
     assert_eq!(numbers.count(r#"rate_limiter_unavailable_total{instead="local_limit"}"#), 2);
 
-    shared.is_away.store(false, Ordering::Relaxed);
+    shared.is_unavailable.store(false, Ordering::Relaxed);
     assert_eq!(limiter.take(&project, 10).await.unwrap(), RateDecision::Allowed);
     assert_eq!(limiter.check().await, Health::Up);
 }

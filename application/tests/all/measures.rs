@@ -16,7 +16,7 @@ use gosight_domain::decoded::DecodedEvent;
 use gosight_domain::field::FieldPath;
 use gosight_memory::MemoryParts;
 
-use crate::support::{Bench, JudgedStore, away};
+use crate::support::{Bench, JudgedStore, unavailable};
 
 /// The value of a cart, and how many kinds of things are in it.
 #[derive(Debug)]
@@ -142,9 +142,9 @@ async fn a_measure_that_fails_is_skipped_counted_once_and_costs_nobody_anything(
     bench.append(&events).await;
 
     // What is handled again is counted once.
-    let is_away = AtomicBool::new(true);
+    let is_unavailable = AtomicBool::new(true);
     let store = JudgedStore::new(&bench.store, move |_| {
-        if is_away.swap(false, Ordering::SeqCst) { Err(away()) } else { Ok(()) }
+        if is_unavailable.swap(false, Ordering::SeqCst) { Err(unavailable()) } else { Ok(()) }
     });
     let handler = Arc::new(bench.handler_of(set.clone()));
     bench.drain(LogConsumer { handler, store, ..bench.consumer() }).await;

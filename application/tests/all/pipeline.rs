@@ -24,7 +24,7 @@ use gosight_memory::{ManualClock, MemoryParts, MemoryReplayArchive, MemoryStore}
 use serde_json::value::RawValue;
 use tokio_util::sync::CancellationToken;
 
-use crate::support::{Numbers, away, epoch, may_send};
+use crate::support::{Numbers, epoch, may_send, unavailable};
 
 fn clock() -> Arc<ManualClock> {
     Arc::new(ManualClock::new(NOON))
@@ -209,7 +209,7 @@ impl EventSink for Flaky {
             let mut failures = self.failures.lock().unwrap();
             if *failures > 0 {
                 *failures -= 1;
-                return Err(away());
+                return Err(unavailable());
             }
         }
         self.sink.append(events).await

@@ -162,7 +162,7 @@ async fn a_record_that_is_no_event_is_put_aside_as_it_is_and_its_neighbours_are_
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_record_larger_than_any_of_the_door_is_put_aside() {
+async fn a_record_larger_than_any_of_the_ingest_api_is_dead_lettered() {
     let bench = Bench::new(1);
     let large =
         Event { payload: object(&json!({"text": "x".repeat(2_000)}).to_string()), ..event(2, "custom", 0) };
@@ -248,7 +248,7 @@ async fn events_go_on_without_profiles_while_their_source_is_away() {
     bench.append(&[click(1, 0), click(2, 0)]).await;
     bench.drain(consumer.clone()).await;
     assert_eq!(bench.numbers.count(FAILURES), 1);
-    // Back again, and that it was away is not taken for an answer.
+    // Back again, and that it was unavailable is not taken for an answer.
     bench.append(&[click(3, 0)]).await;
     bench.drain(consumer).await;
 

@@ -17,8 +17,8 @@ use gosight_domain::Event;
 use tokio::time::Instant;
 
 use crate::support::{
-    Bench, FaultyPartition, ForgetfulStore, JudgedStore, Running, ScriptedSource, UnreadableLedger, away,
-    partition_of, refused, until,
+    Bench, FaultyPartition, ForgetfulStore, JudgedStore, Running, ScriptedSource, UnreadableLedger,
+    partition_of, refused, unavailable, until,
 };
 
 fn over(bench: &Bench, store: Arc<dyn BatchStore>) -> LogConsumer {
@@ -70,7 +70,7 @@ async fn a_store_that_is_away_is_tried_again_until_it_is_back() {
     let seen = attempts.clone();
     let store = JudgedStore::new(&bench.store, move |_| {
         seen.lock().unwrap().push(Instant::now());
-        if seen.lock().unwrap().len() <= 3 { Err(away()) } else { Ok(()) }
+        if seen.lock().unwrap().len() <= 3 { Err(unavailable()) } else { Ok(()) }
     });
     let running = Running::start(over(&bench, store));
     let status = running.status.clone();
@@ -148,7 +148,7 @@ async fn rows_that_the_store_names_are_put_aside_and_their_neighbours_are_stored
     assert_eq!((total.polled, total.stored), (4, 2));
     assert_eq!(total.dead_lettered, [("store_refused".into(), 2)].into());
 
-    // Repaired, they come back as other records, and are no duplicates of what was put aside.
+    // Repaired, they come back as other records, and are no duplicates of what was dead-lettered.
     bench.append(&[click(1, 0), click(3, 0), click(3, 0)]).await;
     bench.drain(bench.consumer()).await;
     assert_eq!(bench.stored(), [0, 1, 2, 3]);
@@ -173,8 +173,8 @@ async fn a_refused_row_stays_its_projects_in_the_ledger_and_aside() {
     assert_eq!(counts.dead_lettered, [("store_refused".into(), 1)].into());
 }
 
-/// The offsets that are put aside of six records when the store refuses any batch with a row of `bad`.
-async fn put_aside(bad: &BTreeSet<u64>) -> BTreeSet<u64> {
+/// The offsets that are dead-lettered of six records when the store refuses any batch with a row of `bad`.
+async fn dead_lettered(bad: &BTreeSet<u64>) -> BTreeSet<u64> {
     let bench = Bench::new(1);
     let events: Vec<Event> = (0..6).map(|n| click(n, 0)).collect();
     bench.append(&events).await;
@@ -197,7 +197,7 @@ async fn put_aside(bad: &BTreeSet<u64>) -> BTreeSet<u64> {
 async fn bad_rows_that_the_store_cannot_name_are_found_wherever_they_are() {
     for rows in 0_u64..64 {
         let bad: BTreeSet<u64> = (0..6).filter(|offset| rows >> offset & 1 == 1).collect();
-        assert_eq!(put_aside(&bad).await, bad);
+        assert_eq!(dead_lettered(&bad).await, bad);
     }
 }
 
@@ -262,7 +262,7 @@ async fn a_handler_that_panics_ends_the_run() {
 async fn a_handler_whose_parts_are_away_is_tried_again() {
     let bench = Bench::new(1);
     bench.append(&[click(1, 0)]).await;
-    let errors = Mutex::new([away(), away()].into());
+    let errors = Mutex::new([unavailable(), unavailable()].into());
     let handler = Arc::new(FailingHandler { handler: bench.handler(), errors });
     bench.drain(LogConsumer { handler, ..bench.consumer() }).await;
     assert_eq!(bench.stored(), [1]);
@@ -278,7 +278,7 @@ async fn a_log_that_is_away_is_polled_again_after_longer_and_longer_waits() {
     let polls = Arc::new(Mutex::new(Vec::new()));
     script.assign(Box::new(FaultyPartition {
         partition: partition_of(&bench.log).await,
-        poll_errors: [away(), away(), away(), away()].into(),
+        poll_errors: [unavailable(), unavailable(), unavailable(), unavailable()].into(),
         fails_to_commit: false,
         polls: polls.clone(),
     }));
@@ -316,7 +316,7 @@ async fn a_source_that_cannot_say_what_to_read_is_asked_again_unless_it_is_broke
     bench.append(&[click(1, 0)]).await;
     let (source, script) = ScriptedSource::new();
     let running = Running::start(LogConsumer { source, ..bench.consumer() });
-    script.fail(away());
+    script.fail(unavailable());
     script.assign(partition_of(&bench.log).await);
     bench.drained().await;
     assert_eq!(bench.stored(), [1]);
@@ -330,7 +330,7 @@ async fn a_source_that_cannot_say_what_to_read_is_asked_again_unless_it_is_broke
 async fn a_ledger_that_cannot_be_read_is_waited_for_and_seen_in_the_status() {
     let bench = Bench::new(1);
     bench.append(&[click(1, 0)]).await;
-    let store = UnreadableLedger::new(&bench.store, [away(), away()]);
+    let store = UnreadableLedger::new(&bench.store, [unavailable(), unavailable()]);
     let running = Running::start(over(&bench, store));
     tokio::time::sleep(Duration::from_millis(500)).await;
     assert!(matches!(running.status.check().await, Health::Degraded(_)));

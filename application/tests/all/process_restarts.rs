@@ -12,7 +12,7 @@ use tokio::time::{Instant, timeout};
 
 use crate::support::{
     Bench, GROUP, GatedStore, HoledPartition, JudgedStore, Running, Script, ScriptedSource, TrimmedPartition,
-    UnreadableLedger, away, partition_of, until,
+    UnreadableLedger, partition_of, unavailable, until,
 };
 
 fn over(bench: &Bench, store: Arc<dyn BatchStore>) -> LogConsumer {
@@ -192,7 +192,7 @@ async fn what_was_claimed_before_a_kill_is_not_its_own_duplicate() {
 async fn shutdown_while_the_store_is_away_is_prompt_and_loses_nothing() {
     let bench = Bench::new(2);
     bench.append(&clicks(0..3)).await;
-    let running = Running::start(over(&bench, JudgedStore::new(&bench.store, |_| Err(away()))));
+    let running = Running::start(over(&bench, JudgedStore::new(&bench.store, |_| Err(unavailable()))));
     let status = running.status.clone();
     let waits = |state: &WorkerState| matches!(state, WorkerState::Blocked { .. });
     until("the worker waits", async || status.partitions().values().any(|found| waits(&found.state))).await;
@@ -210,7 +210,7 @@ async fn shutdown_while_the_store_is_away_is_prompt_and_loses_nothing() {
 #[tokio::test(start_paused = true)]
 async fn shutdown_while_the_ledger_cannot_be_read_is_prompt() {
     let bench = Bench::new(1);
-    let store = UnreadableLedger::new(&bench.store, (0..100).map(|_| away()));
+    let store = UnreadableLedger::new(&bench.store, (0..100).map(|_| unavailable()));
     let running = Running::start(over(&bench, store));
     tokio::time::sleep(Duration::from_millis(100)).await;
     let start = Instant::now();
@@ -299,7 +299,7 @@ async fn a_revoked_partition_leaves_the_others_at_work() {
 async fn a_partition_can_be_revoked_although_the_ledger_cannot_be_read() {
     let bench = Bench::new(2);
     let (source, script) = ScriptedSource::new();
-    let store = UnreadableLedger::new(&bench.store, (0..1_000).map(|_| away()));
+    let store = UnreadableLedger::new(&bench.store, (0..1_000).map(|_| unavailable()));
     let running = Running::start(LogConsumer { source, ..over(&bench, store) });
     script.assign(partition_of(&bench.log).await);
     script.assign(partition_of(&bench.log).await);

@@ -12,7 +12,7 @@ use gosight_domain::Event;
 use gosight_domain::validate::EventDraft;
 use gosight_memory::{ManualClock, MemoryParts};
 
-use crate::support::{Bench, GatedStore, JudgedStore, Numbers, Running, away, epoch, may_send, until};
+use crate::support::{Bench, GatedStore, JudgedStore, Numbers, Running, epoch, may_send, unavailable, until};
 
 fn clicks(ids: std::ops::Range<u128>) -> Vec<Event> {
     ids.map(|n| event(n, "click", 0)).collect()
@@ -75,9 +75,9 @@ async fn a_worker_is_busy_while_it_stores_and_not_while_it_waits() {
     assert!(partition(&running).utilization_percent < 1.0, "{:?}", partition(&running));
     running.stop().await.unwrap();
 
-    // Waiting for a store that is away is no work either, although the records are in hand.
+    // Waiting for a store that is unavailable is no work either, although the records are in hand.
     bench.append(&clicks(1..2)).await;
-    let store = JudgedStore::new(&bench.store, |_| Err(away()));
+    let store = JudgedStore::new(&bench.store, |_| Err(unavailable()));
     let running = Running::start(LogConsumer { store, ..bench.consumer() });
     tokio::time::sleep(Duration::from_mins(2)).await;
     let waiting = partition(&running);

@@ -18,11 +18,11 @@ mod conformance {
     gosight_conformance::event_enricher_suite!(super::fixture);
 }
 
-/// Profiles that can go away.
+/// Profiles that can become unavailable.
 #[derive(Debug, Default)]
 struct Profiles {
     known: MemoryProfiles,
-    is_away: AtomicBool,
+    is_unavailable: AtomicBool,
 }
 
 #[async_trait]
@@ -34,8 +34,8 @@ impl ProfileStore for Profiles {
         ids: &[String],
     ) -> Result<std::collections::HashMap<String, JsonObject>, ProfileStoreError> {
         tokio::task::yield_now().await;
-        if self.is_away.load(Ordering::SeqCst) {
-            return Err(ProfileStoreError::transient("profiles", "away"));
+        if self.is_unavailable.load(Ordering::SeqCst) {
+            return Err(ProfileStoreError::transient("profiles", "unavailable"));
         }
         self.known.get(project_id, kind, ids).await
     }
@@ -82,7 +82,7 @@ async fn fixture() -> EventEnricherFixture {
         enricher: Arc::new(enricher),
         events: Some([of_user("u-1"), of_user("u-2"), of_user("nobody")]),
         outage: Some(Box::new(move || {
-            profiles.is_away.store(true, Ordering::SeqCst);
+            profiles.is_unavailable.store(true, Ordering::SeqCst);
             of_user("another")
         })),
         keep: Box::new(()),

@@ -10,7 +10,7 @@ use crate::archiver::{Bench, chunks, session};
 use gosight_conformance::factory::put_chunks;
 
 #[tokio::test]
-async fn the_door_forgets_what_is_purged() {
+async fn the_ingest_api_forgets_what_is_purged() {
     let bench = Bench::with(&chunks()).await;
     bench.archiver().archive(&session()).await.unwrap();
     let late = ReplayChunk { chunk_index: 9, ..chunks().remove(0) };

@@ -23,7 +23,7 @@ use mockall::mock;
 
 use crate::support::{Bench, GROUP};
 
-/// A ledger that says what it is told to.
+/// A ledger that says what it is set to.
 #[derive(Debug)]
 struct Told {
     balances: Vec<LedgerBalance>,

@@ -27,7 +27,7 @@ struct Replays {
     reads: Mutex<Vec<u16>>,
     calls: AtomicUsize,
     lost: Option<u16>,
-    away: bool,
+    unavailable: bool,
 }
 
 #[async_trait]
@@ -47,7 +47,7 @@ impl ReplayStore for Replays {
     async fn data(&self, chunks: &[ChunkId]) -> Result<Vec<Option<Vec<u8>>>, ReplayStoreError> {
         self.calls.fetch_add(1, Ordering::SeqCst);
         self.reads.lock().unwrap().extend(chunks.iter().map(|chunk| chunk.chunk_index));
-        if self.away {
+        if self.unavailable {
             return Err(QueryError::transient("store", "gone"));
         }
         let mut data = self.store.data(chunks).await?;
@@ -301,7 +301,7 @@ async fn a_chunk_that_is_removed_meanwhile_is_named() {
 
 #[tokio::test]
 async fn a_store_that_is_away_is_told_apart_from_damage() {
-    let replays = Arc::new(Replays { away: true, ..Replays::default() });
+    let replays = Arc::new(Replays { unavailable: true, ..Replays::default() });
     let mut events = opened(&replays, &three_chunks(), TimeRange::default()).await;
     assert!(matches!(next(&mut events).await, Err(ReplayReadError::Store(error)) if error.is_transient()));
 }

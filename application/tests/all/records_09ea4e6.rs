@@ -23,7 +23,7 @@ use gosight_memory::{ManualClock, MemoryAcceptedChunks, MemoryLog};
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-use crate::support::Door;
+use crate::support::IngestBench;
 
 const EVENT: &[u8] = include_bytes!("../../../tests/fixtures/09ea4e6/records/event.json");
 const FULL_EVENT: &[u8] = include_bytes!("../../../tests/fixtures/09ea4e6/records/event-full.json");
@@ -170,9 +170,9 @@ fn may_send() -> Scoped<IngestScope> {
     Scoped::vouched(project("default"))
 }
 
-/// A door at this time.
-fn door_at(millis: i64, chunks: MemoryAcceptedChunks) -> Door {
-    Door::with(MemoryLog::new(1), |ports, _| {
+/// An ingest API at this time.
+fn bench_at(millis: i64, chunks: MemoryAcceptedChunks) -> IngestBench {
+    IngestBench::with(MemoryLog::new(1), |ports, _| {
         ports.clock = Arc::new(ManualClock::new(Timestamp::from_millis(millis)));
         ports.chunks = Arc::new(chunks);
     })
@@ -180,7 +180,7 @@ fn door_at(millis: i64, chunks: MemoryAcceptedChunks) -> Door {
 
 #[tokio::test]
 async fn an_event_that_is_refused_is_reported_as_it_was() {
-    let door = door_at(1_795_795_479_685, MemoryAcceptedChunks::default());
+    let bench = bench_at(1_795_795_479_685, MemoryAcceptedChunks::default());
     let payload: Box<RawValue> = serde_json::from_str(r#"{"depth_percent": 300}"#).unwrap();
     let draft = EventDraft {
         event_id: Some("f1b0b8e4-118e-5f5e-8b0a-83218af66e2e".into()),
@@ -190,9 +190,9 @@ async fn an_event_that_is_refused_is_reported_as_it_was() {
         payload: Some(Cow::Borrowed(&*payload)),
         ..EventDraft::default()
     };
-    door.ingest.events(&may_send(), &ClientFacts::default(), &[Ok(draft)]).await.unwrap();
-    door.reports().await;
-    assert_written(&door.log.records(logs::ERRORS)[0], "refused-event.json", REFUSED_EVENT);
+    bench.ingest.events(&may_send(), &ClientFacts::default(), &[Ok(draft)]).await.unwrap();
+    bench.reports().await;
+    assert_written(&bench.log.records(logs::ERRORS)[0], "refused-event.json", REFUSED_EVENT);
 }
 
 /// How its data is compressed is up to a library; what it says is not.
@@ -209,7 +209,7 @@ async fn a_chunk_that_is_refused_is_reported_as_it_was() {
     let content = r#""3ca5d02b09077b6d5a0a05cf61befb1b2f2b8aefbfc49b2d7d74c0204f735691""#;
     let chunks = MemoryAcceptedChunks::default();
     chunks.remember(&known, serde_json::from_str::<ContentHash>(content).unwrap()).await.unwrap();
-    let door = door_at(1_795_795_479_737, chunks);
+    let bench = bench_at(1_795_795_479_737, chunks);
     let draft = ReplayDraft {
         session_id: Some(session.as_str().into()),
         chunk_index: Some(0.0),
@@ -219,9 +219,9 @@ async fn a_chunk_that_is_refused_is_reported_as_it_was() {
         events: Some(serde_json::from_str(&events).unwrap()),
         gzip: None,
     };
-    let refused = door.ingest.replay(&may_send(), Ok(draft)).await;
+    let refused = bench.ingest.replay(&may_send(), Ok(draft)).await;
     assert!(matches!(refused, Err(IngestError::ConflictingChunk(_))), "{refused:?}");
-    let mut report = door.reports().await.remove(0);
+    let mut report = bench.reports().await.remove(0);
     assert_eq!(unpack(&mut report), events);
     assert_eq!(report, expected);
 }

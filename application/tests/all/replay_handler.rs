@@ -75,7 +75,7 @@ async fn store(bench: &Bench, first: u64, chunks: &[ReplayChunk]) -> ProcessedBa
     processed
 }
 
-fn put_aside(processed: &ProcessedBatch) -> Vec<(u64, &str)> {
+fn dead_lettered(processed: &ProcessedBatch) -> Vec<(u64, &str)> {
     processed.dead_letters.iter().map(|letter| (letter.position.offset, &*letter.reason)).collect()
 }
 
@@ -101,17 +101,17 @@ async fn the_same_chunk_is_stored_once() {
         let total = processed.ledger.total();
         assert_eq!((total.polled, total.stored, total.duplicate), (2, 1, 1));
         assert_eq!(processed.replay_chunks.len(), chunks);
-        assert_eq!(put_aside(processed), []);
+        assert_eq!(dead_lettered(processed), []);
     }
 }
 
 #[tokio::test]
-async fn another_chunk_with_a_known_index_is_put_aside() {
+async fn another_chunk_with_a_known_index_is_dead_lettered() {
     let bench = Bench::new(1);
     let processed = store(&bench, 0, &[chunk("s", 0, "a"), chunk("s", 0, "other")]).await;
-    assert_eq!(put_aside(&processed), [(1, "conflicting_chunk")]);
+    assert_eq!(dead_lettered(&processed), [(1, "conflicting_chunk")]);
     let processed = store(&bench, 2, &[chunk("s", 0, "third"), chunk("s", 1, "b")]).await;
-    assert_eq!(put_aside(&processed), [(2, "conflicting_chunk")]);
+    assert_eq!(dead_lettered(&processed), [(2, "conflicting_chunk")]);
     let letter = &processed.dead_letters[0];
     assert_eq!((&letter.project_id, &letter.record), (&Some(project("p")), &record(&chunk("s", 0, "third"))));
     assert_eq!(processed.ledger.total().dead_lettered, [("conflicting_chunk".into(), 1)].into());
@@ -135,7 +135,7 @@ async fn a_record_that_is_no_chunk_is_put_aside_as_it_is_and_its_neighbours_are_
     let records =
         [record(&chunk("s", 0, "a")), bytes("{not json"), bytes("{}\nx"), record(&chunk("s", 1, "b"))];
     let processed = handle(&bench, 5, &records).await;
-    assert_eq!(put_aside(&processed), [(6, "not_json"), (7, "invalid_record")]);
+    assert_eq!(dead_lettered(&processed), [(6, "not_json"), (7, "invalid_record")]);
     assert_eq!(
         (&processed.dead_letters[0].record, &processed.dead_letters[0].project_id),
         (&records[1], &None)
@@ -149,7 +149,7 @@ async fn a_chunk_that_the_store_refuses_is_put_aside_with_its_project() {
     let records = [record(&chunk("s", 0, "a")), record(&chunk("s", 1, "b"))];
     let refused: Refusals = [(1, "too large".to_owned())].into();
     let processed = handler(&bench).handle(&polled(0, &records), &refused).await.unwrap();
-    assert_eq!(put_aside(&processed), [(1, "store_refused")]);
+    assert_eq!(dead_lettered(&processed), [(1, "store_refused")]);
     assert_eq!(processed.dead_letters[0].detail, "too large");
     assert_eq!(processed.dead_letters[0].project_id, Some(project("p")));
     assert_eq!(processed.replay_chunks, [chunk("s", 0, "a")]);

@@ -13,7 +13,7 @@ use tokio::time::Instant;
 
 use crate::support::{BACKOFF, MockSink, Numbers, RETRY_AFTER, busy};
 
-fn away() -> SinkError {
+fn unavailable() -> SinkError {
     SinkError::transient("sink", "gone")
 }
 
@@ -64,7 +64,7 @@ fn told(outcome: Result<(), SinkError>) -> String {
 #[tokio::test(start_paused = true)]
 async fn a_sink_that_comes_back_gets_the_events() {
     let numbers = Numbers::default();
-    let outcomes = vec![Err(away()), Err(SinkError::unknown("sink", "timeout")), Ok(())];
+    let outcomes = vec![Err(unavailable()), Err(SinkError::unknown("sink", "timeout")), Ok(())];
     let retrying = Retrying::new(sink(outcomes), BACKOFF, 5, numbers.telemetry());
     let start = Instant::now();
     append(&retrying).await.unwrap();
@@ -95,7 +95,7 @@ async fn a_sink_that_asks_for_a_long_wait_is_not_waited_for_where_somebody_waits
 #[tokio::test(start_paused = true)]
 async fn the_last_attempt_gives_its_error_without_another_wait() {
     for max_attempts in [0, 1, 3] {
-        let outcomes = (0..max_attempts.max(1)).map(|_| Err(away())).collect();
+        let outcomes = (0..max_attempts.max(1)).map(|_| Err(unavailable())).collect();
         let retrying = Retrying::new(sink(outcomes), BACKOFF, max_attempts, Telemetry::default());
         let start = Instant::now();
         assert_eq!(told(append(&retrying).await), "transient");
@@ -132,7 +132,7 @@ async fn every_sink_of_a_fan_out_gets_every_event() {
 
 #[tokio::test]
 async fn the_worst_outcome_of_a_fan_out_wins_whichever_sink_has_it() {
-    let outcomes = [|| Ok(()), || Err(refuses(&[0], "bad")), || Err(away()), || Err(broken())];
+    let outcomes = [|| Ok(()), || Err(refuses(&[0], "bad")), || Err(unavailable()), || Err(broken())];
     for (i, first) in outcomes.iter().enumerate() {
         for (j, second) in outcomes.iter().enumerate() {
             let sinks: Vec<Arc<dyn EventSink>> =
@@ -156,7 +156,7 @@ async fn refusals_of_a_fan_out_add_up_and_each_event_is_named_once() {
 #[tokio::test]
 async fn appending_is_observed_by_sink_and_outcome() {
     let numbers = Numbers::default();
-    let outcomes = vec![Ok(()), Ok(()), Err(refuses(&[0], "bad")), Err(away()), Err(broken())];
+    let outcomes = vec![Ok(()), Ok(()), Err(refuses(&[0], "bad")), Err(unavailable()), Err(broken())];
     let observed = Observed::new(sink(outcomes), "table", numbers.telemetry());
     for expected in ["ok", "ok", "0 bad", "transient", "fatal"] {
         assert_eq!(told(append(&observed).await), expected);

@@ -79,8 +79,8 @@ async fn main() -> anyhow::Result<()> {
 
     gosight.pipeline().drained().await;
     let query = gosight.query().context("it answers questions")?;
-    let visit = SessionId::new("visit-1")?;
-    let events = query.session_events(&Scoped::vouched(project), &visit, None, 10).await?;
+    let session = SessionId::new("visit-1")?;
+    let events = query.session_events(&Scoped::vouched(project), &session, None, 10).await?;
     let segments: Vec<_> = events.iter().map(|event| event.context.to_value()["segment"].clone()).collect();
     assert_eq!(segments, [json!("gold"), json!("silver"), json!(null)]);
     println!("the customers are {}, {} and {}", segments[0], segments[1], segments[2]);

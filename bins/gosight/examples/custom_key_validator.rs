@@ -13,7 +13,7 @@ use gosight_domain::key::{Grant, KeyHash, KeyRefusal, PresentedKey, Scope};
 use uuid::Uuid;
 
 /// Tokens by their hash, so that nothing tells how much of a wrong one was right. A real one may ask the other service;
-/// it answers `Transient` when that is away, and the cache of the pipeline spares it most questions.
+/// it answers `Transient` when that is unavailable, and the cache of the pipeline spares it most questions.
 #[derive(Debug)]
 struct Tokens(HashMap<KeyHash, Grant>);
 

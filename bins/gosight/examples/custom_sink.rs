@@ -17,7 +17,7 @@ use gosight_domain::{Event, EventId, ProjectId};
 
 /// Counts purchases, each once: a client that got no answer sends its request again, and the sink sees the same events
 /// once more. A real one would hand `event_id` on to where events are told apart by it, and answer `Transient` when
-/// the other side is away: then nothing is acknowledged, and the client sends it again.
+/// the other side is unavailable: then nothing is acknowledged, and the client sends it again.
 #[derive(Debug, Default)]
 struct Purchases(Mutex<HashSet<EventId>>);
 

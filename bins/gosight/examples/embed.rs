@@ -43,7 +43,7 @@ async fn main() -> anyhow::Result<()> {
     let session = SessionId::new("visit-1")?;
     let found = query.session(&Scoped::vouched(project), &session).await?.context("a session")?;
     assert_eq!(found.summary.entry_path, "/checkout");
-    println!("a visit began at {} and saw {} page", found.summary.entry_path, found.summary.page_count);
+    println!("a session began at {} and saw {} page", found.summary.entry_path, found.summary.page_count);
     gosight.stop().await?;
     Ok(())
 }

@@ -133,10 +133,10 @@ pub(crate) async fn connect(
     Ok(connected)
 }
 
-/// Records that were put aside, and the log that they came from.
+/// Records that were dead-lettered, and the log that they came from.
 pub(crate) struct Letters {
     pub log: Arc<dyn RecordLog>,
-    pub aside: Arc<dyn DeadLetters>,
+    pub dead_letters: Arc<dyn DeadLetters>,
     pub open: Open,
 }
 
@@ -159,8 +159,8 @@ pub(crate) async fn open_letters(config: &Config, clock: Arc<dyn Clock>) -> Resu
     let mut parts: Parts<'_> = None;
     let store = Store::open(&connecting, &mut parts).await?;
     let log = Log::open(&connecting, &mut parts, Some(&store)).await?;
-    let letters = log::dead_letters(config, Some(&log), &store, &mut parts).await?;
-    let letters = letters.ok_or_else(|| not_built("log.backend"))?;
+    let dead_letters = log::dead_letters(config, Some(&log), &store, &mut parts).await?;
+    let dead_letters = dead_letters.ok_or_else(|| not_built("log.backend"))?;
     let (records, mut open) = (log.records(), Open::default());
     log.join(&mut Vec::new(), &mut Vec::new(), &mut open);
     #[cfg(feature = "embedded")]
@@ -170,7 +170,7 @@ pub(crate) async fn open_letters(config: &Config, clock: Arc<dyn Clock>) -> Resu
     drop(parts);
     #[cfg(feature = "embedded")]
     let open = Open { data_dir, ..open };
-    Ok(Letters { log: records, aside: letters, open })
+    Ok(Letters { log: records, dead_letters, open })
 }
 
 impl Connecting<'_> {

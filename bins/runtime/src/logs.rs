@@ -54,7 +54,7 @@ pub enum LogFormat {
 /// [`ParseError`] for a filter that is none.
 pub fn init_logs(config: &LogsConfig) -> Result<(), ParseError> {
     let filter = EnvFilter::builder().parse(&config.filter)?;
-    // Where nothing can be written nobody can be told so: by default the complaint goes to standard error too, and
+    // Where nothing can be written nobody can be notified: by default the complaint goes to standard error too, and
     // panics there.
     let logs = tracing_subscriber::fmt()
         .with_env_filter(filter)

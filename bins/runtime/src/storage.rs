@@ -95,7 +95,7 @@ impl<'a> Storage<'a> {
         }
     }
 
-    /// Records that were put aside.
+    /// Records that were dead-lettered.
     ///
     /// # Errors
     /// When they cannot be opened; a data directory has to be there.
@@ -115,7 +115,7 @@ impl<'a> Storage<'a> {
         }
     }
 
-    /// Records that were put aside, with the log to put them back into. A data directory is held for that.
+    /// Records that were dead-lettered, with the log to put them back into. A data directory is held for that.
     ///
     /// # Errors
     /// When they cannot be opened.
@@ -123,12 +123,12 @@ impl<'a> Storage<'a> {
         if self.0.log.backend == LogBackend::Embedded {
             existing(&self.0.data_dir)?;
         }
-        let Letters { log, aside, open } = open_letters(self.0, clock()).await?;
+        let Letters { log, dead_letters, open } = open_letters(self.0, clock()).await?;
         let when = match self.0.log.backend {
             LogBackend::Embedded => "when the server starts",
             LogBackend::Kafka => "by the running processors",
         };
-        Ok(LettersToReplay { letters: ReplayLetters::new(aside, log), when, open })
+        Ok(LettersToReplay { letters: ReplayLetters::new(dead_letters, log), when, open })
     }
 }
 

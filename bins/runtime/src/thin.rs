@@ -55,7 +55,7 @@ impl Args {
     }
 }
 
-/// Runs a process with `config` until it is told to stop by a signal, or fails.
+/// Runs a process with `config` until a signal stops it, or it fails.
 ///
 /// # Errors
 /// Why it did not start or go on.
@@ -96,7 +96,7 @@ fn announce(role: Role, gosight: &Gosight) -> anyhow::Result<()> {
     ))?)
 }
 
-/// Runs the process of `role` until it is told to stop.
+/// Runs the process of `role` until shutdown.
 pub fn main(role: Role) -> ExitCode {
     #[cfg(feature = "failpoints")]
     gosight_application::read_kill_points();

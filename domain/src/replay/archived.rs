@@ -11,7 +11,7 @@ use crate::time::Timestamp;
 pub struct ReplaySession {
     /// The tenant.
     pub project_id: ProjectId,
-    /// The visit.
+    /// The session.
     pub session_id: SessionId,
 }
 

@@ -45,7 +45,7 @@ pub struct Step {
 pub enum Signal {
     /// A click.
     Click {
-        /// Where in the viewport, as `(x, y)` in CSS px, when the client told.
+        /// Where in the viewport, as `(x, y)` in CSS px, when the client reported it.
         place: Option<(i16, i16)>,
         /// Whether the target looks as if a click does something.
         interactive: bool,

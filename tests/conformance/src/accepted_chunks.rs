@@ -17,7 +17,7 @@ suite! { $ accepted_chunks_suite, accepted_chunks(AcceptedChunksFixture):
     what_is_forgotten_can_be_another_s
 }
 
-/// A memory of chunks, of which nobody has told it yet.
+/// A memory of chunks, none of which was reported to it yet.
 pub struct AcceptedChunksFixture {
     /// The port.
     pub chunks: Arc<dyn AcceptedChunks>,

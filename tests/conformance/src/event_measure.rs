@@ -39,7 +39,7 @@ fn found(measure: &dyn EventMeasure, event: &Event) -> Found {
 }
 
 /// Events that no measure has heard of: bare, and with a payload of odd things.
-fn strangers() -> Vec<Event> {
+fn unknown_events() -> Vec<Event> {
     let of = |payload: &str| Event { payload: crate::factory::object(payload), ..event(90, "stranger", 0) };
     let bare = of("{}");
     vec![Event { session_id: None, user_id: None, ..bare.clone() }, bare]
@@ -100,7 +100,7 @@ pub async fn the_same_event_gives_the_same_whatever_came_before(fixture: EventMe
 }
 
 pub async fn an_event_of_no_concern_gives_nothing(fixture: EventMeasureFixture) {
-    for event in strangers() {
+    for event in unknown_events() {
         match found(&*fixture.measure, &event) {
             Ok(found) => assert_eq!(found, [], "{event:?}"),
             Err(fault) => panic!("{fault}"),
@@ -119,7 +119,7 @@ pub async fn what_it_measures_gives_something(fixture: EventMeasureFixture) {
 }
 
 pub async fn no_event_makes_it_panic(fixture: EventMeasureFixture) {
-    for event in fixture.events.iter().chain(&fixture.broken).chain(&strangers()) {
+    for event in fixture.events.iter().chain(&fixture.broken).chain(&unknown_events()) {
         let found = found(&*fixture.measure, event);
         assert!(!matches!(found, Err(MeasureFault::Panicked(_))), "{found:?}");
     }

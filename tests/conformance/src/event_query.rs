@@ -24,7 +24,7 @@ suite! { $ event_query_suite, event_query(StoreFixture):
     what_is_unknown_is_empty
 }
 
-fn visit(n: u128, event_type: &str, offset_ms: i64, user: Option<&str>, session: &str) -> Event {
+fn event_of(n: u128, event_type: &str, offset_ms: i64, user: Option<&str>, session: &str) -> Event {
     Event {
         user_id: user.map(|user| UserId::new(user).expect("a valid id")),
         session_id: Some(session_id(session)),
@@ -58,12 +58,12 @@ fn value(text: &str) -> GroupKey {
 
 pub async fn metrics_count_events_and_visitors(fixture: StoreFixture) {
     let events = [
-        visit(1, "page_view", 0, Some("u-1"), "a"),
-        visit(2, "page_view", 1, Some("u-2"), "b"),
-        visit(3, "click", 2, Some("u-1"), "a"),
+        event_of(1, "page_view", 0, Some("u-1"), "a"),
+        event_of(2, "page_view", 1, Some("u-2"), "b"),
+        event_of(3, "click", 2, Some("u-1"), "a"),
     ];
     fixture.commit(&batch(0, &events)).await;
-    fixture.commit(&batch(3, &[visit(4, "page_view", HOUR_MS, Some("u-1"), "c")])).await;
+    fixture.commit(&batch(3, &[event_of(4, "page_view", HOUR_MS, Some("u-1"), "c")])).await;
     let total = metrics(&fixture, all()).await;
     assert_eq!((total.total_count, total.unique_users, total.groups.len()), (4, 2, 0));
     let views = MetricsQuery { event_name: Some(EventName::new("page_view").expect("valid")), ..all() };
@@ -72,7 +72,7 @@ pub async fn metrics_count_events_and_visitors(fixture: StoreFixture) {
 }
 
 pub async fn metrics_are_bounded_by_hours(fixture: StoreFixture) {
-    let at = |n: u128, offset_ms| visit(n, "click", offset_ms, Some("u"), "s");
+    let at = |n: u128, offset_ms| event_of(n, "click", offset_ms, Some("u"), "s");
     fixture.commit(&batch(0, &[at(1, -1), at(2, 0), at(3, HOUR_MS - 1), at(4, HOUR_MS)])).await;
     let hour = NOON.hour().index();
     let count = async |from: i64, to: i64| {
@@ -87,15 +87,15 @@ pub async fn metrics_are_bounded_by_hours(fixture: StoreFixture) {
 }
 
 pub async fn metrics_group_by_everything(fixture: StoreFixture) {
-    let firefox = visit(1, "page_view", 0, Some("u-1"), "a");
+    let firefox = event_of(1, "page_view", 0, Some("u-1"), "a");
     let other = Event {
         channel: None,
         page: Page { path: "/other".into(), ..Page::default() },
         device: Device { browser: Some("Chrome".into()), ..Device::default() },
         geo: Geo::default(),
-        ..visit(2, "click", HOUR_MS, Some("u-2"), "b")
+        ..event_of(2, "click", HOUR_MS, Some("u-2"), "b")
     };
-    let next_day = visit(3, "click", 24 * HOUR_MS, Some("u-1"), "c");
+    let next_day = event_of(3, "click", 24 * HOUR_MS, Some("u-1"), "c");
     fixture.commit(&batch(0, &[firefox, other, next_day])).await;
     let hour = |n: i64| GroupKey::Time(Hour::from_index(NOON.hour().index() + n));
     let day = |n: i64| GroupKey::Time(Hour::from_index(NOON.hour().day_start().index() + n));
@@ -145,15 +145,15 @@ pub async fn groups_are_limited_to_the_largest(fixture: StoreFixture) {
 pub async fn visitors_are_users_else_anonymous_else_sessions(fixture: StoreFixture) {
     let anonymous = |n, id: &str| Event {
         anonymous_id: Some(gosight_domain::AnonymousId::new(id).expect("valid")),
-        ..visit(n, "click", 0, None, "a")
+        ..event_of(n, "click", 0, None, "a")
     };
     let events = [
-        visit(1, "click", 0, Some("u-1"), "a"),
+        event_of(1, "click", 0, Some("u-1"), "a"),
         anonymous(2, "x-1"),
         anonymous(3, "x-2"),
-        visit(4, "click", 0, None, "a"),
-        visit(5, "click", 0, None, "b"),
-        Event { session_id: None, ..visit(6, "click", 0, None, "c") },
+        event_of(4, "click", 0, None, "a"),
+        event_of(5, "click", 0, None, "b"),
+        Event { session_id: None, ..event_of(6, "click", 0, None, "c") },
     ];
     fixture.commit(&batch(0, &events)).await;
     let found = metrics(&fixture, all()).await;

@@ -172,9 +172,9 @@ pub async fn reconcile(api: &Api, admin: &Api, sent: &Sent) {
     assert!(twice.is_empty(), "counted twice: {twice:?}");
     let lost: Vec<_> = sent.acknowledged.keys().filter(|id| !stored.contains_key(id)).collect();
     assert!(lost.is_empty(), "{} of {} acknowledged events are lost", lost.len(), sent.acknowledged.len());
-    let strangers =
+    let unexpected =
         stored.keys().filter(|id| !sent.acknowledged.contains_key(id) && !sent.unknown.contains_key(id));
-    assert_eq!(strangers.count(), 0);
+    assert_eq!(unexpected.count(), 0);
     let raw = stored.len() as u64;
     assert_eq!(raw, counted_by_sessions);
     assert_eq!(api.total_count().await, raw, "the rollup");

@@ -32,14 +32,14 @@ pub struct Cut;
 
 /// Where chunks go, and where replays are read and operated.
 #[derive(Debug, Clone)]
-#[expect(missing_docs, reason = "the fields are named by their doors")]
-pub struct Doors {
+#[expect(missing_docs, reason = "the fields are named by their APIs")]
+pub struct Apis {
     pub ingest: Api,
     pub read: Api,
     pub admin: Api,
 }
 
-impl Doors {
+impl Apis {
     /// Those of a server at `url` that does it all.
     pub fn at(url: &str) -> Self {
         let ingest = Api::new(url, Some(INGEST_KEY));
@@ -127,7 +127,7 @@ impl Replays {
     }
 
     /// Sends, all at once, what was not acknowledged, a few new chunks, and some of them again.
-    pub fn start_burst(&mut self, doors: &Doors) -> Burst {
+    pub fn start_burst(&mut self, apis: &Apis) -> Burst {
         let mut chosen: Vec<(String, u16)> = self.unacknowledged();
         for _ in 0..self.rng.random_range(1..6) {
             let session = &self.current[self.rng.random_range(0..SESSIONS)];
@@ -146,7 +146,7 @@ impl Replays {
         let mut asking = JoinSet::new();
         for (session, index) in chosen {
             let body = self.sessions[&session][&index].body.clone();
-            let request = doors.ingest.request(Method::POST, "/v1/replay").body(body);
+            let request = apis.ingest.request(Method::POST, "/v1/replay").body(body);
             asking.spawn(async move {
                 match ask(request, &[StatusCode::OK, StatusCode::SERVICE_UNAVAILABLE]).await {
                     Ok((status, _)) => Answered::Chunk(session, index, status == StatusCode::OK),
@@ -158,11 +158,11 @@ impl Replays {
     }
 
     /// Has the current sessions archived at the same time.
-    pub fn start_archiving(&self, doors: &Doors, burst: &mut Burst) {
+    pub fn start_archiving(&self, apis: &Apis, burst: &mut Burst) {
         for session in self.current.clone() {
-            let doors = doors.clone();
+            let apis = apis.clone();
             burst.asking.spawn(async move {
-                match archive(&doors, &session).await {
+                match archive(&apis, &session).await {
                     Ok(_) => Answered::Archived,
                     Err(Cut) => Answered::Cut,
                 }
@@ -199,8 +199,8 @@ impl Replays {
     ///
     /// # Errors
     /// [`Cut`].
-    pub async fn burst(&mut self, doors: &Doors) -> Result<(), Cut> {
-        let mut burst = self.start_burst(doors);
+    pub async fn burst(&mut self, apis: &Apis) -> Result<(), Cut> {
+        let mut burst = self.start_burst(apis);
         while self.note_answer(&mut burst).await {}
         if burst.is_cut { Err(Cut) } else { Ok(()) }
     }
@@ -209,10 +209,10 @@ impl Replays {
     ///
     /// # Errors
     /// [`Cut`].
-    pub async fn processed(doors: &Doors) -> Result<Value, Cut> {
+    pub async fn processed(apis: &Apis) -> Result<Value, Cut> {
         let wait = async {
             loop {
-                let (status, ledger) = get(&doors.admin, "/api/v1/ledger?from=0").await?;
+                let (status, ledger) = get(&apis.admin, "/api/v1/ledger?from=0").await?;
                 let logs = ledger["logs"].as_array().filter(|_| status == StatusCode::OK);
                 if logs.is_some_and(|logs| logs.iter().all(|log| log["in_flight"] == 0)) {
                     return Ok(ledger);
@@ -227,9 +227,9 @@ impl Replays {
     ///
     /// # Errors
     /// [`Cut`].
-    pub async fn archive(&self, doors: &Doors) -> Result<(), Cut> {
+    pub async fn archive(&self, apis: &Apis) -> Result<(), Cut> {
         for session in &self.current {
-            archive(doors, session).await?;
+            archive(apis, session).await?;
         }
         Ok(())
     }
@@ -239,24 +239,24 @@ impl Replays {
     ///
     /// # Errors
     /// [`Cut`].
-    pub async fn purge(&mut self, doors: &Doors) -> Result<(), Cut> {
+    pub async fn purge(&mut self, apis: &Apis) -> Result<(), Cut> {
         let session = self.current[self.rng.random_range(0..SESSIONS)].clone();
         let begun: Vec<String> = self.being_purged.keys().cloned().chain([session]).collect();
         for session in begun {
-            self.purge_session(doors, &session).await?;
+            self.purge_session(apis, &session).await?;
         }
         Ok(())
     }
 
-    async fn purge_session(&mut self, doors: &Doors, session: &str) -> Result<(), Cut> {
+    async fn purge_session(&mut self, apis: &Apis, session: &str) -> Result<(), Cut> {
         if !self.being_purged.contains_key(session) {
-            let chunks = self.check_session(doors, session).await?;
+            let chunks = self.check_session(apis, session).await?;
             self.being_purged.insert(session.to_owned(), chunks);
         }
         let path = format!("/api/v1/sessions/{session}/replay");
         // It may still be leased by a server that was killed.
         let allowed = [StatusCode::OK, StatusCode::SERVICE_UNAVAILABLE];
-        let (status, _) = ask(doors.admin.request(Method::DELETE, &path), &allowed).await?;
+        let (status, _) = ask(apis.admin.request(Method::DELETE, &path), &allowed).await?;
         if status != StatusCode::OK {
             return Ok(());
         }
@@ -264,7 +264,7 @@ impl Replays {
         for chunk in self.sessions.get_mut(session).expect("a session").values_mut() {
             chunk.is_acknowledged = false;
         }
-        let (status, _) = ask(doors.read.request(Method::GET, &path), &[StatusCode::NOT_FOUND]).await?;
+        let (status, _) = ask(apis.read.request(Method::GET, &path), &[StatusCode::NOT_FOUND]).await?;
         assert_eq!(status, StatusCode::NOT_FOUND, "{session} was purged");
         Ok(())
     }
@@ -284,9 +284,9 @@ async fn get(api: &Api, path: &str) -> Result<(StatusCode, Value), Cut> {
 }
 
 /// Does the next step of archiving `session`, and says what it did.
-async fn archive(doors: &Doors, session: &str) -> Result<String, Cut> {
+async fn archive(apis: &Apis, session: &str) -> Result<String, Cut> {
     let path = format!("/api/v1/sessions/{session}/replay/archive");
-    let (_, text) = ask(doors.admin.request(Method::POST, &path), &[StatusCode::OK]).await?;
+    let (_, text) = ask(apis.admin.request(Method::POST, &path), &[StatusCode::OK]).await?;
     let answer: Value = serde_json::from_str(&text).expect("JSON");
     assert_ne!(answer, json!({"outcome": "quarantined"}), "{session}");
     Ok(answer["outcome"].as_str().expect("an outcome").to_owned())

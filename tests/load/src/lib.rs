@@ -1,13 +1,13 @@
-//! Made-up traffic of any size: visits to a shop, all of the same length.
+//! Made-up traffic of any size: sessions to a shop, all of the same length.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-/// Events of one visit.
+/// Events of one session.
 pub const EVENTS_OF_A_VISIT: u64 = 20;
-/// Visitors who are told apart.
+/// Distinct visitors.
 const USERS: u64 = 20_000;
 
 /// The body of a request with the events from `first` on, `count` of them.

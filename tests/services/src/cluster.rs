@@ -74,9 +74,9 @@ impl KafkaCluster {
     /// # Panics
     /// When one does not start, quoting the end of its log.
     pub fn start_again(&self) {
-        let away: Vec<&Instance> =
+        let stopped: Vec<&Instance> =
             self.brokers.iter().filter(|broker| broker.process_id().is_none()).collect();
-        if let Err(error) = self.run(&away) {
+        if let Err(error) = self.run(&stopped) {
             panic!("three brokers: start again: {error:#}");
         }
     }

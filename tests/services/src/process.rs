@@ -22,7 +22,7 @@ const REPORT: Duration = Duration::from_secs(20);
 /// Lines of a log that an error quotes.
 const QUOTED_LINES: usize = 15;
 
-/// A process, told apart from a later one of the same number.
+/// A process, distinguished from a later one of the same number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Process {
     pub pid: u32,

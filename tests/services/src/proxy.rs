@@ -1,4 +1,4 @@
-//! A network that fails when it is told to.
+//! A network that fails on command.
 
 use std::collections::HashMap;
 use std::io::{Read, Write};
@@ -13,7 +13,7 @@ use crate::ports::Port;
 /// Longest wait for a connection on loopback, and for the listener to open or close.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// A TCP proxy before a server. Everything passes until it is told otherwise; it ends when it is dropped.
+/// A TCP proxy before a server. Everything passes until it is set otherwise; it ends when it is dropped.
 #[derive(Debug)]
 pub struct Proxy {
     address: SocketAddr,

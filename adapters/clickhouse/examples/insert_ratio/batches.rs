@@ -13,8 +13,8 @@ use gosight_memory::MemoryStore;
 
 /// Visitors who are there at the same time, in one partition of the log.
 const VISITORS: u64 = 400;
-/// Events of one visit.
-const VISIT: u64 = 20;
+/// Events of one session.
+const SESSION_EVENTS: u64 = 20;
 
 /// For each partition, its batches of `records` events.
 pub async fn of_partitions(
@@ -60,7 +60,7 @@ fn polled(partition: u32, first: u64, records: u64) -> Result<PolledBatch, BoxEr
 }
 
 fn made_up(partition: u32, n: u64) -> Result<Event, BoxError> {
-    let visit = n / (VISITORS * VISIT) * VISITORS + n % VISITORS;
+    let session = n / (VISITORS * SESSION_EVENTS) * VISITORS + n % VISITORS;
     let (event_type, payload) = match n % 5 {
         0 => ("page_view", "{}"),
         1 => (
@@ -77,8 +77,8 @@ fn made_up(partition: u32, n: u64) -> Result<Event, BoxError> {
     let path = format!("/shop/product/p-{}", n % 53);
     let id = u128::from(partition) << 64 | u128::from(n);
     Ok(Event {
-        session_id: Some(session_id(&format!("session-{partition}-{visit:08}"))),
-        user_id: Some(UserId::new(format!("user-{}", visit % 20_000))?),
+        session_id: Some(session_id(&format!("session-{partition}-{session:08}"))),
+        user_id: Some(UserId::new(format!("user-{}", session % 20_000))?),
         page: Page {
             url: format!("https://shop.example{path}"),
             path,

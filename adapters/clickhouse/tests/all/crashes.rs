@@ -111,7 +111,7 @@ struct Breaking(AtomicBool);
 #[async_trait]
 impl DeadLetters for Breaking {
     async fn put(&self, _: &Fence, _: &[DeadLetter]) -> Result<(), DeadLettersError> {
-        if self.0.load(Ordering::SeqCst) { Err(PortError::transient("test", "away")) } else { Ok(()) }
+        if self.0.load(Ordering::SeqCst) { Err(PortError::transient("test", "unavailable")) } else { Ok(()) }
     }
 
     async fn list(&self, _: Option<&LogPosition>, _: usize) -> Result<Vec<DeadLetter>, DeadLettersError> {

@@ -51,7 +51,7 @@ async fn answers_are_remembered_by_the_key_and_for_the_project() {
         [of_ada.clone(), json!({}), of_ada.clone(), json!({"crm": {"user": "u-b"}}), json!({})]
     );
     assert_eq!(service.users(), [vec!["u-a", "u-b"], vec!["nobody"]]);
-    // Also that nothing is known; and although the service is away.
+    // Also that nothing is known; and although the service is unavailable.
     service.set(Mood::ServerError);
     assert_eq!(contexts(&enricher, &[nobody, ada.clone()]).await, [json!({}), of_ada]);
     assert_eq!(service.users().len(), 2);

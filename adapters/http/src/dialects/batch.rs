@@ -24,7 +24,7 @@ pub(crate) struct WireBatch {
     /// the client's clock is off.
     #[schema(value_type = Option<f64>)]
     sent_at: Option<f64>,
-    /// The visit of all events that do not name one.
+    /// The session of all events that do not name one.
     session_id: Option<String>,
     /// The person of all events that do not name one.
     user_id: Option<String>,

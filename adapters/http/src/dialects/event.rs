@@ -70,7 +70,7 @@ pub(crate) struct WireEvent<'a> {
     #[serde(default, borrow)]
     #[schema(value_type = Option<String>)]
     referrer: Text<'a>,
-    /// The visit.
+    /// The session.
     #[serde(default, borrow)]
     #[schema(value_type = Option<String>)]
     session_id: Text<'a>,

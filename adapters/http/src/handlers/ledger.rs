@@ -50,7 +50,7 @@ pub(crate) struct HourAnswer {
     /// Records that were refused, by reason.
     #[schema(value_type = BTreeMap<String, u64>)]
     rejected: BTreeMap<Arc<str>, u64>,
-    /// Records that were put aside, by reason.
+    /// Records that were dead-lettered, by reason.
     #[schema(value_type = BTreeMap<String, u64>)]
     dead_lettered: BTreeMap<Arc<str>, u64>,
     /// Whether every record became exactly one thing.

@@ -69,7 +69,7 @@ pub(crate) struct ReplayPage {
 /// A replay, wherever it is.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct ListedReplayAnswer {
-    /// The visit.
+    /// The session.
     session_id: String,
     /// Where its chunks are: `hot`, `archived` or `both`. Missing when only traces of them are left.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -178,7 +178,7 @@ pub(crate) async fn verify(
     responses(
         (status = 200, description = "What was deleted", body = PurgeAnswer),
         (status = "4XX", description = "The request was refused", body = ErrorAnswer),
-        (status = 503, description = "It is being archived, or a store is away", body = ErrorAnswer),
+        (status = 503, description = "It is being archived, or a store is unavailable", body = ErrorAnswer),
     ),
     security(("project_key" = []), ("bearer" = [])),
 )]

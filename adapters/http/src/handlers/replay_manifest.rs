@@ -18,7 +18,7 @@ use crate::state::ReadState;
 /// What there is of a session's recording.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct ManifestAnswer {
-    /// The visit.
+    /// The session.
     session_id: String,
     /// Chunks that are there.
     chunk_count: usize,

@@ -60,8 +60,8 @@ fn small() -> Setup {
     Setup { config, ..Setup::default() }
 }
 
-fn away() -> Setup {
-    Setup { sink: SinkMode::Away { retry_after: None }, ..Setup::default() }
+fn unavailable() -> Setup {
+    Setup { sink: SinkMode::Unavailable { retry_after: None }, ..Setup::default() }
 }
 
 fn limited() -> Setup {
@@ -145,7 +145,7 @@ async fn every_code_is_answered_with_its_status() {
         ("internal", default(), keyed("panic")),
         ("internal", failing(false), read("/api/v1/sessions")),
         ("overloaded", overloaded(), body(good())),
-        ("unavailable", away(), body(good())),
+        ("unavailable", unavailable(), body(good())),
         ("unavailable", default(), keyed("away")),
         ("unavailable", failing(true), read("/api/v1/sessions")),
     ];
@@ -179,8 +179,14 @@ async fn a_payload_nested_too_deep_is_named() {
 async fn who_has_to_wait_is_told_how_long() {
     for (setup, wait) in [
         (limited(), "3"),
-        (away(), "1"),
-        (Setup { sink: SinkMode::Away { retry_after: Some(Duration::from_secs(9)) }, ..away() }, "9"),
+        (unavailable(), "1"),
+        (
+            Setup {
+                sink: SinkMode::Unavailable { retry_after: Some(Duration::from_secs(9)) },
+                ..unavailable()
+            },
+            "9",
+        ),
         (overloaded(), "1"),
     ] {
         let answer = setup.build().post(EVENTS, good()).await;

@@ -1,4 +1,4 @@
-//! A store that answers what it is told to.
+//! A store that answers what it is set to.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Mutex;

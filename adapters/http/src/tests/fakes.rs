@@ -60,7 +60,7 @@ impl KeyValidator for FakeKeys {
 pub(super) enum SinkMode {
     #[default]
     Collect,
-    Away {
+    Unavailable {
         retry_after: Option<Duration>,
     },
     /// Says that it was reached, and waits.
@@ -83,7 +83,7 @@ impl EventSink for Sink {
     async fn append(&self, events: &[Event]) -> Result<(), SinkError> {
         match &self.mode {
             SinkMode::Collect => {}
-            SinkMode::Away { retry_after } => {
+            SinkMode::Unavailable { retry_after } => {
                 let error = PortError::<RefusedEvents>::transient("fake", "secret cause");
                 return Err(match error {
                     PortError::Transient { adapter, effect, source, .. } => {

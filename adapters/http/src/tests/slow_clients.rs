@@ -17,7 +17,7 @@ use crate::HttpConfig;
 const HEALTH: &[u8] = b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n";
 
 #[tokio::test]
-async fn strangers_leave_memory_for_those_with_a_key() {
+async fn unauthenticated_clients_leave_memory_for_those_with_a_key() {
     let config = HttpConfig {
         max_events_body: ByteSize::mib(1),
         max_events_decompressed: ByteSize::mib(1),
@@ -28,15 +28,15 @@ async fn strangers_leave_memory_for_those_with_a_key() {
         ..config()
     };
     let server = start(&Setup { config, ..Setup::default() }.build());
-    let mut strangers = Vec::new();
+    let mut unauthenticated = Vec::new();
     for _ in 0..16 {
         let mut stream = server.connect().await;
         let head = "POST /v1/events HTTP/1.1\r\nHost: x\r\nContent-Length: 900000\r\n\r\n";
         stream.write_all(format!("{head}{}", "x".repeat(250_000)).as_bytes()).await.unwrap();
-        strangers.push(stream);
+        unauthenticated.push(stream);
     }
     // Three of them fit. Once one is refused they hold what they may.
-    let answers = strangers.iter_mut().map(|stream| Box::pin(read_answer(stream)));
+    let answers = unauthenticated.iter_mut().map(|stream| Box::pin(read_answer(stream)));
     let (text, _, _) = futures::future::select_all(answers).await;
     assert!(text.starts_with("HTTP/1.1 503") && text.contains("overloaded"), "{text}");
     let mut stream = server.connect().await;

@@ -134,7 +134,7 @@ impl Topic {
         })
     }
 
-    /// Copies that have to have a record before it is acknowledged: all but one, so that one may be away.
+    /// Copies that have to have a record before it is acknowledged: all but one, so that one may be unavailable.
     pub(crate) fn min_in_sync(&self) -> u16 {
         self.replication_factor.saturating_sub(1).max(1)
     }

@@ -10,7 +10,7 @@ use gosight_kafka::{KafkaConfig, KafkaLog};
 use crate::harness::{LOG, Topics, record, text};
 
 /// A broker that nobody runs.
-fn away(change: impl FnOnce(&mut KafkaConfig)) -> KafkaLog {
+fn unavailable(change: impl FnOnce(&mut KafkaConfig)) -> KafkaLog {
     let mut config = KafkaConfig { brokers: vec!["127.0.0.1:1".to_owned()], ..KafkaConfig::default() };
     config.topics.insert(LOG.to_owned(), TopicConfig::default());
     config.produce.delivery_timeout = Duration::from_secs(1);
@@ -34,7 +34,7 @@ fn assert_full(result: Result<(), LogError>) {
 
 #[tokio::test]
 async fn a_full_queue_turns_records_away_at_once() {
-    let log = away(|config| config.produce.queue_records = 10);
+    let log = unavailable(|config| config.produce.queue_records = 10);
     let mut first = Box::pin(log.append(LOG, records(8, 10)));
     assert!(poll!(first.as_mut()).is_pending());
     // The future does not wait even once: its first poll has the answer.
@@ -53,7 +53,7 @@ async fn a_full_queue_turns_records_away_at_once() {
 
 #[tokio::test]
 async fn bytes_are_counted_too() {
-    let log = away(|config| config.produce.queue_bytes = bytesize::ByteSize::kib(64));
+    let log = unavailable(|config| config.produce.queue_bytes = bytesize::ByteSize::kib(64));
     let mut first = Box::pin(log.append(LOG, records(1, 60 * 1024)));
     assert!(poll!(first.as_mut()).is_pending());
     assert_full(log.append(LOG, records(1, 10 * 1024)).await);
@@ -61,7 +61,7 @@ async fn bytes_are_counted_too() {
 
 #[tokio::test]
 async fn records_of_a_caller_that_went_away_still_count() {
-    let log = away(|config| config.produce.queue_records = 10);
+    let log = unavailable(|config| config.produce.queue_records = 10);
     let mut gone = Box::pin(log.append(LOG, records(10, 10)));
     assert!(poll!(gone.as_mut()).is_pending());
     drop(gone);
@@ -72,7 +72,7 @@ async fn records_of_a_caller_that_went_away_still_count() {
 
 #[tokio::test]
 async fn a_log_that_is_not_configured_is_fatal() {
-    let error = away(|_| {}).append("unheard of", records(1, 1)).await.unwrap_err();
+    let error = unavailable(|_| {}).append("unheard of", records(1, 1)).await.unwrap_err();
     assert!(matches!(error, PortError::Fatal { .. }), "{error}");
     assert!(error.to_string().contains("unheard of"), "{error}");
 }

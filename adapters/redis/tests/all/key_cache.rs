@@ -17,7 +17,7 @@ use crate::harness::{Server, keys, raw, shared_config, soon, until};
 
 const GOOD: &str = "gs_live_0123456789abcdef";
 const REVOKED: &str = "gs_live_revoked_revoked_";
-const AWAY: &str = "gs_live_cannot_be_asked_";
+const UNAVAILABLE: &str = "gs_live_cannot_be_asked_";
 
 /// A validator that counts how often it is asked.
 #[derive(Debug, Default)]
@@ -29,7 +29,7 @@ impl KeyValidator for Counting {
         self.0.fetch_add(1, Ordering::SeqCst);
         match key.reveal() {
             GOOD => Ok(grant()),
-            AWAY => Err(PortError::transient("keys", "away")),
+            UNAVAILABLE => Err(PortError::transient("keys", "unavailable")),
             REVOKED => Err(PortError::Rejected { adapter: "keys", refused: KeyRefusal::Revoked }),
             _ => Err(PortError::Rejected { adapter: "keys", refused: KeyRefusal::Unknown }),
         }
@@ -84,7 +84,7 @@ async fn a_failure_is_no_answer() {
     let config = server.config();
     let (cache, asked) = cache(&config);
     for _ in 0..3 {
-        assert_eq!(ask(&cache, AWAY).await, Err(None));
+        assert_eq!(ask(&cache, UNAVAILABLE).await, Err(None));
     }
     assert_eq!(asked.0.load(Ordering::SeqCst), 3);
     assert!(keys(&config).await.is_empty());

@@ -136,7 +136,7 @@ async fn an_object_that_was_changed_is_called_damaged_and_archived_anew_from_the
     recordings.settle().await;
 }
 
-/// Goes straight to the store, but for one call, which meets what the proxy was told.
+/// Goes straight to the store, but for one call, which meets what the proxy was set to.
 #[derive(Debug)]
 struct Detour {
     straight: Arc<S3ReplayArchive>,

@@ -1,4 +1,4 @@
-//! A way to the store that misbehaves as it is told, connection by connection.
+//! A way to the store that misbehaves as it is set to, connection by connection.
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
@@ -26,7 +26,7 @@ pub enum Act {
     Pass,
 }
 
-/// Passes connections on to the store, once it has done all it was told.
+/// Passes connections on to the store, once it has done all it was set to.
 #[derive(Debug)]
 pub struct Proxy {
     /// Where it listens.

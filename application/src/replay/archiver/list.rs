@@ -9,7 +9,7 @@ use crate::ports::{CatalogueEntry, CatalogueQuery, PortError};
 /// A session that has a replay.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ListedReplay {
-    /// The visit.
+    /// The session.
     pub session_id: SessionId,
     /// Whether it has chunks in the hot store.
     pub is_hot: bool,

@@ -30,7 +30,7 @@ impl Archiver {
     ) -> Result<Archived, ArchiveError> {
         let version = entry.version + 1;
         let object = path::of(manifest, version);
-        // Earlier attempts failed perhaps. While the archive is away, further ones are not even noted.
+        // Earlier attempts failed perhaps. While the archive is unavailable, further ones are not even noted.
         if entry.archived.is_none() {
             for attempt in &entry.stale_objects {
                 self.delete_object(attempt).await?;
@@ -39,7 +39,7 @@ impl Archiver {
             self.cold.objects.stat(&object).await?;
         }
         let mut events = self.replays.events_of(manifest, TimeRange::default());
-        // Read before anything is noted: while the hot store is away, attempts leave no trace.
+        // Read before anything is noted: while the hot store is unavailable, attempts leave no trace.
         let first = match events.next().await {
             Ok(first) => first,
             Err(error) => return self.unreadable(entry, ArchiveError::Read(error)).await,

@@ -77,7 +77,7 @@ pub async fn partition_of(log: &Arc<MemoryLog>) -> Box<dyn PartitionSource> {
     }
 }
 
-/// A partition that fails to poll as often as there are errors, and to commit always if told so.
+/// A partition that fails to poll as often as there are errors, and to commit always if set so.
 #[derive(Debug)]
 pub struct FaultyPartition {
     pub partition: Box<dyn PartitionSource>,

@@ -143,8 +143,8 @@ impl BatchStore for ForgetfulStore {
     }
 }
 
-/// What a store says that is away.
-pub fn away<R: fmt::Debug + fmt::Display>() -> PortError<R> {
+/// What a store says that is unavailable.
+pub fn unavailable<R: fmt::Debug + fmt::Display>() -> PortError<R> {
     PortError::transient("store", "the disk is full")
 }
 

@@ -44,10 +44,14 @@ async fn main() -> anyhow::Result<()> {
 
     // Whoever asks is answered from there.
     let query = gosight.query().context("it answers questions")?;
-    let visit =
+    let session =
         query.session(&Scoped::vouched(project), &SessionId::new("visit-1")?).await?.context("a session")?;
-    assert_eq!(visit.summary.page_count, 2);
-    println!("the store has {} sessions; the first saw {} pages", sessions.count(), visit.summary.page_count);
+    assert_eq!(session.summary.page_count, 2);
+    println!(
+        "the store has {} sessions; the first saw {} pages",
+        sessions.count(),
+        session.summary.page_count
+    );
     gosight.stop().await?;
     Ok(())
 }

@@ -16,7 +16,7 @@ use super::ConfigArgs;
 
 #[derive(Debug, Subcommand)]
 pub(super) enum DlqCommand {
-    /// List what was put aside, one JSON object per line. Works while the server runs.
+    /// List what was dead-lettered, one JSON object per line. Works while the server runs.
     List(ListArgs),
     /// Show one with its record. Works while the server runs.
     Show {
@@ -38,7 +38,7 @@ pub(super) enum DlqCommand {
         /// Positions, as `gosight dlq list` shows them.
         #[arg(required = true, value_name = "POSITION", value_parser = parse_position)]
         positions: Vec<LogPosition>,
-        /// File with the repaired record, to be taken in place of the one that was put aside.
+        /// File with the repaired record, to be taken in place of the one that was dead-lettered.
         #[arg(long, value_name = "FILE")]
         record: Option<PathBuf>,
     },

@@ -110,7 +110,7 @@ impl Backends {
         [log, store, accounts, state].contains(&Reach::Servers) || archive == Some(Reach::Servers)
     }
 
-    /// What the pipeline is told of them. `is_shared` where other processes do a part of the work.
+    /// What is reported to the pipeline about them. `is_shared` where other processes do a part of the work.
     pub(crate) fn combination(self, is_shared: bool) -> Combination {
         let reach = |is_server| if is_server { Reach::Servers } else { Reach::Directory };
         Combination {

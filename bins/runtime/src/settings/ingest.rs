@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{InvalidSetting, bytes};
 
-/// The rules of the door.
+/// The rules of the ingest API.
 pub fn ingest_rules(events: &EventSettings, replay: &ReplaySettings, max_record: ByteSize) -> IngestRules {
     IngestRules {
         event: EventRules {
@@ -93,7 +93,7 @@ impl EventSettings {
         Ok(())
     }
 
-    /// No event that the door takes becomes a larger record: a text is written with up to six bytes for one, a path stands in its
+    /// No event that the ingest API takes becomes a larger record: a text is written with up to six bytes for one, a path stands in its
     /// address too, and the server's own fields are small.
     pub fn max_record_bytes(&self) -> usize {
         const GROWTH: usize = 16;

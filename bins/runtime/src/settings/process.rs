@@ -24,10 +24,10 @@ pub struct ProcessSettings {
     pub events: ConsumerSettings,
     /// Batches of replay chunks.
     pub replay: ConsumerSettings,
-    /// The first wait when the store is away.
+    /// The first wait when the store is unavailable.
     #[serde(with = "humantime_serde")]
     pub backoff_initial: Duration,
-    /// The longest wait when the store is away.
+    /// The longest wait when the store is unavailable.
     #[serde(with = "humantime_serde")]
     pub backoff_max: Duration,
     /// Whether to go on, and count them as lost, when records are gone from the log that were never processed.

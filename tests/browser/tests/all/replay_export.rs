@@ -23,7 +23,7 @@ fn id(session: &Value) -> &str {
     session["session_id"].as_str().unwrap()
 }
 
-/// The pages of a visit: when it was half over, by the page's clock, and its heading.
+/// The pages of a session: when it was half over, by the page's clock, and its heading.
 fn pages(session: &Value) -> Vec<(i64, &str)> {
     let at = |value: &Value| value.as_i64().unwrap() + session["clock_offset_ms"].as_i64().unwrap();
     let pages = session["pages"].as_array().unwrap();
@@ -34,7 +34,7 @@ fn pages(session: &Value) -> Vec<(i64, &str)> {
 }
 
 /// Checks that a recording without gaps shows every page, at its time and at its end.
-fn assert_shows_the_visit(player: &Player, session: &Value) {
+fn assert_shows_the_session(player: &Player, session: &Value) {
     let name = &session["file"];
     player.play();
     assert_eq!(player.heading(), pages(session).last().unwrap().1, "{name} at its end");
@@ -57,7 +57,7 @@ async fn a_page_shows_what_the_visitor_saw() {
     for session in &sessions {
         let (page, printed) = recorder.export(id(session));
         assert!(!printed.contains("missing") && !printed.contains("cannot"), "{printed}");
-        assert_shows_the_visit(&Player::open(&browser, &page), session);
+        assert_shows_the_session(&Player::open(&browser, &page), session);
     }
 }
 

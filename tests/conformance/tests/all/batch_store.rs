@@ -56,7 +56,7 @@ enum Fault {
     Loses(Part),
     /// Batches are acknowledged before they are flushed.
     LosesTheLastOnACrash,
-    /// What was there before is not told from what is there now.
+    /// What was there before is not distinguished from what is there now.
     IsAlwaysNew,
     /// Counters are increased first, outside of the transaction.
     AggregatesBeforeItLooks,

@@ -46,7 +46,7 @@ enum Fault {
     /// `unwrap_or_default`.
     AnOutageKnowsNothing,
     HasANameForPeople,
-    /// What is told at once leaves out what takes time.
+    /// What is reported at once leaves out what takes time.
     IsHasty,
 }
 
@@ -82,7 +82,7 @@ impl EventEnricher for WrongEnricher {
         }
         tokio::task::yield_now().await;
         if self.is_away.load(Ordering::SeqCst) && self.fault != Some(Fault::AnOutageKnowsNothing) {
-            return Err(EnricherError::transient("crm", "away"));
+            return Err(EnricherError::transient("crm", "unavailable"));
         }
         match self.fault {
             Some(Fault::LeavesOutTheUnknown) => found.retain(|found| !found.is_empty()),

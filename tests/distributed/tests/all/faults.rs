@@ -85,7 +85,7 @@ async fn servers_that_go_away_and_come_back_lose_and_double_nothing() {
                 own.postgres.kill();
                 // Keys that are known go on working while their answers are believed.
                 let known = Api::new(ingestor.url(), Some(INGEST_KEY));
-                assert_eq!(send(&known, "while postgres is away", &mut sent).await, 200);
+                assert_eq!(send(&known, "while postgres is unavailable", &mut sent).await, 200);
                 let unknown = Api::new(ingestor.url(), Some("gs_test_some_other_key"));
                 assert_eq!(
                     send(&unknown, "never", &mut sent).await,

@@ -1,4 +1,4 @@
-//! A store that is away for long: events wait in the log, no process grows, and the backlog drains.
+//! A store that is unavailable for long: events wait in the log, no process grows, and the backlog drains.
 
 #![expect(clippy::print_stdout, reason = "figures, for people")]
 
@@ -119,7 +119,7 @@ async fn a_store_that_is_away_for_long_costs_no_memory_and_the_backlog_drains() 
         tokio::time::sleep(Duration::from_secs(1)).await;
         memory.look();
     }
-    memory.tell("while the store is away");
+    memory.tell("while the store is unavailable");
     for (peak, before) in memory.peaks.iter().zip(before) {
         assert!(*peak < before + ALLOWANCE, "{before:?} became {:?}", memory.peaks);
     }

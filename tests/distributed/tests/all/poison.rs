@@ -1,4 +1,4 @@
-//! Records that nothing can be done with: each is put aside with its reason, its neighbours are stored, and what was
+//! Records that nothing can be done with: each is dead-lettered with its reason, its neighbours are stored, and what was
 //! repaired comes back once.
 
 use std::sync::Arc;
@@ -55,8 +55,8 @@ fn told(letters: &[DeadLetter]) -> Vec<(LogPosition, &str, usize)> {
     letters.iter().map(|letter| (letter.position.clone(), &*letter.reason, letter.record.len())).collect()
 }
 
-/// Records that were put aside, by the ledger.
-fn put_aside(ledger: &Value, log: &str) -> u64 {
+/// Records that were dead-lettered, by the ledger.
+fn dead_lettered(ledger: &Value, log: &str) -> u64 {
     let hours = ledger["hours"].as_array().unwrap().iter().filter(|hour| hour["log"] == log);
     hours.flat_map(|hour| hour["dead_lettered"].as_object().unwrap().values()).filter_map(Value::as_u64).sum()
 }
@@ -99,10 +99,10 @@ async fn poison_is_put_aside_with_its_reason_and_comes_back_once_when_repaired()
     let ledger = admin.processed().await;
     assert_eq!(ledger["balanced"], true, "{ledger}");
     assert_eq!(
-        (ledger_sum(&ledger, logs::EVENTS, "stored"), put_aside(&ledger, logs::EVENTS)),
+        (ledger_sum(&ledger, logs::EVENTS, "stored"), dead_lettered(&ledger, logs::EVENTS)),
         (others + 5, 4)
     );
-    assert_eq!((ledger_sum(&ledger, logs::REPLAY, "stored"), put_aside(&ledger, logs::REPLAY)), (0, 1));
+    assert_eq!((ledger_sum(&ledger, logs::REPLAY, "stored"), dead_lettered(&ledger, logs::REPLAY)), (0, 1));
     assert_eq!(reader.session_events(SESSION).await.len(), 5);
     assert_eq!(reader.total_count().await, others + 5);
 
@@ -140,7 +140,7 @@ async fn poison_is_put_aside_with_its_reason_and_comes_back_once_when_repaired()
     let ledger = admin.processed().await;
     assert_eq!(ledger["balanced"], true, "{ledger}");
     let sums = ["stored", "duplicate"].map(|field| ledger_sum(&ledger, logs::EVENTS, field));
-    assert_eq!((sums, put_aside(&ledger, logs::EVENTS)), ([others + 7, 1], 4));
+    assert_eq!((sums, dead_lettered(&ledger, logs::EVENTS)), ([others + 7, 1], 4));
     assert_eq!(reader.session_events(SESSION).await.len(), 7);
     assert_eq!(reader.get_json(&format!("/api/v1/sessions/{SESSION}")).await["event_count"], 7);
     assert_eq!(reader.total_count().await, others + 7);

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use gosight_application::ports::ReplayArchive;
 use gosight_distributed_tests::{Binary, Process, Servers, Set, one_at_a_time};
-use gosight_e2e::replays::{Counts, Cut, Doors, Replays, Work};
+use gosight_e2e::replays::{Apis, Counts, Cut, Replays, Work};
 use gosight_e2e::{ADMIN_KEY, Api, INGEST_KEY, READ_KEY, rounds};
 use gosight_s3::{S3Config, S3ReplayArchive};
 use rand::RngExt;
@@ -45,9 +45,9 @@ impl Processes {
         }
     }
 
-    fn doors(&self) -> Doors {
+    fn apis(&self) -> Apis {
         let api = Api::new(self.api.url(), Some(READ_KEY));
-        Doors {
+        Apis {
             ingest: Api::new(self.ingestor.url(), Some(INGEST_KEY)),
             admin: api.with_key(ADMIN_KEY),
             read: api,
@@ -56,8 +56,8 @@ impl Processes {
 
     /// Everything is there once, and the bucket has nothing else.
     async fn counted(&self, mut replays: Replays, counts: Counts) {
-        let doors = self.doors();
-        replays.finish(&doors, counts).await;
+        let apis = self.apis();
+        replays.finish(&apis, counts).await;
         let access = gosight_services::s3_access();
         let archive = S3ReplayArchive::open(&S3Config {
             endpoint: access.endpoint,
@@ -69,7 +69,7 @@ impl Processes {
         });
         let objects = archive.unwrap().list("", None, usize::MAX).await.unwrap();
         let objects: BTreeSet<String> = objects.into_iter().map(|object| object.path).collect();
-        assert_eq!(objects, Replays::objects(&doors).await, "orphans");
+        assert_eq!(objects, Replays::objects(&apis).await, "orphans");
     }
 }
 
@@ -93,11 +93,11 @@ async fn killed_at(binary: Binary, points: &[&str], work: Work) {
             processes
                 .victim(binary)
                 .restart_with(&[("FAILPOINTS", &format!("{point}={passes}*off->return"))]);
-            let doors = processes.doors();
+            let apis = processes.apis();
             let victim = processes.victim(binary);
             let Cut = tokio::select! {
                 cut = death(victim) => cut,
-                cut = work.until_killed(&mut replays, &doors) => cut,
+                cut = work.until_killed(&mut replays, &apis) => cut,
             };
             assert!(!victim.wait().success(), "{point}:\n{}", victim.output());
         }
@@ -122,10 +122,10 @@ async fn killed_at_random_moments() {
     processes.processor.stop();
     processes.processor.restart_with(&eager);
     for round in 0..rounds(KILLS) {
-        let doors = processes.doors();
-        Replays::processed(&doors).await.unwrap();
-        replays.check(&doors).await.unwrap();
-        let mut burst = replays.start_burst(&doors);
+        let apis = processes.apis();
+        Replays::processed(&apis).await.unwrap();
+        replays.check(&apis).await.unwrap();
+        let mut burst = replays.start_burst(&apis);
         for _ in 0..replays.rng.random_range(0..=burst.len()) {
             replays.note_answer(&mut burst).await;
         }

@@ -1,4 +1,4 @@
-//! Replay chunks that contradict each other, and an archive that is away.
+//! Replay chunks that contradict each other, and an archive that is unavailable.
 
 use std::time::Duration;
 

@@ -98,9 +98,9 @@ async fn servers_of_version_09ea4e6_are_opened_and_gone_on_with() {
     let ingestor = set.start(Binary::Ingestor);
     let events = NewEvents::after(fixture, &model, &sent);
     let chunks = NewChunks::after(fixture, &sent);
-    let door = Api::new(ingestor.url(), None);
-    events.send(fixture, &door).await;
-    chunks.send(fixture, &door).await;
+    let ingest = Api::new(ingestor.url(), None);
+    events.send(fixture, &ingest).await;
+    chunks.send(fixture, &ingest).await;
     events.tell(&mut model, &Value::Null);
     chunks.tell(&mut model);
     let after = opened.ask(&api).await;

@@ -6,7 +6,7 @@ use reqwest::{Method, StatusCode};
 use serde_json::json;
 use serde_json::value::RawValue;
 
-use super::{Cut, Doors, PAUSE, REPLAY_LOG, Replays, archive, ask, get};
+use super::{Apis, Cut, PAUSE, REPLAY_LOG, Replays, archive, ask, get};
 use crate::{ledger_sum, wait_for};
 
 /// How exactly the ledger tells chunks that were stored from duplicates.
@@ -24,19 +24,19 @@ impl Replays {
     ///
     /// # Errors
     /// [`Cut`].
-    pub async fn check(&self, doors: &Doors) -> Result<(), Cut> {
+    pub async fn check(&self, apis: &Apis) -> Result<(), Cut> {
         for session in self.current.iter().filter(|session| !self.being_purged.contains_key(*session)) {
-            self.check_session(doors, session).await?;
+            self.check_session(apis, session).await?;
         }
         Ok(())
     }
 
     /// The same of one session; gives how many chunks it has.
-    pub(super) async fn check_session(&self, doors: &Doors, session: &str) -> Result<u64, Cut> {
+    pub(super) async fn check_session(&self, apis: &Apis, session: &str) -> Result<u64, Cut> {
         let sent = &self.sessions[session];
         let acknowledged = sent.iter().filter(|(_, chunk)| chunk.is_acknowledged).map(|(index, _)| *index);
         let path = format!("/api/v1/sessions/{session}/replay");
-        let (status, manifest) = get(&doors.read, &path).await?;
+        let (status, manifest) = get(&apis.read, &path).await?;
         if status == StatusCode::NOT_FOUND {
             assert_eq!(acknowledged.count(), 0, "chunks of {session} are lost");
             return Ok(0);
@@ -59,7 +59,7 @@ impl Replays {
         let missing: Vec<u16> = (0..last).filter(|index| !there.contains(index)).collect();
         assert_eq!(manifest["missing_chunks"], json!(missing), "{session}");
         assert_eq!(manifest["event_count"], events.len(), "{session}");
-        let request = doors.read.request(Method::GET, &format!("{path}/events"));
+        let request = apis.read.request(Method::GET, &format!("{path}/events"));
         let (_, found) = ask(request, &[StatusCode::OK]).await?;
         let found: Vec<&RawValue> = serde_json::from_str(&found).expect("an array");
         let other = found.iter().zip(&events).find(|(found, sent)| found.get() != **sent);
@@ -73,21 +73,21 @@ impl Replays {
     ///
     /// # Panics
     /// When anything is lost or there twice.
-    pub async fn finish(&mut self, doors: &Doors, counts: Counts) {
+    pub async fn finish(&mut self, apis: &Apis, counts: Counts) {
         wait_for("the end of all purges", async || {
             for session in self.being_purged.keys().cloned().collect::<Vec<_>>() {
-                self.purge_session(doors, &session).await.expect("an answer");
+                self.purge_session(apis, &session).await.expect("an answer");
             }
             self.being_purged.is_empty().then_some(())
         })
         .await;
         wait_for("the last acknowledgement", async || {
-            self.burst(doors).await.expect("an answer");
+            self.burst(apis).await.expect("an answer");
             self.unacknowledged().is_empty().then_some(())
         })
         .await;
-        let ledger = Self::processed(doors).await.expect("a ledger");
-        let chunks = self.check_all(doors).await;
+        let ledger = Self::processed(apis).await.expect("a ledger");
+        let chunks = self.check_all(apis).await;
         assert_eq!(ledger["balanced"], true, "{ledger}");
         let [stored, duplicate] = ["stored", "duplicate"].map(|field| ledger_sum(&ledger, REPLAY_LOG, field));
         let wanted = chunks + self.purged;
@@ -100,24 +100,24 @@ impl Replays {
         for hour in ledger["hours"].as_array().expect("hours") {
             assert_eq!(hour["dead_lettered"], json!({}), "dead letters");
         }
-        self.archive_all(doors).await;
-        assert_eq!(self.check_all(doors).await, chunks, "as many from the archive");
+        self.archive_all(apis).await;
+        assert_eq!(self.check_all(apis).await, chunks, "as many from the archive");
     }
 
-    async fn check_all(&self, doors: &Doors) -> u64 {
+    async fn check_all(&self, apis: &Apis) -> u64 {
         let mut chunks = 0;
         for session in self.sessions.keys() {
-            chunks += self.check_session(doors, session).await.expect("an answer");
+            chunks += self.check_session(apis, session).await.expect("an answer");
         }
         chunks
     }
 
     /// Archives all sessions, whatever was done of it.
-    async fn archive_all(&self, doors: &Doors) {
+    async fn archive_all(&self, apis: &Apis) {
         for (session, _) in self.sessions.iter().filter(|(_, chunks)| !chunks.is_empty()) {
             wait_for("the archive", async || {
                 // Busy for as long as a server that was killed has the session.
-                let outcome = archive(doors, session).await.expect("an answer");
+                let outcome = archive(apis, session).await.expect("an answer");
                 if outcome == "busy" {
                     tokio::time::sleep(PAUSE).await;
                 }
@@ -125,17 +125,17 @@ impl Replays {
             })
             .await;
             let path = format!("/api/v1/sessions/{session}/replay");
-            assert_eq!(doors.read.get_json(&path).await["storage"], "archived", "{session}");
-            assert_eq!(doors.admin.get_json(&format!("{path}/verify")).await["state"], "whole", "{session}");
+            assert_eq!(apis.read.get_json(&path).await["storage"], "archived", "{session}");
+            assert_eq!(apis.admin.get_json(&format!("{path}/verify")).await["state"], "whole", "{session}");
         }
     }
 
     /// Paths of all objects that there have to be in the archive, and no others.
-    pub async fn objects(doors: &Doors) -> BTreeSet<String> {
+    pub async fn objects(apis: &Apis) -> BTreeSet<String> {
         let mut objects = BTreeSet::new();
         let mut after = String::new();
         loop {
-            let page = doors.admin.get_json(&format!("/api/v1/replays{after}")).await;
+            let page = apis.admin.get_json(&format!("/api/v1/replays{after}")).await;
             for replay in page["replays"].as_array().expect("a list") {
                 let Some(object) = replay["object"].as_str() else { continue };
                 let manifest = object.trim_end_matches(".gz");

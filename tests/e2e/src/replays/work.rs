@@ -1,6 +1,6 @@
 //! Work that a server is killed in.
 
-use super::{Cut, Doors, Replays};
+use super::{Apis, Cut, Replays};
 
 /// How often the work may be done before the point at which the server dies has to be reached.
 const ATTEMPTS: usize = 100;
@@ -21,25 +21,25 @@ impl Work {
     ///
     /// # Panics
     /// When it does not die, or anything is lost or there twice.
-    pub async fn until_killed(self, replays: &mut Replays, doors: &Doors) -> Cut {
+    pub async fn until_killed(self, replays: &mut Replays, apis: &Apis) -> Cut {
         for _ in 0..ATTEMPTS {
-            if let Err(cut) = self.once(replays, doors).await {
+            if let Err(cut) = self.once(replays, apis).await {
                 return cut;
             }
         }
         panic!("the point was not reached")
     }
 
-    async fn once(self, replays: &mut Replays, doors: &Doors) -> Result<(), Cut> {
-        Replays::processed(doors).await?;
-        replays.check(doors).await?;
-        replays.burst(doors).await?;
+    async fn once(self, replays: &mut Replays, apis: &Apis) -> Result<(), Cut> {
+        Replays::processed(apis).await?;
+        replays.check(apis).await?;
+        replays.burst(apis).await?;
         if self != Self::Store {
-            Replays::processed(doors).await?;
-            replays.archive(doors).await?;
+            Replays::processed(apis).await?;
+            replays.archive(apis).await?;
         }
         if self == Self::Purge {
-            replays.purge(doors).await?;
+            replays.purge(apis).await?;
         }
         Ok(())
     }

@@ -1,4 +1,4 @@
-//! What was put aside: looked at while the server runs, repaired, put through once more, dropped.
+//! What was dead-lettered: looked at while the server runs, repaired, put through once more, dropped.
 
 use std::path::Path;
 use std::process::{Command, Output};
@@ -25,8 +25,8 @@ fn failure(dir: &Path, args: &[&str]) -> String {
     String::from_utf8(output.stderr).unwrap()
 }
 
-/// Puts `record` aside at `offset`, as a processor does that cannot read it.
-async fn put_aside(dir: &Path, offset: i64, record: &str) {
+/// Dead-letters `record` at `offset`, as a processor does that cannot read it.
+async fn dead_letter(dir: &Path, offset: i64, record: &str) {
     let database = dir.join("gosight.db");
     let mut connection = SqliteConnection::connect(&database.to_string_lossy()).await.unwrap();
     sqlx::query(
@@ -49,8 +49,8 @@ async fn a_dead_letter_is_repaired_and_put_through_once() {
     let event = json!({"event_id": "14cb7f4d-533f-46d6-841e-efb2338730c8", "project_id": "default",
         "event_type": "purchase", "timestamp": now_ms(), "received_at": now_ms()})
     .to_string();
-    put_aside(&dir, 1_000, &event[1..]).await;
-    put_aside(&dir, 1_001, "lost").await;
+    dead_letter(&dir, 1_000, &event[1..]).await;
+    dead_letter(&dir, 1_001, "lost").await;
     let list = success(&dir, &["dlq", "list"]);
     let letters: Vec<Value> = list.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     assert_eq!(letters.len(), 2, "{list}");

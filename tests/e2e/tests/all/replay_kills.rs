@@ -3,14 +3,14 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use gosight_e2e::replays::{Counts, Cut, Doors, Replays, Work};
+use gosight_e2e::replays::{Apis, Counts, Cut, Replays, Work};
 use gosight_e2e::{Server, ServerBuilder, rounds};
 use rand::RngExt;
 
 /// How often the server is killed at each point.
 const KILLS: usize = 20;
 
-/// A server that archives when it is told to, and forgets soon that a dead one was at it.
+/// A server that archives when it is asked to, and forgets soon that a dead one was at it.
 fn server() -> ServerBuilder {
     ServerBuilder::default()
         .env("GOSIGHT_PROCESS_REPLAY_LINGER", "1ms")
@@ -40,7 +40,7 @@ async fn killed_at(points: &[&str], work: Work) {
                     }
                 },
             };
-            let Cut = work.until_killed(&mut replays, &Doors::at(mortal.url())).await;
+            let Cut = work.until_killed(&mut replays, &Apis::at(mortal.url())).await;
             assert!(!mortal.wait().success(), "{point}:\n{}", mortal.output());
             server = Some(mortal);
         }
@@ -50,10 +50,10 @@ async fn killed_at(points: &[&str], work: Work) {
 
 /// Everything is there once, and the archive's directory has nothing else.
 async fn counted(server: Server, mut replays: Replays) {
-    let doors = Doors::at(server.url());
-    replays.finish(&doors, Counts::Exact).await;
+    let apis = Apis::at(server.url());
+    replays.finish(&apis, Counts::Exact).await;
     let archive = server.dir().join("archive");
-    assert_eq!(files(&archive.join("objects")), Replays::objects(&doors).await, "orphans");
+    assert_eq!(files(&archive.join("objects")), Replays::objects(&apis).await, "orphans");
     assert_eq!(files(&archive.join("incoming")), BTreeSet::new());
 }
 
@@ -116,11 +116,11 @@ async fn killed_at_random_moments() {
         if round % KILLS == 0 {
             replays.next_sessions(&format!("random-{round}"));
         }
-        let doors = Doors::at(server.url());
-        Replays::processed(&doors).await.unwrap();
-        replays.check(&doors).await.unwrap();
-        let mut burst = replays.start_burst(&doors);
-        replays.start_archiving(&doors, &mut burst);
+        let apis = Apis::at(server.url());
+        Replays::processed(&apis).await.unwrap();
+        replays.check(&apis).await.unwrap();
+        let mut burst = replays.start_burst(&apis);
+        replays.start_archiving(&apis, &mut burst);
         for _ in 0..replays.rng.random_range(0..=burst.len()) {
             replays.note_answer(&mut burst).await;
         }

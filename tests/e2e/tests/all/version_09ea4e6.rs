@@ -97,9 +97,9 @@ async fn a_directory_of_version_09ea4e6_is_opened_and_gone_on_with() {
     opened.clock.advance(LATER_MS);
     let events = NewEvents::after(fixture, &model, &sent);
     let chunks = NewChunks::after(fixture, &sent);
-    let door = api(&gosight);
-    events.send(fixture, &door).await;
-    chunks.send(fixture, &door).await;
+    let ingest = api(&gosight);
+    events.send(fixture, &ingest).await;
+    chunks.send(fixture, &ingest).await;
     events.tell(&mut model, &json!(fixture.facts.made_at + LATER_MS));
     chunks.tell(&mut model);
     let after = opened.ask(&gosight).await;

@@ -51,7 +51,7 @@ impl KeyValidator for AnyKey {
 }
 
 /// The ingest surface before `log`, with places from addresses.
-pub(crate) fn door(log: Arc<dyn RecordLog>, places: &Path) -> Router {
+pub(crate) fn ingest_api(log: Arc<dyn RecordLog>, places: &Path) -> Router {
     testing::write_test_database(places).expect("a database of places");
     let geoip = GeoIpConfig { database_path: Some(places.to_owned()), ..GeoIpConfig::default() };
     let clock: Arc<dyn Clock> = Arc::new(ManualClock::new(NOW));
@@ -97,8 +97,8 @@ pub(crate) fn door(log: Arc<dyn RecordLog>, places: &Path) -> Router {
     router(config, ports)
 }
 
-/// Sends `bodies` to `path` of `door`, which has to take all of them.
-pub(crate) async fn send(door: &Router, path: &str, bodies: &[Bytes]) {
+/// Sends `bodies` to `path` of `api`, which has to take all of them.
+pub(crate) async fn send(api: &Router, path: &str, bodies: &[Bytes]) {
     for body in bodies {
         let request = Request::post(path)
             .header("X-Project-Key", "gs_test_bench")
@@ -106,7 +106,7 @@ pub(crate) async fn send(door: &Router, path: &str, bodies: &[Bytes]) {
             .header("X-Forwarded-For", "192.0.2.44")
             .body(Body::from(body.clone()))
             .expect("a request");
-        let answer = door.clone().oneshot(request).await.expect("an answer");
+        let answer = api.clone().oneshot(request).await.expect("an answer");
         let (status, body) =
             (answer.status(), answer.into_body().collect().await.expect("a body").to_bytes());
         assert_eq!(status.as_u16(), 200, "{}", String::from_utf8_lossy(&body));

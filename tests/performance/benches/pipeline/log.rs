@@ -25,9 +25,9 @@ const AT_ONCE: usize = 8;
 /// The log records of `count` requests.
 pub(crate) async fn records(dir: &Path, count: usize) -> Vec<Record> {
     let log = Arc::new(MemoryLog::new(1));
-    let door = ingest::door(log.clone(), &dir.join("places.mmdb"));
+    let api = ingest::ingest_api(log.clone(), &dir.join("places.mmdb"));
     let bodies: Vec<Bytes> = requests(count).into_iter().map(Bytes::from).collect();
-    ingest::send(&door, "/v1/events", &bodies).await;
+    ingest::send(&api, "/v1/events", &bodies).await;
     log.records(logs::EVENTS)
 }
 

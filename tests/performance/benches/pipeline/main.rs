@@ -1,9 +1,9 @@
 //! The parts of the pipeline against the least that the machine has to do for them.
 #![allow(clippy::expect_used, clippy::panic, reason = "a benchmark that cannot run ends")]
 
-mod door;
 #[path = "../common/ingest.rs"]
 mod ingest;
+mod ingest_api;
 mod input;
 mod log;
 mod store;
@@ -15,7 +15,7 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() {
     let mut criterion = Criterion::default().configure_from_args();
-    door::bench(&mut criterion);
+    ingest_api::bench(&mut criterion);
     log::bench(&mut criterion);
     store::bench(&mut criterion);
     criterion.final_summary();

@@ -17,7 +17,7 @@ use serde_json::value::RawValue;
 
 use crate::is_measured;
 
-/// The level that the door compresses with.
+/// The level that the ingest API compresses with.
 pub(crate) const LEVEL: u32 = 6;
 
 #[derive(Deserialize)]

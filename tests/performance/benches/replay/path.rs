@@ -30,12 +30,12 @@ const REPLAY: &str = "/v1/replay";
 /// Records of a batch of the processors.
 const BATCH: usize = 100;
 
-/// The log records of `chunks`, made by the door.
+/// The log records of `chunks`, made by the ingest API.
 pub(crate) async fn records(dir: &Path, chunks: &[Chunk]) -> Vec<Record> {
     let log = Arc::new(MemoryLog::new(1));
-    let door = ingest::door(log.clone(), &dir.join("places.mmdb"));
+    let api = ingest::ingest_api(log.clone(), &dir.join("places.mmdb"));
     let bodies: Vec<Bytes> = chunks.iter().map(Chunk::request).collect();
-    ingest::send(&door, REPLAY, &bodies).await;
+    ingest::send(&api, REPLAY, &bodies).await;
     log.records(logs::REPLAY)
 }
 
@@ -64,7 +64,7 @@ pub(crate) fn bench(criterion: &mut Criterion) {
     let compressed: Vec<Vec<u8>> = chunks.iter().map(|chunk| gzip(chunk.events.as_bytes(), LEVEL)).collect();
     let bodies: Vec<Bytes> = chunks.iter().map(Chunk::request).collect();
     let records = runtime.block_on(records(dir.path(), &chunks));
-    let door = ingest::door(Arc::new(NoLog), &dir.path().join("places.mmdb"));
+    let api = ingest::ingest_api(Arc::new(NoLog), &dir.path().join("places.mmdb"));
     let comparison = |name| Comparison {
         name,
         throughput: Throughput::ElementsAndBytes {
@@ -74,12 +74,12 @@ pub(crate) fn bench(criterion: &mut Criterion) {
         limit_name: "bare gunzip and gzip",
     };
     let bare = |iterations| (0..iterations).map(|_| repack(&compressed)).sum();
-    let taken = |iterations| (0..iterations).map(|_| runtime.block_on(take(&door, &bodies))).sum();
+    let taken = |iterations| (0..iterations).map(|_| runtime.block_on(take(&api, &bodies))).sum();
     comparison("replay request to log record").run(criterion, taken, bare);
     let processed = |iterations| (0..iterations).map(|_| runtime.block_on(process(&records))).sum();
     comparison("replay log record to SQLite").run(criterion, processed, bare);
     let both = |iterations| {
-        let each = |_| runtime.block_on(take(&door, &bodies)) + runtime.block_on(process(&records));
+        let each = |_| runtime.block_on(take(&api, &bodies)) + runtime.block_on(process(&records));
         (0..iterations).map(each).sum()
     };
     comparison("replay request to SQLite").run(criterion, both, bare);
@@ -93,9 +93,9 @@ fn repack(compressed: &[Vec<u8>]) -> Duration {
     on_processors().saturating_sub(start)
 }
 
-async fn take(door: &Router, bodies: &[Bytes]) -> Duration {
+async fn take(api: &Router, bodies: &[Bytes]) -> Duration {
     let start = on_processors();
-    ingest::send(door, REPLAY, bodies).await;
+    ingest::send(api, REPLAY, bodies).await;
     on_processors().saturating_sub(start)
 }
 

@@ -27,7 +27,7 @@ pub(crate) struct WireReplay<'a> {
     #[serde(default, borrow)]
     #[schema(value_type = Option<String>)]
     project_key: Text<'a>,
-    /// The visit.
+    /// The session.
     #[serde(default, borrow)]
     #[schema(value_type = String, required)]
     session_id: Text<'a>,
@@ -62,7 +62,7 @@ pub(crate) struct WireReplay<'a> {
 pub(crate) struct ReplayAnswer {
     /// Always true: what is refused is answered with an error.
     success: bool,
-    /// The visit.
+    /// The session.
     session_id: String,
     /// Place among the session's chunks.
     chunk_index: u16,

@@ -33,7 +33,7 @@ impl StoredFake {
 impl StoredEvents for StoredFake {
     async fn positions(&self, claims: &[Claim]) -> Result<Vec<Option<LogPosition>>, StoredEventsError> {
         if self.is_away.load(Ordering::Relaxed) {
-            return Err(PortError::transient("stored events", "away"));
+            return Err(PortError::transient("stored events", "unavailable"));
         }
         self.asked.lock().unwrap().push(claims.len());
         let positions = self.positions.lock().unwrap();

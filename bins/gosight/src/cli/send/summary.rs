@@ -24,7 +24,7 @@ pub(super) struct Summary {
     pub took: Duration,
 }
 
-/// Longest time that is told apart, in µs: ten minutes.
+/// Longest time that is distinguished, in µs: ten minutes.
 const MAX_LATENCY_US: u64 = 600_000_000;
 
 /// An answer as far as counts go.

@@ -19,7 +19,7 @@ pub(crate) fn bench(criterion: &mut Criterion) {
     let dir = tempfile::tempdir().expect("a directory");
     let runtime = Runtime::new().expect("a runtime");
     let _inside = runtime.enter();
-    let door = ingest::door(Arc::new(NoLog), &dir.path().join("places.mmdb"));
+    let api = ingest::ingest_api(Arc::new(NoLog), &dir.path().join("places.mmdb"));
     let bodies: Vec<Bytes> = requests(REQUESTS).into_iter().map(Bytes::from).collect();
     let comparison = Comparison {
         name: "request to log records",
@@ -30,7 +30,7 @@ pub(crate) fn bench(criterion: &mut Criterion) {
         runtime.block_on(async {
             let start = Instant::now();
             for _ in 0..iterations {
-                ingest::send(&door, "/v1/events", &bodies).await;
+                ingest::send(&api, "/v1/events", &bodies).await;
             }
             start.elapsed()
         })

@@ -82,18 +82,18 @@ impl EventEnricher for Enricher {
 }
 
 /// Ingest with what it writes.
-pub struct Door {
+pub struct IngestBench {
     pub ingest: Ingest,
     pub log: Arc<MemoryLog>,
     pub numbers: Numbers,
 }
 
-impl Door {
+impl IngestBench {
     pub fn new() -> Self {
         Self::with(MemoryLog::new(1), |_, _| {})
     }
 
-    /// A door over `log`, with some of its parts and rules changed.
+    /// An ingest API over `log`, with some of its parts and rules changed.
     pub fn with(log: MemoryLog, change: impl FnOnce(&mut IngestPorts, &mut IngestRules)) -> Self {
         let (log, numbers) = (Arc::new(log), Numbers::default());
         let clock: Arc<dyn Clock> = Arc::new(ManualClock::new(NOON));
@@ -131,10 +131,10 @@ pub fn limiter(
     limiter
 }
 
-/// How long parts that are away ask to be left alone.
+/// How long parts that are unavailable ask to be left alone.
 pub const RETRY_AFTER: Duration = Duration::from_secs(7);
 
-/// What a part says that is away and knows for how long.
+/// What a part says that is unavailable and knows for how long.
 pub fn busy<R: std::fmt::Debug + std::fmt::Display>() -> PortError<R> {
     let source = "the queue is full".into();
     PortError::Transient { adapter: "log", effect: Effect::None, retry_after: Some(RETRY_AFTER), source }
