@@ -98,16 +98,17 @@ impl EventRules {
         let mut seen: HashMap<EventId, usize> = HashMap::with_capacity(drafts.len());
         let mut verdicts: Vec<Result<Event, Violation>> = Vec::with_capacity(drafts.len());
         for drafted in drafts {
-            let verdict = self.validate(facts, skew_ms, drafted, &mut ids).and_then(|mut event| {
+            // Events are large: each stays where it is.
+            let mut verdict = self.validate(facts, skew_ms, drafted, &mut ids);
+            if let Ok(event) = &mut verdict {
                 event.sequence = sequence(facts.received_at, drafted.place);
                 let first = *seen.entry(event.event_id).or_insert(verdicts.len());
-                match verdicts.get(first) {
-                    Some(Ok(other)) if !same_but_place(other, &event) => {
-                        Err(conflict(drafts.get(first).map_or(first, |first| first.place)))
-                    }
-                    _ => Ok(event),
+                if let Some(Ok(other)) = verdicts.get(first)
+                    && !same_but_place(other, event)
+                {
+                    verdict = Err(conflict(drafts.get(first).map_or(first, |first| first.place)));
                 }
-            });
+            }
             verdicts.push(verdict);
         }
         verdicts
