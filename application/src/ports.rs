@@ -60,7 +60,7 @@ pub use health::{Health, HealthCheck};
 pub use keys::{KeyAdmin, KeyError, KeyLookup, KeyStoreError, KeyUsage, KeyUsageStore, KeyValidator};
 pub use ledger::{Ledger, LedgerError};
 pub use maintenance::{Maintenance, MaintenanceError};
-pub use profile_cache::{ProfileCache, ProfileCacheError};
+pub use profile_cache::{CachedProfile, ProfileCache, ProfileCacheError};
 pub use profile_store::{ProfileKind, ProfileStore, ProfileStoreError};
 pub use rate_limiter::{RateDecision, RateLimiter, RateLimiterError, RateLimits};
 pub use record_log::{LogError, Record, RecordLog, RefusedRecord, RefusedRecords};

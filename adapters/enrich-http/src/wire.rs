@@ -35,7 +35,7 @@ pub(crate) struct Service {
 }
 
 /// How long a connection without requests is kept.
-const IDLE: Duration = Duration::from_secs(60);
+const IDLE: Duration = Duration::from_mins(1);
 
 impl Service {
     pub fn new(config: &HttpEnricherConfig) -> Result<Self, BoxError> {

@@ -39,7 +39,7 @@ pub(crate) fn response(answer: Answer) -> Response {
 
 impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
-        response(Answer::failed(self.0))
+        response(Answer::failed(&self.0))
     }
 }
 

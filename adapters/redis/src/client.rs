@@ -25,7 +25,10 @@ pub struct Redis {
 
 impl fmt::Debug for Redis {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Redis").field("config", &self.config).field("pool", &self.pool.status()).finish()
+        f.debug_struct("Redis")
+            .field("config", &self.config)
+            .field("pool", &self.pool.status())
+            .finish_non_exhaustive()
     }
 }
 

@@ -3,8 +3,10 @@ use std::time::Duration;
 
 use deadpool_redis::redis::{Cmd, FromRedisValue, Script, Value};
 use gosight_application::circuit_breaker::{CircuitBreaker, CircuitBreakerConfig, CircuitState};
-use gosight_application::ports::SystemClock;
+use gosight_application::ports::Clock;
 use gosight_application::telemetry::BreakerGauge;
+use gosight_domain::Timestamp;
+use tokio::time::Instant;
 
 use crate::ADAPTER;
 use crate::client::Redis;
@@ -19,6 +21,16 @@ pub(crate) struct GuardedRedis {
     is_open: Arc<BreakerGauge>,
 }
 
+/// Time since the process began to use Redis, which nobody sets back.
+#[derive(Debug)]
+struct Uptime(Instant);
+
+impl Clock for Uptime {
+    fn now(&self) -> Timestamp {
+        Timestamp::from_millis(i64::try_from(self.0.elapsed().as_millis()).unwrap_or(i64::MAX))
+    }
+}
+
 /// How long calls fail at once.
 const COOL_DOWN: Duration = Duration::from_millis(500);
 
@@ -27,7 +39,11 @@ impl GuardedRedis {
     pub fn new(redis: Redis, call: &str) -> Self {
         let config = CircuitBreakerConfig { failures: 1, cool_down: COOL_DOWN };
         let is_open = Arc::new(redis.telemetry().circuit_breaker(ADAPTER, call));
-        Self { redis, breaker: Arc::new(CircuitBreaker::new(config, Arc::new(SystemClock))), is_open }
+        Self {
+            redis,
+            breaker: Arc::new(CircuitBreaker::new(config, Arc::new(Uptime(Instant::now())))),
+            is_open,
+        }
     }
 
     pub fn redis(&self) -> &Redis {

@@ -1,6 +1,6 @@
 use async_trait::async_trait;
 use deadpool_redis::redis::{self, Value};
-use gosight_application::ports::{PortError, ProfileCache, ProfileCacheError, ProfileKind};
+use gosight_application::ports::{CachedProfile, PortError, ProfileCache, ProfileCacheError, ProfileKind};
 use gosight_domain::{JsonObject, ProjectId};
 
 use crate::client::{Redis, millis};
@@ -31,9 +31,12 @@ impl RedisProfileCache {
     }
 }
 
-/// A profile as it is kept; `None` for what cannot be read, which counts as not kept.
-fn profile(text: &str) -> Option<Option<JsonObject>> {
-    if text == NONE { Some(None) } else { serde_json::from_str(text).ok().map(Some) }
+/// A profile as it is kept, or that there is none. What cannot be read counts as not kept.
+fn kept(text: &str) -> Option<CachedProfile> {
+    if text == NONE {
+        return Some(CachedProfile::Absent);
+    }
+    serde_json::from_str(text).ok().map(CachedProfile::Known)
 }
 
 #[async_trait]
@@ -43,14 +46,14 @@ impl ProfileCache for RedisProfileCache {
         project_id: &ProjectId,
         kind: ProfileKind,
         ids: &[String],
-    ) -> Result<Vec<Option<Option<JsonObject>>>, ProfileCacheError> {
+    ) -> Result<Vec<Option<CachedProfile>>, ProfileCacheError> {
         if ids.is_empty() {
             return Ok(Vec::new());
         }
         let mut get = redis::cmd("MGET");
         get.arg(self.keys(project_id, kind, ids));
         let texts: Vec<Option<String>> = self.redis.run(None, get).await.map_err(PortError::from)?;
-        Ok(texts.into_iter().map(|text| profile(&text?)).collect())
+        Ok(texts.into_iter().map(|text| kept(&text?)).collect())
     }
 
     async fn keep(

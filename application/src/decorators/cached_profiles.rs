@@ -4,7 +4,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use gosight_domain::{JsonObject, ProjectId};
 
-use crate::ports::{ProfileCache, ProfileKind, ProfileStore, ProfileStoreError};
+use crate::ports::{CachedProfile, ProfileCache, ProfileKind, ProfileStore, ProfileStoreError};
 use crate::telemetry::{Metric, Telemetry};
 
 /// Profiles with a cache before them that processes share. While the cache is unavailable the store gives all.
@@ -44,7 +44,8 @@ impl CachedProfiles {
         let (mut known, mut unknown) = (Known::new(), Vec::new());
         for (id, kept) in ids.iter().zip(kept) {
             match kept {
-                Some(profile) => known.extend(profile.map(|profile| (id.clone(), profile))),
+                Some(CachedProfile::Known(profile)) => drop(known.insert(id.clone(), profile)),
+                Some(CachedProfile::Absent) => {}
                 None => unknown.push(id.clone()),
             }
         }

@@ -8,10 +8,19 @@ use super::{PortError, ProfileKind};
 /// Error of [`ProfileCache`].
 pub type ProfileCacheError = PortError;
 
+/// What a [`ProfileCache`] keeps under an id.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum CachedProfile {
+    /// The profile.
+    Known(JsonObject),
+    /// The store has none.
+    Absent,
+}
+
 /// Profiles that processes share, in front of a store that has all of them. Anything in it may be gone at any time.
 ///
 /// # Contract
-/// 1. `get` gives for each id, in order, what was kept last under it: a profile, or that there is none (`Some(None)`). `None`
+/// 1. `get` gives for each id, in order, what was kept last under it: a profile, or that there is none. `None`
 ///    where nothing is kept.
 /// 2. Nothing is given for longer than the life of the cache.
 /// 3. After `Ok` of `forget` nothing is given that was kept before.
@@ -24,7 +33,7 @@ pub trait ProfileCache: fmt::Debug + Send + Sync {
         project_id: &ProjectId,
         kind: ProfileKind,
         ids: &[String],
-    ) -> Result<Vec<Option<Option<JsonObject>>>, ProfileCacheError>;
+    ) -> Result<Vec<Option<CachedProfile>>, ProfileCacheError>;
 
     /// Keeps profiles, or that there are none.
     async fn keep(

@@ -4,7 +4,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use gosight_domain::key::PresentedKey;
 
-use super::dialect::Head;
+use super::head::Head;
 
 /// One place where a key may stand. Empty text is no key, wherever it stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

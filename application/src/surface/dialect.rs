@@ -8,32 +8,8 @@ use serde::Serialize;
 use super::credential::Credential;
 use super::failure::Failure;
 use super::failure_code::FailureCode;
+use super::head::Head;
 use super::intake::{IntakeReceipt, IntakeRequest};
-
-/// The head of a request, as far as a dialect looks at it.
-#[derive(Clone, Copy)]
-pub struct Head<'a> {
-    /// The path, as it was routed.
-    pub path: &'a str,
-    /// What follows the `?` of the address.
-    pub query: Option<&'a str>,
-    /// Gives the first header of a name, which is in lower case.
-    pub header: &'a (dyn Fn(&str) -> Option<&'a [u8]> + Sync),
-}
-
-impl Head<'_> {
-    /// The header `name` as text; what is no UTF-8 in it is replaced.
-    pub fn text(&self, name: &str) -> Option<String> {
-        (self.header)(name).map(|value| String::from_utf8_lossy(value).trim().to_owned())
-    }
-}
-
-impl fmt::Debug for Head<'_> {
-    /// Headers and query may hold a key and are left out.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Head").field("path", &self.path).finish_non_exhaustive()
-    }
-}
 
 /// Which limits hold for bodies.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -87,7 +63,7 @@ pub trait Dialect: fmt::Debug + Send + Sync {
     /// How many items `body` has at most: memory is set aside for so many before it is read. The default counts commas, one of
     /// which stands between any two items of JSON.
     fn most_items(&self, body: &[u8]) -> usize {
-        body.iter().filter(|byte| **byte == b',').count() + 1
+        memchr::memchr_iter(b',', body).count() + 1
     }
 
     /// Reads a body.
@@ -105,7 +81,7 @@ pub trait Dialect: fmt::Debug + Send + Sync {
     fn answer(&self, request: &IntakeRequest<'_>, receipt: &IntakeReceipt) -> Answer;
 
     /// What is answered to a request that failed as a whole.
-    fn failure(&self, failure: Failure) -> Answer {
+    fn failure(&self, failure: &Failure) -> Answer {
         Answer::failed(failure)
     }
 }
@@ -138,7 +114,7 @@ impl Answer {
             Ok(body) => {
                 Self { status, content_type: "application/json", body, code: None, retry_after: None }
             }
-            Err(error) => Self::failed(Failure::internal(&error)),
+            Err(error) => Self::failed(&Failure::internal(&error)),
         }
     }
 
@@ -148,8 +124,8 @@ impl Answer {
     }
 
     /// `{"error": {"code", "message", "details"?}}` with the status of the failure.
-    pub fn failed(failure: Failure) -> Self {
-        let body = serde_json::to_vec(&FailureBody { error: &failure }).unwrap_or_default();
+    pub fn failed(failure: &Failure) -> Self {
+        let body = serde_json::to_vec(&FailureBody { error: failure }).unwrap_or_default();
         Self {
             status: failure.code.http_status(),
             content_type: "application/json",

@@ -75,14 +75,15 @@ impl Permit {
     /// [`Overloaded`] when they do not become free in time.
     pub async fn grow(&mut self, bytes: usize) -> Result<(), Overloaded> {
         let bytes = u32::try_from(bytes).unwrap_or(u32::MAX);
-        let permit = match self.budget.clone().try_acquire_many_owned(bytes) {
-            Ok(permit) => permit,
-            Err(_) => {
-                let more = self.budget.clone().acquire_many_owned(bytes);
-                match tokio::time::timeout(self.wait, more).await {
-                    Ok(Ok(permit)) => permit,
-                    _ => return Err(Overloaded),
-                }
+        // Mostly there is room, and then no timer is needed.
+        let at_once = self.budget.clone().try_acquire_many_owned(bytes);
+        let permit = if let Ok(permit) = at_once {
+            permit
+        } else {
+            let more = self.budget.clone().acquire_many_owned(bytes);
+            match tokio::time::timeout(self.wait, more).await {
+                Ok(Ok(permit)) => permit,
+                _ => return Err(Overloaded),
             }
         };
         match &mut self.held {

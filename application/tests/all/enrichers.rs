@@ -231,7 +231,7 @@ struct Devices(Option<Fault>);
 
 #[async_trait]
 impl EventEnricher for Devices {
-    fn name(&self) -> &str {
+    fn name(&self) -> &'static str {
         "devices"
     }
 

@@ -113,7 +113,7 @@ async fn a_measure_of_one_s_own_gives_numbers_and_values_that_are_folded_as_any_
     ];
     // Of different batches, so that they are merged.
     bench.append(&carts[..1]).await;
-    let handler = || bench.handler_with(&[], vec![aggregation("all", &[("cart", custom("cart"))])], None);
+    let handler = || bench.handler_with(&[], &[aggregation("all", &[("cart", custom("cart"))])], None);
     bench.drain(LogConsumer { handler: Arc::new(handler()), ..bench.consumer() }).await;
     bench.append(&carts[1..]).await;
     bench.drain(LogConsumer { handler: Arc::new(handler()), ..bench.consumer() }).await;

@@ -184,7 +184,7 @@ async fn a_blocked_event_is_in_the_ledger_and_nowhere_else() {
     ]))
     .unwrap();
     bench.append(&[click(1, 0), event(2, "bot", 0), event(3, "bot", 0)]).await;
-    bench.drain(with_handler(&bench, bench.handler_with(&rules, Vec::new(), None))).await;
+    bench.drain(with_handler(&bench, bench.handler_with(&rules, &[], None))).await;
 
     assert_eq!(bench.stored(), [1]);
     assert_eq!(bench.store.events()[0].routes, ["checked".into()]);
@@ -209,7 +209,7 @@ async fn profiles_give_events_their_context_before_rules_look_at_them() {
         "action": {"allow": {"mark": "vip"}},
     }]))
     .unwrap();
-    let consumer = with_handler(&bench, bench.handler_with(&rules, Vec::new(), Some(profiles)));
+    let consumer = with_handler(&bench, bench.handler_with(&rules, &[], Some(profiles)));
     bench
         .append(&[
             Event { payload: object(r#"{"product_id": "p-7"}"#), ..event(1, "product_view", 0) },
@@ -244,7 +244,7 @@ async fn events_go_on_without_profiles_while_their_source_is_away() {
     profiles.expect_get().times(1).withf(|_, _, ids| ids == ["u-1"]).returning(|_, _, ids| {
         Ok(ids.iter().map(|id| (id.clone(), object(r#"{"plan": "gold"}"#))).collect())
     });
-    let consumer = with_handler(&bench, bench.handler_with(&[], Vec::new(), Some(Arc::new(profiles))));
+    let consumer = with_handler(&bench, bench.handler_with(&[], &[], Some(Arc::new(profiles))));
     bench.append(&[click(1, 0), click(2, 0)]).await;
     bench.drain(consumer.clone()).await;
     assert_eq!(bench.numbers.count(FAILURES), 1);
@@ -281,7 +281,7 @@ async fn stored_events_are_aggregated_by_key_and_window() {
     let first = purchase(1, "u-1", 10, 0);
     bench.append(&[first.clone(), purchase(2, "u-2", 30, 59_999), purchase(3, "u-1", 5, 60_000)]).await;
     bench.append(&[first, click(4, 0)]).await;
-    bench.drain(with_handler(&bench, bench.handler_with(&[], vec![revenue], None))).await;
+    bench.drain(with_handler(&bench, bench.handler_with(&[], &[revenue], None))).await;
 
     let query = WindowQuery {
         aggregation: "revenue".into(),

@@ -35,7 +35,7 @@ impl Segments {
 
 #[async_trait]
 impl EventEnricher for Segments {
-    fn name(&self) -> &str {
+    fn name(&self) -> &'static str {
         "segments"
     }
 

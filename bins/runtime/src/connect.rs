@@ -136,7 +136,7 @@ pub(crate) async fn connect(
 /// Records that were dead-lettered, and the log that they came from.
 pub(crate) struct Letters {
     pub log: Arc<dyn RecordLog>,
-    pub dead_letters: Arc<dyn DeadLetters>,
+    pub records: Arc<dyn DeadLetters>,
     pub open: Open,
 }
 
@@ -170,7 +170,7 @@ pub(crate) async fn open_letters(config: &Config, clock: Arc<dyn Clock>) -> Resu
     drop(parts);
     #[cfg(feature = "embedded")]
     let open = Open { data_dir, ..open };
-    Ok(Letters { log: records, dead_letters, open })
+    Ok(Letters { log: records, records: dead_letters, open })
 }
 
 impl Connecting<'_> {

@@ -123,7 +123,7 @@ impl<'a> Storage<'a> {
         if self.0.log.backend == LogBackend::Embedded {
             existing(&self.0.data_dir)?;
         }
-        let Letters { log, dead_letters, open } = open_letters(self.0, clock()).await?;
+        let Letters { log, records: dead_letters, open } = open_letters(self.0, clock()).await?;
         let when = match self.0.log.backend {
             LogBackend::Embedded => "when the server starts",
             LogBackend::Kafka => "by the running processors",

@@ -146,15 +146,11 @@ impl Dialect for BusinessEvent {
     }
 
     fn answer(&self, request: &IntakeRequest<'_>, receipt: &IntakeReceipt) -> Answer {
-        match receipt.verdicts.first() {
-            Some(Ok(Accepted::Event(id))) => {
-                Answer::json(202, &QueuedAnswer { event_id: id.as_uuid(), status: QUEUED })
-            }
-            _ => {
-                let failure = Failure::new(FailureCode::InvalidEvent, "the event is not valid");
-                Answer::failed(failure.with_details(request.details(receipt)))
-            }
+        if let Some(Ok(Accepted::Event(id))) = receipt.verdicts.first() {
+            return Answer::json(202, &QueuedAnswer { event_id: id.as_uuid(), status: QUEUED });
         }
+        let failure = Failure::new(FailureCode::InvalidEvent, "the event is not valid");
+        Answer::failed(&failure.with_details(request.details(receipt)))
     }
 }
 

@@ -133,7 +133,7 @@ impl Dialect for Ndjson {
     }
 
     fn most_items(&self, body: &[u8]) -> usize {
-        body.iter().filter(|byte| **byte == b'\n').count() + 1
+        memchr::memchr_iter(b'\n', body).count() + 1
     }
 
     fn read<'a>(

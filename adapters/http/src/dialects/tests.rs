@@ -130,8 +130,8 @@ fn a_line_is_an_event_a_profile_or_an_alias_and_a_bad_one_costs_no_other() {
     );
     let codes: Vec<ViolationCode> =
         request.items[3..6].iter().map(|item| item.as_ref().unwrap_err().code).collect();
-    use ViolationCode::{Inconsistent, InvalidJson};
-    assert_eq!(codes, [InvalidJson, InvalidJson, Inconsistent]);
+    let expected = [ViolationCode::InvalidJson, ViolationCode::InvalidJson, ViolationCode::Inconsistent];
+    assert_eq!(codes, expected);
     assert_eq!(event(&request, 6).event_type.as_deref(), Some("b"));
     let head = Head { path: "", query: None, header: &|_| None };
     let capped = Ndjson.read(&head, body, ReadLimits { max_items: 2 }).unwrap();

@@ -21,7 +21,7 @@ use crate::state::IngestState;
 /// Takes a request in `dialect`.
 pub(crate) async fn send(state: IngestState, dialect: Arc<dyn Dialect>, request: Request) -> Response {
     let answer = receive(&state, &*dialect, request).await;
-    answer::response(answer.unwrap_or_else(|failure| dialect.failure(failure)))
+    answer::response(answer.unwrap_or_else(|failure| dialect.failure(&failure)))
 }
 
 /// A key in the head is checked before the body is read.

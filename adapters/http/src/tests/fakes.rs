@@ -127,7 +127,7 @@ pub(super) struct Enricher {
 }
 
 impl EventEnricher for Enricher {
-    fn name(&self) -> &str {
+    fn name(&self) -> &'static str {
         "test"
     }
 

@@ -44,12 +44,11 @@ async fn events_profiles_and_aliases_are_taken_and_a_bad_line_is_named() {
         (json!(5), json!("ip")),
     ];
     assert_eq!(fields, expected.iter().map(|(index, field)| (index, field)).collect::<Vec<_>>());
-    let events = harness.sink.events.lock().unwrap();
+    let events = harness.sink.events.lock().unwrap().clone();
     assert_eq!((events.len(), events[0].library.as_deref()), (2, Some("jq/1.7")));
     assert_eq!(events[1].event_type.as_str(), "alias");
     assert_eq!(events[1].visitor(), Some("u"));
     assert_eq!(events[1].anonymous_id.as_ref().map(ToString::to_string).as_deref(), Some("a"));
-    drop(events);
     let found = profiles.get(&project(), ProfileKind::User, &["u".to_owned()]).await.unwrap();
     assert_eq!(found["u"].as_str(), r#"{"plan":"pro"}"#);
 }

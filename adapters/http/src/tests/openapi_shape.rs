@@ -34,7 +34,7 @@ fn the_api_of_version_09ea4e6_is_there_and_what_came_is_listed() {
     let lines = |text: &str| {
         let document: Value = serde_json::from_str(text).unwrap();
         let mut lines = BTreeSet::new();
-        shape(&document, &document, String::new(), &mut lines);
+        shape(&document, &document, "", &mut lines);
         lines
     };
     let (before, now) = (lines(BEFORE), lines(&openapi()));
@@ -51,13 +51,13 @@ fn the_api_of_version_09ea4e6_is_there_and_what_came_is_listed() {
 const WORDS: [&str; 6] = ["description", "title", "summary", "example", "examples", "info"];
 
 /// Each scalar of `value` with its place. `allOf` is written as the one object that it stands for.
-fn shape(value: &Value, document: &Value, place: String, lines: &mut BTreeSet<String>) {
+fn shape(value: &Value, document: &Value, place: &str, lines: &mut BTreeSet<String>) {
     match value {
         Value::Object(object) => {
             for (name, value) in &united(object, document) {
                 let is_text = value.is_string() || (place.is_empty() && value.is_object());
                 if !(WORDS.contains(&name.as_str()) && is_text) {
-                    shape(value, document, format!("{place}/{}", name.replace('/', "~")), lines);
+                    shape(value, document, &format!("{place}/{}", name.replace('/', "~")), lines);
                 }
             }
         }
@@ -66,7 +66,7 @@ fn shape(value: &Value, document: &Value, place: String, lines: &mut BTreeSet<St
                 let name = value.get("name").and_then(Value::as_str).map(str::to_owned);
                 let name = name.unwrap_or_else(|| index.to_string());
                 match value {
-                    Value::Object(_) => shape(value, document, format!("{place}/{name}"), lines),
+                    Value::Object(_) => shape(value, document, &format!("{place}/{name}"), lines),
                     other => drop(lines.insert(format!("{place} {other}"))),
                 }
             }

@@ -70,19 +70,19 @@ impl Bench {
     }
 
     pub fn handler(&self) -> EventHandler {
-        self.handler_with(&[], Vec::new(), None)
+        self.handler_with(&[], &[], None)
     }
 
     pub fn handler_with(
         &self,
         rules: &[FilterRuleConfig],
-        aggregations: Vec<Aggregation>,
+        aggregations: &[Aggregation],
         profiles: Option<Arc<dyn ProfileStore>>,
     ) -> EventHandler {
         let enricher =
             |source| ProfileEnricher::new(source, ProfileCacheConfig::default(), self.numbers.telemetry());
         let enrichers = profiles.map(|source| ChosenEnricher::new(Arc::new(enricher(source))));
-        self.enriching_handler(rules, &aggregations, self.enrichers(enrichers.into_iter().collect()))
+        self.enriching_handler(rules, aggregations, self.enrichers(enrichers.into_iter().collect()))
     }
 
     pub fn enrichers(&self, enrichers: Vec<ChosenEnricher>) -> Arc<EventEnrichers> {

@@ -22,7 +22,7 @@ pub struct Good(AtomicU64);
 
 #[async_trait]
 impl EventEnricher for Good {
-    fn name(&self) -> &str {
+    fn name(&self) -> &'static str {
         "good"
     }
 
@@ -80,11 +80,11 @@ impl Hostile {
 }
 
 /// No test waits for longer.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 #[async_trait]
 impl EventEnricher for Hostile {
-    fn name(&self) -> &str {
+    fn name(&self) -> &'static str {
         "hostile"
     }
 

@@ -68,7 +68,7 @@ mock! {
 struct Enricher;
 
 impl EventEnricher for Enricher {
-    fn name(&self) -> &str {
+    fn name(&self) -> &'static str {
         "test"
     }
 

@@ -10,13 +10,16 @@ use crate::root;
 const DOMAIN: [&str; 6] = ["serde", "serde_json", "serde_path_to_error", "sha2", "thiserror", "uuid"];
 
 /// What `application` may name besides that: asynchronous plumbing, and nothing of any technology.
-const APPLICATION: [&str; 14] = [
+const APPLICATION: [&str; 17] = [
     "async-trait",
     "base64",
     "bytes",
     "fail",
     "flate2",
+    "form_urlencoded",
     "futures",
+    "ipnet",
+    "memchr",
     "metrics",
     "moka",
     "rand",

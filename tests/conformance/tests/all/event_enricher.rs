@@ -78,7 +78,7 @@ impl EventEnricher for WrongEnricher {
             self.queue.lock().unwrap().extend(found.clone());
         }
         if self.fault == Some(Fault::HasOnePlace) {
-            *self.place.lock().unwrap() = found.clone();
+            self.place.lock().unwrap().clone_from(&found);
         }
         tokio::task::yield_now().await;
         if self.is_away.load(Ordering::SeqCst) && self.fault != Some(Fault::AnOutageKnowsNothing) {
@@ -87,13 +87,13 @@ impl EventEnricher for WrongEnricher {
         match self.fault {
             Some(Fault::LeavesOutTheUnknown) => found.retain(|found| !found.is_empty()),
             Some(Fault::Sorts) => {
-                found.sort_by_key(|found| found.context.get("user").map(ToString::to_string))
+                found.sort_by_key(|found| found.context.get("user").map(ToString::to_string));
             }
             Some(Fault::LooksAtTheFirst) => {
                 let first = found.first().cloned().unwrap_or_default();
                 found.fill(first);
             }
-            Some(Fault::HasOnePlace) => found = self.place.lock().unwrap().clone(),
+            Some(Fault::HasOnePlace) => found.clone_from(&self.place.lock().unwrap()),
             Some(Fault::KeepsAQueue) => found = std::mem::take(&mut *self.queue.lock().unwrap()),
             Some(Fault::AnOutageKnowsNothing) if self.is_away.load(Ordering::SeqCst) => {
                 found.fill(Enrichment::default());

@@ -31,7 +31,7 @@ async fn a_breaker_opens_while_redis_is_cut_off_and_closes_when_it_is_back() {
     assert_eq!(send().await, 200);
     let closed = breakers(&ingestor).await;
     for call in ["chunks", "keys", "rate_limits"] {
-        assert_eq!(closed[call], 0.0, "{closed:?}");
+        assert!(closed[call].abs() < 0.1, "{closed:?}");
     }
 
     proxy.refuse(true);

@@ -173,12 +173,12 @@ impl Dialect for SdkReplay {
                     _ => FailureCode::InvalidReplay,
                 };
                 let field = request.names.first().map_or_else(String::new, |names| names.of(violation));
-                Answer::failed(Failure::invalid(
+                Answer::failed(&Failure::invalid(
                     code,
                     &Violation { field: field.into(), ..violation.clone() },
                 ))
             }
-            _ => Answer::failed(Failure::internal(&"a replay chunk was not judged as one")),
+            _ => Answer::failed(&Failure::internal(&"a replay chunk was not judged as one")),
         }
     }
 }
