@@ -15,7 +15,7 @@ async fn what_could_not_be_measured_and_how_much_there_is_to_do_is_told() {
 
     let path = "/processor/aggregation?aggregator=user_hourly_attempts&key=user:u-1";
     // The batch is in the ledger a moment before it is counted.
-    let answer = wait_for("what was skipped is told", async || {
+    let answer = wait_for("what was skipped to be shown", async || {
         let answer = server.api(READ_KEY).get_json(path).await;
         answer["skipped"].is_array().then_some(answer)
     })
