@@ -33,6 +33,7 @@ pub mod process;
 pub mod projects;
 pub mod query;
 pub mod replay;
+mod secret;
 pub mod sessions;
 mod settings;
 pub mod surface;
@@ -43,6 +44,7 @@ pub use kill_point::kill_point;
 pub use kill_point::read_kill_points;
 pub use log_sink::LogSink;
 pub use pipeline::Pipeline;
+pub use secret::Secret;
 pub use telemetry::Telemetry;
 
 /// Names of the logs (Kafka topics).

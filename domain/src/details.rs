@@ -1,13 +1,12 @@
 //! The parts of a payload that have columns of their own.
 
 use std::borrow::Cow;
-use std::fmt;
 
 use serde::Deserialize;
-use serde::de::{Deserializer, IgnoredAny, Visitor};
+use serde::de::{Deserializer, IgnoredAny};
 use serde_json::value::RawValue;
 
-use crate::json::{JsonObject, Object};
+use crate::json::{JsonObject, Object, Text};
 use crate::text::check_nul;
 use crate::violation::{Violation, ViolationCode};
 
@@ -192,45 +191,12 @@ macro_rules! fit {
     };
 }
 
-/// Text that borrows from the payload unless it has escapes.
-#[derive(Debug, Default)]
-struct Text<'a>(Option<Cow<'a, str>>);
-
-impl<'de: 'a, 'a> Deserialize<'de> for Text<'a> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(TextVisitor).map(Self)
+/// Text without NUL.
+fn checked<'a>(Text(text): Text<'a>, field: &'static str) -> Result<Option<Cow<'a, str>>, Violation> {
+    if let Some(text) = &text {
+        check_nul(field, text)?;
     }
-}
-
-struct TextVisitor;
-
-impl<'de> Visitor<'de> for TextVisitor {
-    type Value = Option<Cow<'de, str>>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("text")
-    }
-
-    fn visit_borrowed_str<E>(self, text: &'de str) -> Result<Self::Value, E> {
-        Ok(Some(Cow::Borrowed(text)))
-    }
-
-    fn visit_str<E>(self, text: &str) -> Result<Self::Value, E> {
-        Ok(Some(Cow::Owned(text.to_owned())))
-    }
-
-    fn visit_unit<E>(self) -> Result<Self::Value, E> {
-        Ok(None)
-    }
-}
-
-impl<'a> Text<'a> {
-    fn checked(self, field: &'static str) -> Result<Option<Cow<'a, str>>, Violation> {
-        if let Some(text) = &self.0 {
-            check_nul(field, text)?;
-        }
-        Ok(self.0)
-    }
+    Ok(text)
 }
 
 #[derive(Deserialize)]
@@ -261,10 +227,10 @@ impl<'a> Columns<'a> for Click<'a> {
         Ok(Details {
             click_x: fit!(self.x, i16, "payload.x"),
             click_y: fit!(self.y, i16, "payload.y"),
-            target_selector: target.selector.checked("payload.target.selector")?,
-            target_tag: target.tag.checked("payload.target.tag")?,
-            target_role: target.role.checked("payload.target.role")?,
-            target_text: target.text.checked("payload.target.text")?,
+            target_selector: checked(target.selector, "payload.target.selector")?,
+            target_tag: checked(target.tag, "payload.target.tag")?,
+            target_role: checked(target.role, "payload.target.role")?,
+            target_text: checked(target.text, "payload.target.text")?,
             ..Details::default()
         })
     }
@@ -296,9 +262,9 @@ struct JsError<'a> {
 impl<'a> Columns<'a> for JsError<'a> {
     fn into_details(self) -> Result<Details<'a>, Violation> {
         Ok(Details {
-            error_message: self.message.checked("payload.message")?,
-            error_stack: self.stack.checked("payload.stack")?,
-            error_type: self.error_type.checked("payload.errorType")?,
+            error_message: checked(self.message, "payload.message")?,
+            error_stack: checked(self.stack, "payload.stack")?,
+            error_type: checked(self.error_type, "payload.errorType")?,
             ..Details::default()
         })
     }

@@ -1,6 +1,7 @@
 //! JSON objects that are kept as the sender wrote them.
 
 mod checked;
+mod text;
 mod walk;
 
 use std::collections::BTreeMap;
@@ -15,6 +16,7 @@ use serde_json::value::RawValue;
 
 use crate::violation::{Violation, ViolationCode};
 use checked::Checked;
+pub use text::Text;
 use walk::Walk;
 
 /// Nesting that a JSON object may have: 64 levels, itself included.

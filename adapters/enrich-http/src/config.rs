@@ -1,11 +1,11 @@
 use std::collections::BTreeMap;
-use std::fmt;
 use std::time::Duration;
 
 use bytesize::ByteSize;
+use gosight_application::Secret;
 use gosight_domain::field::FieldPath;
 use http::{HeaderMap, HeaderName, HeaderValue, Uri};
-use serde::{Deserialize, Serialize, Serializer};
+use serde::{Deserialize, Serialize};
 
 /// A service, and how it is asked.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -62,34 +62,6 @@ impl Default for HttpCacheConfig {
     }
 }
 
-/// A text that is never shown: not by `Debug`, nor when it is serialized.
-#[derive(Clone, Default, PartialEq, Eq, Deserialize)]
-pub struct Secret(String);
-
-impl Secret {
-    fn shown(&self) -> &'static str {
-        if self.0.is_empty() { "" } else { "***" }
-    }
-}
-
-impl From<&str> for Secret {
-    fn from(text: &str) -> Self {
-        Self(text.to_owned())
-    }
-}
-
-impl fmt::Debug for Secret {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.shown())
-    }
-}
-
-impl Serialize for Secret {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(self.shown())
-    }
-}
-
 /// A setting that cannot work.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{key}: {reason}")]
@@ -137,10 +109,10 @@ impl HttpEnricherConfig {
     }
 
     pub(crate) fn header_map(&self) -> Result<HeaderMap, HttpEnricherConfigError> {
-        let header = |(name, Secret(value)): (&String, &Secret)| {
+        let header = |(name, value): (&String, &Secret)| {
             let key = || format!("headers.{name}");
             let parsed = HeaderName::try_from(name).map_err(|_| wrong(&key(), "is no name of a header"))?;
-            let mut value = HeaderValue::try_from(value)
+            let mut value = HeaderValue::try_from(value.reveal())
                 .map_err(|_| wrong(&key(), "its value has characters that headers cannot have"))?;
             value.set_sensitive(true);
             Ok((parsed, value))

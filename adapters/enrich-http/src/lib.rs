@@ -20,8 +20,9 @@ mod config;
 mod enricher;
 mod wire;
 
-pub use config::{HttpCacheConfig, HttpEnricherConfig, HttpEnricherConfigError, Secret};
+pub use config::{HttpCacheConfig, HttpEnricherConfig, HttpEnricherConfigError};
 pub use enricher::HttpEnricher;
+pub use gosight_application::Secret;
 
 /// Names this adapter in errors.
 const ADAPTER: &str = "http enricher";

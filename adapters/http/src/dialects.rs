@@ -15,12 +15,6 @@ use std::sync::Arc;
 use gosight_application::surface::Dialect;
 use utoipa::openapi::OpenApi;
 
-/// A dialect that is described in the `OpenAPI` document.
-trait Documented: Dialect {
-    /// Its part of the document.
-    fn document() -> OpenApi;
-}
-
 /// A dialect with its description.
 #[derive(Debug)]
 pub(crate) struct Spoken {
@@ -30,17 +24,17 @@ pub(crate) struct Spoken {
     pub document: fn() -> OpenApi,
 }
 
-fn spoken<D: Documented + 'static>(dialect: D) -> Spoken {
-    Spoken { dialect: Arc::new(dialect), document: D::document }
+fn spoken<Document: utoipa::OpenApi>(dialect: impl Dialect + 'static) -> Spoken {
+    Spoken { dialect: Arc::new(dialect), document: Document::openapi }
 }
 
 /// All of them.
-pub(crate) fn built_in() -> Vec<Spoken> {
-    vec![
-        spoken(sdk::SdkEvents),
-        spoken(sdk::SdkReplay),
-        spoken(business::BusinessEvent),
-        spoken(business::BusinessBulk),
-        spoken(ndjson::Ndjson),
+pub(crate) fn built_in() -> [Spoken; 5] {
+    [
+        spoken::<sdk::EventsDocument>(sdk::SdkEvents),
+        spoken::<sdk::ReplayDocument>(sdk::SdkReplay),
+        spoken::<business::EventDocument>(business::BusinessEvent),
+        spoken::<business::BulkDocument>(business::BusinessBulk),
+        spoken::<ndjson::Document>(ndjson::Ndjson),
     ]
 }

@@ -9,7 +9,8 @@ use std::time::Duration;
 use bytesize::ByteSize;
 use serde::{Deserialize, Serialize};
 
-pub use security::{Protocol, SaslMechanism, Secret, SecurityConfig};
+pub use gosight_application::Secret;
+pub use security::{Protocol, SaslMechanism, SecurityConfig};
 pub use topics::{Cleanup, DEAD_LETTERS, Topic, TopicConfig};
 
 /// How to reach Kafka and how it is used. Durations are written as `10s`, sizes as `5MiB`.

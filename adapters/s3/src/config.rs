@@ -1,8 +1,8 @@
-use std::fmt;
 use std::time::Duration;
 
+use gosight_application::Secret;
 use gosight_application::backoff::BackoffPolicy;
-use serde::{Deserialize, Serialize, Serializer};
+use serde::{Deserialize, Serialize};
 
 use crate::path;
 
@@ -75,45 +75,6 @@ impl Default for S3RetryConfig {
 impl S3RetryConfig {
     pub(crate) fn policy(&self) -> BackoffPolicy {
         BackoffPolicy { initial: self.initial_wait, max: self.max_wait }
-    }
-}
-
-/// A text that is never shown: not by `Debug`, nor when it is serialized.
-#[derive(Clone, Default, PartialEq, Eq, Deserialize)]
-pub struct Secret(String);
-
-impl Secret {
-    /// The text itself.
-    pub fn reveal(&self) -> &str {
-        &self.0
-    }
-
-    fn shown(&self) -> &'static str {
-        if self.0.is_empty() { "" } else { "***" }
-    }
-}
-
-impl From<String> for Secret {
-    fn from(text: String) -> Self {
-        Self(text)
-    }
-}
-
-impl From<&str> for Secret {
-    fn from(text: &str) -> Self {
-        Self(text.to_owned())
-    }
-}
-
-impl fmt::Debug for Secret {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.shown())
-    }
-}
-
-impl Serialize for Secret {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(self.shown())
     }
 }
 

@@ -32,7 +32,8 @@ mod path;
 mod upload;
 
 pub use archive::S3ReplayArchive;
-pub use config::{ConfigError, S3Config, S3RetryConfig, Secret};
+pub use config::{ConfigError, S3Config, S3RetryConfig};
+pub use gosight_application::Secret;
 
 /// What errors and health call this adapter.
 const ADAPTER: &str = "s3";

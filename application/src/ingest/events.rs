@@ -97,10 +97,10 @@ impl Ingest {
         let mut contexts = Contexts { of_request, ..Contexts::default() };
         let mut clients = HashMap::new();
         for &(place, draft) in drafts {
-            let Some(client) = draft.ok().map(|draft| &draft.client).filter(|client| !client.is_empty())
-            else {
-                continue;
-            };
+            // One that is too large is refused, so nobody reads its user agent.
+            let is_small = |draft: &&EventDraft<'_>| draft.size_bytes() <= self.rules.event.max_event_bytes;
+            let passed_on = draft.ok().filter(|draft| !draft.client.is_empty()).filter(is_small);
+            let Some(client) = passed_on.map(|draft| &draft.client) else { continue };
             let index = client.address().map(|ip| {
                 let next = clients.len();
                 *clients.entry((ip, client.user_agent.as_deref())).or_insert(next)

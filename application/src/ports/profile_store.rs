@@ -1,4 +1,4 @@
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 
 use async_trait::async_trait;
@@ -25,6 +25,14 @@ impl ProfileKind {
             Self::User => "user",
             Self::Item => "item",
         }
+    }
+}
+
+/// What `known` becomes by `patches`, one after the other: for stores that read, patch and write in a transaction.
+pub fn patch_profiles(known: &mut BTreeMap<String, JsonObject>, patches: &[(String, JsonObject)]) {
+    for (id, patch) in patches {
+        let profile = known.entry(id.clone()).or_default();
+        *profile = profile.patched(patch);
     }
 }
 

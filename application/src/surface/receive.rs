@@ -79,12 +79,15 @@ impl Receiver {
             return Err(IngestError::TooManyEvents { found: request.found, max }.into());
         }
         aliases_as_events(&mut request.items);
-        // Every item is of one of the three kinds below, which put its verdict here.
-        let mut verdicts = vec![Err(Violation::missing("item")); request.items.len()];
+        let mut verdicts: Vec<Option<Verdict>> = Vec::new();
+        verdicts.resize_with(request.items.len(), || None);
         // Profiles first: the events of the same request are enriched by them.
         self.profiles(scope, request, &mut verdicts).await?;
         self.events(scope, client, request, &mut verdicts).await?;
         self.replays(scope, request, permit, &mut verdicts).await?;
+        // Every item is of one of these three kinds, so each has its verdict; one without is a fault of this file.
+        let verdicts: Option<Vec<Verdict>> = verdicts.into_iter().collect();
+        let verdicts = verdicts.ok_or_else(|| Failure::internal(&"an item was not judged"))?;
         Ok(IntakeReceipt { verdicts })
     }
 
@@ -92,7 +95,7 @@ impl Receiver {
         &self,
         scope: &Scoped<IngestScope>,
         request: &IntakeRequest<'_>,
-        verdicts: &mut [Verdict],
+        verdicts: &mut [Option<Verdict>],
     ) -> Result<(), Failure> {
         let profiles = request.items.iter().enumerate().filter_map(|(place, item)| match item {
             Ok(Intake::Profile(profile)) => Some((place, profile)),
@@ -104,7 +107,7 @@ impl Receiver {
         }
         let judged = self.ingest.profiles(scope, &profiles).await?;
         for ((place, _), verdict) in profiles.into_iter().zip(judged) {
-            verdicts[place] = verdict.map(|()| Accepted::Profile);
+            verdicts[place] = Some(verdict.map(|()| Accepted::Profile));
         }
         Ok(())
     }
@@ -114,7 +117,7 @@ impl Receiver {
         scope: &Scoped<IngestScope>,
         client: &ClientFacts<'_>,
         request: &IntakeRequest<'_>,
-        verdicts: &mut [Verdict],
+        verdicts: &mut [Option<Verdict>],
     ) -> Result<(), Failure> {
         let events = request.items.iter().enumerate().filter_map(|(place, item)| match item {
             Ok(Intake::Event(draft)) => Some((place, Ok(draft))),
@@ -129,7 +132,7 @@ impl Receiver {
             ClientFacts { sent_at: request.sent_at, user_required: request.user_required, ..*client };
         let judged = self.ingest.placed_events(scope, &client, &events).await?;
         for ((place, _), verdict) in events.into_iter().zip(judged) {
-            verdicts[place] = verdict.map(Accepted::Event);
+            verdicts[place] = Some(verdict.map(Accepted::Event));
         }
         Ok(())
     }
@@ -139,12 +142,12 @@ impl Receiver {
         scope: &Scoped<IngestScope>,
         request: &mut IntakeRequest<'_>,
         permit: &mut Permit,
-        verdicts: &mut [Verdict],
+        verdicts: &mut [Option<Verdict>],
     ) -> Result<(), Failure> {
         for (item, verdict) in request.items.iter_mut().zip(verdicts) {
             let Ok(Intake::Replay(draft, events)) = item else { continue };
             let (draft, events) = (std::mem::take(draft), std::mem::replace(events, ReplayEvents::Missing));
-            *verdict = self.replay(scope, draft, events, permit).await?;
+            *verdict = Some(self.replay(scope, draft, events, permit).await?);
         }
         Ok(())
     }

@@ -55,6 +55,7 @@ pub fn event(n: u128, event_type: &str, offset_ms: i64) -> Event {
             title: "Ä ☕".into(),
             referrer: "https://example.com/".into(),
         },
+        library: Some("gosight-js/1.2.0".into()),
         device: Device {
             browser: Some("Firefox".into()),
             browser_version: Some("150.0".into()),

@@ -9,7 +9,6 @@ use serde::Serialize;
 use utoipa::{OpenApi, ToSchema};
 use uuid::Uuid;
 
-use super::Documented;
 use super::batch::{WireBatch, read_batch, read_single};
 use super::event::{EventStyle, WireEvent};
 use super::verdicts::none_accepted;
@@ -110,23 +109,11 @@ fn send_bulk() {}
 
 #[derive(OpenApi)]
 #[openapi(paths(send))]
-struct EventDocument;
+pub(crate) struct EventDocument;
 
 #[derive(OpenApi)]
 #[openapi(paths(send_bulk))]
-struct BulkDocument;
-
-impl Documented for BusinessEvent {
-    fn document() -> utoipa::openapi::OpenApi {
-        EventDocument::openapi()
-    }
-}
-
-impl Documented for BusinessBulk {
-    fn document() -> utoipa::openapi::OpenApi {
-        BulkDocument::openapi()
-    }
-}
+pub(crate) struct BulkDocument;
 
 impl Dialect for BusinessEvent {
     fn name(&self) -> &'static str {

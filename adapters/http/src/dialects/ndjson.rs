@@ -14,7 +14,6 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 use utoipa::OpenApi;
 
-use super::Documented;
 use super::business::STYLE;
 use super::event::{Defaults, EventStyle, WireEvent};
 use super::json::{self, Number, Object, Text};
@@ -95,13 +94,7 @@ fn send() {}
 
 #[derive(OpenApi)]
 #[openapi(paths(send))]
-struct Document;
-
-impl Documented for Ndjson {
-    fn document() -> utoipa::openapi::OpenApi {
-        Document::openapi()
-    }
-}
+pub(crate) struct Document;
 
 impl Dialect for Ndjson {
     fn name(&self) -> &'static str {

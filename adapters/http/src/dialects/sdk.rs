@@ -7,13 +7,12 @@ use gosight_application::surface::{
 };
 use utoipa::OpenApi;
 
-use super::Documented;
 use super::batch::{WireBatch, read_batch};
 use super::event::EventStyle;
 use super::verdicts::EventsAnswer;
 use crate::error::ErrorAnswer;
 
-pub(crate) use replay::SdkReplay;
+pub(crate) use replay::{ReplayDocument, SdkReplay};
 
 /// How the SDKs write events.
 pub(crate) const STYLE: EventStyle = EventStyle {
@@ -45,13 +44,7 @@ fn send() {}
 
 #[derive(OpenApi)]
 #[openapi(paths(send))]
-struct Document;
-
-impl Documented for SdkEvents {
-    fn document() -> utoipa::openapi::OpenApi {
-        Document::openapi()
-    }
-}
+pub(crate) struct EventsDocument;
 
 impl Dialect for SdkEvents {
     fn name(&self) -> &'static str {

@@ -7,6 +7,10 @@ use axum::http::{Request, header};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use gosight_application::ports::{ProfileKind, ProfileStore as _};
+use gosight_application::surface::{
+    Answer, Credential, Dialect, Failure, FieldNames, Head, Intake, IntakeReceipt, IntakeRequest, ReadLimits,
+};
+use gosight_domain::validate::EventDraft;
 use gosight_memory::MemoryProfiles;
 use serde_json::json;
 
@@ -83,4 +87,57 @@ async fn the_key_may_stand_in_any_of_its_places_and_not_in_the_body() {
     let in_body = json!({"project_key": "ingest", "type": "order", "timestamp": NOW.as_millis()}).to_string();
     let request = post(PATH).body(Body::from(in_body)).unwrap();
     assert_eq!(Harness::new().send(request).await.error().1, "missing_key");
+}
+
+/// The body is the name of an event, and the key is anybody's who knows the path.
+#[derive(Debug)]
+struct Named;
+
+impl Dialect for Named {
+    fn name(&self) -> &'static str {
+        "named"
+    }
+
+    fn paths(&self) -> &'static [&'static str] {
+        &["/v1/named", PATH]
+    }
+
+    fn credentials(&self) -> &'static [Credential] {
+        &[Credential::Body]
+    }
+
+    #[expect(clippy::cast_precision_loss, reason = "milliseconds of this century fit")]
+    fn read<'a>(&self, _: &Head<'_>, body: &'a [u8], _: ReadLimits) -> Result<IntakeRequest<'a>, Failure> {
+        let draft = EventDraft {
+            event_type: Some(String::from_utf8_lossy(body)),
+            timestamp: Some(NOW.as_millis() as f64),
+            ..EventDraft::default()
+        };
+        Ok(IntakeRequest {
+            key: Credential::in_body(Some("ingest")),
+            sent_at: None,
+            user_required: false,
+            items: vec![Ok(Intake::Event(draft))],
+            names: vec![FieldNames::AS_SENT],
+            found: 1,
+        })
+    }
+
+    fn answer(&self, _: &IntakeRequest<'_>, receipt: &IntakeReceipt) -> Answer {
+        Answer { status: 204, body: Vec::new(), ..Answer::json(200, &receipt.accepted()) }
+    }
+}
+
+#[tokio::test]
+async fn a_dialect_of_ones_own_has_its_paths_and_takes_those_of_others() {
+    let mut harness = Harness::new();
+    harness.ports.dialects.push(Arc::new(Named));
+    for path in ["/v1/named", PATH] {
+        assert_eq!(harness.post(path, "hello").await.status.as_u16(), 204, "{path}");
+    }
+    let events = harness.sink.events.lock().unwrap();
+    assert!(
+        events.iter().all(|event| event.event_type.as_str() == "hello") && events.len() == 2,
+        "{events:?}"
+    );
 }

@@ -1,7 +1,7 @@
-use std::fmt;
 use std::path::PathBuf;
 
-use serde::{Deserialize, Serialize, Serializer};
+use gosight_application::Secret;
+use serde::{Deserialize, Serialize};
 
 use super::{ConfigError, check};
 
@@ -50,37 +50,6 @@ pub enum SaslMechanism {
     #[default]
     #[serde(rename = "SCRAM-SHA-512")]
     ScramSha512,
-}
-
-/// A password: never printed, neither by `Debug` nor when the configuration is written out.
-#[derive(Clone, PartialEq, Eq, Deserialize)]
-#[serde(transparent)]
-pub struct Secret(String);
-
-const MASK: &str = "********";
-
-impl Secret {
-    /// Hides `secret`.
-    pub fn new(secret: impl Into<String>) -> Self {
-        Self(secret.into())
-    }
-
-    /// The secret itself.
-    pub(crate) fn reveal(&self) -> &str {
-        &self.0
-    }
-}
-
-impl fmt::Debug for Secret {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(MASK)
-    }
-}
-
-impl Serialize for Secret {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(MASK)
-    }
 }
 
 impl Protocol {
@@ -146,7 +115,7 @@ mod tests {
 
     #[test]
     fn a_password_is_printed_nowhere() {
-        let security = SecurityConfig { sasl_password: Some(Secret::new("hunter2")), ..Default::default() };
+        let security = SecurityConfig { sasl_password: Some(Secret::from("hunter2")), ..Default::default() };
         let printed = format!("{security:?} {}", serde_json::to_string(&security).unwrap());
         assert!(!printed.contains("hunter2"), "{printed}");
         let read: SecurityConfig = serde_json::from_str(r#"{"sasl_password": "hunter2"}"#).unwrap();
@@ -175,7 +144,7 @@ mod tests {
         assert_eq!(security.validate().unwrap_err().key, "security.sasl_user");
         security.sasl_user = Some("u".to_owned());
         assert_eq!(security.validate().unwrap_err().key, "security.sasl_password");
-        security.sasl_password = Some(Secret::new("p"));
+        security.sasl_password = Some(Secret::from("p"));
         security.validate().unwrap();
     }
 }

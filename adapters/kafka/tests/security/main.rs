@@ -133,7 +133,7 @@ async fn a_wrong_password_is_told(config: &KafkaConfig) {
     for mechanism in [SaslMechanism::ScramSha512, SaslMechanism::Plain] {
         let mut config = config.clone();
         config.security.sasl_mechanism = mechanism;
-        config.security.sasl_password = Some(Secret::new("not-the-secret"));
+        config.security.sasl_password = Some(Secret::from("not-the-secret"));
         assert_says(
             &refused(&config).await,
             "check kafka.security.sasl_mechanism, sasl_user and sasl_password",
@@ -170,7 +170,7 @@ fn with_papers(brokers: String, ca_file: PathBuf) -> KafkaConfig {
     config.security.protocol = Protocol::SaslSsl;
     config.security.ca_file = Some(ca_file);
     config.security.sasl_user = Some(broker::USER.to_owned());
-    config.security.sasl_password = Some(Secret::new(broker::PASSWORD));
+    config.security.sasl_password = Some(Secret::from(broker::PASSWORD));
     config.validate().unwrap();
     config
 }

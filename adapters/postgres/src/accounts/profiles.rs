@@ -1,7 +1,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use async_trait::async_trait;
-use gosight_application::ports::{ProfileKind, ProfileStore, ProfileStoreError};
+use gosight_application::ports::{ProfileKind, ProfileStore, ProfileStoreError, patch_profiles};
 use gosight_domain::{JsonObject, ProjectId};
 use sqlx::postgres::{PgConnection, PgRow};
 use sqlx::{Connection, Row};
@@ -113,10 +113,7 @@ impl ProfileStore for PostgresAccounts {
             let rows = lock.fetch_all(&mut *transaction).await?;
             let mut known: BTreeMap<String, JsonObject> =
                 rows.iter().map(profile).collect::<Result<_, _>>()?;
-            for (id, patch) in patches {
-                let profile = known.entry(id.clone()).or_default();
-                *profile = profile.patched(patch);
-            }
+            patch_profiles(&mut known, patches);
             let known = known.iter().map(|(id, profile)| (id.as_str(), profile.as_str())).collect();
             store(&mut transaction, project_id, kind, known).await?;
             transaction.commit().await

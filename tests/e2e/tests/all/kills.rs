@@ -4,11 +4,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use gosight_e2e::{ADMIN_KEY, READ_KEY, Server, ServerBuilder, ledger_sum, rounds};
+use gosight_e2e::{ADMIN_KEY, INGEST_KEY, READ_KEY, Server, ServerBuilder, ledger_sum, rounds};
 use rand::RngExt;
+use serde_json::json;
 use tokio::task::JoinSet;
 
-use gosight_e2e::load::{LOG, Sent, reconcile, send_until};
+use gosight_e2e::load::{LOG, Sent, now_ms, reconcile, send_until};
 
 const SENDERS: usize = 6;
 
@@ -74,6 +75,23 @@ async fn killed_between_any_two_effects_nothing_is_lost_or_counted_twice() {
         collect(senders, &stop, &mut sent).await;
     }
     reconcile(&server.api(READ_KEY), &server.api(ADMIN_KEY), &sent).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_profile_that_was_acknowledged_is_there_after_a_kill() {
+    let mut server = Server::start();
+    for round in 0..5 {
+        let user = format!("u-{round}");
+        let line = json!({"profile": {"user_id": user, "properties": {"plan": round}}}).to_string();
+        let answer = server.api(INGEST_KEY).post("/v1/ndjson", line).await;
+        assert_eq!(answer.json()["accepted_count"], 1);
+        server = server.kill_and_restart();
+        let event = json!({"type": "order", "user_id": user, "session_id": user, "timestamp": now_ms()});
+        assert_eq!(server.api(INGEST_KEY).post("/v1/ndjson", event.to_string()).await.status, 200);
+        server.api(ADMIN_KEY).processed().await;
+        let events = server.api(READ_KEY).get_json(&format!("/api/v1/sessions/{user}/events")).await;
+        assert_eq!(events["events"][0]["context"]["user"], json!({"plan": round}), "{events}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,7 +1,7 @@
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use async_trait::async_trait;
-use gosight_application::ports::{ProfileKind, ProfileStore, ProfileStoreError};
+use gosight_application::ports::{ProfileKind, ProfileStore, ProfileStoreError, patch_profiles};
 use gosight_domain::{JsonObject, ProjectId};
 use sqlx::{Row, SqliteConnection};
 
@@ -98,11 +98,9 @@ impl ProfileStore for EmbeddedAccounts {
         writer
             .transact(async |transaction| {
                 let project = transaction.project(project_id).await?;
-                let mut known = find(transaction.connection, project_id, kind, &ids).await?;
-                for (id, patch) in patches {
-                    let profile = known.entry(id.clone()).or_default();
-                    *profile = profile.patched(patch);
-                }
+                let known = find(transaction.connection, project_id, kind, &ids).await?;
+                let mut known: BTreeMap<String, JsonObject> = known.into_iter().collect();
+                patch_profiles(&mut known, patches);
                 let known: Vec<(String, JsonObject)> = known.into_iter().collect();
                 store(transaction.connection, project, kind, &known).await
             })

@@ -15,7 +15,6 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use utoipa::{OpenApi, ToSchema};
 
-use crate::dialects::Documented;
 use crate::dialects::json::{self, Number, Object, Text};
 use crate::error::ErrorAnswer;
 
@@ -93,13 +92,7 @@ fn send() {}
 
 #[derive(OpenApi)]
 #[openapi(paths(send))]
-struct Document;
-
-impl Documented for SdkReplay {
-    fn document() -> utoipa::openapi::OpenApi {
-        Document::openapi()
-    }
-}
+pub(crate) struct ReplayDocument;
 
 /// What is wrong with the events is wrong with what the client calls so.
 const IN_DATA: FieldNames = FieldNames { others: &[("events", "data")], ..FieldNames::AS_SENT };
