@@ -61,7 +61,7 @@ pub use keys::{KeyAdmin, KeyError, KeyLookup, KeyStoreError, KeyUsage, KeyUsageS
 pub use ledger::{Ledger, LedgerError};
 pub use maintenance::{Maintenance, MaintenanceError};
 pub use profile_cache::{CachedProfile, ProfileCache, ProfileCacheError};
-pub use profile_store::{ProfileKind, ProfileStore, ProfileStoreError, patch_profiles};
+pub use profile_store::{MAX_PROFILE_BYTES, ProfileKind, ProfileStore, ProfileStoreError, patch_profiles};
 pub use rate_limiter::{RateDecision, RateLimiter, RateLimiterError, RateLimits};
 pub use record_log::{LogError, Record, RecordLog, RefusedRecord, RefusedRecords};
 pub use replay_archive::{

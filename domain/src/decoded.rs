@@ -94,9 +94,9 @@ impl DecodedEvent {
 
     /// Gives it another context.
     pub fn set_context(&mut self, context: JsonObject) {
+        self.is_changed |= self.event.context != context;
         self.event.context = context;
         self.parsed.context = OnceLock::new();
-        self.is_changed = true;
     }
 
     /// Its context, parsed.
@@ -106,14 +106,14 @@ impl DecodedEvent {
 
     /// Says again what it happened on.
     pub fn set_device(&mut self, device: Device) {
+        self.is_changed |= self.event.device != device;
         self.event.device = device;
-        self.is_changed = true;
     }
 
     /// Says again where it came from.
     pub fn set_geo(&mut self, geo: Geo) {
+        self.is_changed |= self.event.geo != geo;
         self.event.geo = geo;
-        self.is_changed = true;
     }
 
     /// Adds hints for what comes after.

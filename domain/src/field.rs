@@ -183,12 +183,19 @@ impl<'a> EventFields<'a> {
     }
 }
 
+/// Objects of more bytes are parsed at once: to look through them for names, rule by rule, would cost more.
+const LOOK_THROUGH_BYTES: usize = 4 * 1024;
+
 /// The member at `path` of `object`, which is parsed when one is asked for that may be there.
 fn member<'v>(object: &JsonObject, parsed: &'v OnceLock<Value>, path: &[String]) -> Option<&'v Value> {
     let value = match parsed.get() {
         Some(value) => value,
-        None if path.iter().all(|name| object.may_name(name)) => parsed.get_or_init(|| object.to_value()),
-        None => return None,
+        None if object.as_str().len() <= LOOK_THROUGH_BYTES
+            && !path.iter().all(|name| object.may_name(name)) =>
+        {
+            return None;
+        }
+        None => parsed.get_or_init(|| object.to_value()),
     };
     path.iter().try_fold(value, |value, name| value.get(name)).filter(|value| !value.is_null())
 }

@@ -264,7 +264,7 @@ impl<'de> Deserialize<'de> for JsonObject {
         let raw = <&RawValue>::deserialize(deserializer)?;
         match raw.get() {
             "{}" | "null" => Ok(Self(None)),
-            text if text.starts_with('{') => Ok(Self(Some(raw.to_owned()))),
+            text if text.starts_with('{') => Ok(Self(Some(one_line(raw)))),
             text => Err(de::Error::custom(format!("expected an object, found {}", json_type(text)))),
         }
     }

@@ -49,25 +49,34 @@ fn place(text: &str) -> usize {
 /// `text`, in memory that it shares with its last copy on this thread.
 pub(crate) fn shared(text: &str) -> Arc<str> {
     thread_local!(static TEXTS: RefCell<Recent<()>> = const { RefCell::new(Recent::new()) });
-    remembered(&TEXTS, text, |_| ()).map_or_else(|| text.into(), |(shared, ())| shared)
+    let known = TEXTS.try_with(|texts| remembered(texts, text, |_| ()));
+    known.ok().flatten().map_or_else(|| text.into(), |(shared, ())| shared)
 }
 
-/// What `make` makes of `text`; it must always make the same.
-pub(crate) fn hashed(text: &str, make: impl Fn(&str) -> u64) -> u64 {
-    thread_local!(static HASHES: RefCell<Recent<u64>> = const { RefCell::new(Recent::new()) });
-    remembered(&HASHES, text, &make).map_or_else(|| make(text), |(_, hash)| hash)
+/// Hashes of the last texts of a thread, each made once. Whoever makes hashes has one of its own.
+pub(crate) struct Hashes(RefCell<Recent<u64>>);
+
+impl Hashes {
+    pub(crate) const fn new() -> Self {
+        Self(RefCell::new(Recent::new()))
+    }
+
+    /// What `make` makes of `text`; it must always make the same.
+    pub(crate) fn get(&self, text: &str, make: impl Fn(&str) -> u64) -> u64 {
+        remembered(&self.0, text, &make).map_or_else(|| make(text), |(_, hash)| hash)
+    }
 }
 
 /// `None` for a text that is not remembered.
 fn remembered<T: Copy>(
-    recent: &'static std::thread::LocalKey<RefCell<Recent<T>>>,
+    recent: &RefCell<Recent<T>>,
     text: &str,
     make: impl FnOnce(&str) -> T,
 ) -> Option<(Arc<str>, T)> {
     if text.len() > MAX_BYTES {
         return None;
     }
-    recent.try_with(|recent| recent.try_borrow_mut().ok().map(|mut recent| recent.get(text, make))).ok()?
+    recent.try_borrow_mut().ok().map(|mut recent| recent.get(text, make))
 }
 
 /// Reads a text that is [shared].
@@ -133,12 +142,12 @@ mod tests {
 
     #[test]
     fn a_text_that_takes_the_place_of_another_gives_its_own_hash() {
-        let length = |text: &str| text.len() as u64;
+        let (hashes, length) = (Hashes::new(), |text: &str| text.len() as u64);
         // More texts than places, each twice in a row and once more later.
         let texts: Vec<String> =
             (0..4 * PLACES).map(|n| "x".repeat(n % MAX_BYTES) + &n.to_string()).collect();
         for text in texts.iter().flat_map(|text| [text, text]).chain(&texts) {
-            assert_eq!(hashed(text, length), text.len() as u64, "{text}");
+            assert_eq!(hashes.get(text, length), text.len() as u64, "{text}");
         }
     }
 }

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use sha2::{Digest, Sha256};
 
 use crate::event::{Channel, Event};
-use crate::recent;
+use crate::recent::Hashes;
 use crate::text::{EventName, ProjectId};
 use crate::time::Hour;
 
@@ -70,7 +70,8 @@ pub struct Visitor(pub u64);
 impl Visitor {
     /// The visitor with this id.
     pub fn of(id: &str) -> Self {
-        Self(recent::hashed(id, hash))
+        thread_local!(static HASHES: Hashes = const { Hashes::new() });
+        Self(HASHES.try_with(|hashes| hashes.get(id, hash)).unwrap_or_else(|_| hash(id)))
     }
 }
 

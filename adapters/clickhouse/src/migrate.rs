@@ -45,7 +45,8 @@ pub(crate) async fn migrate(config: &ClickHouseConfig) -> clickhouse::error::Res
         }
         for statement in statements(sql) {
             let statement = statement.replace("$payload", READABLE_PAYLOAD);
-            database.execute(database.query(&statement)).await?;
+            // On a replicated cluster the next statement may come to another replica, which has to know the columns.
+            database.execute(database.query(&statement).with_setting("alter_sync", "2")).await?;
         }
         let note = database
             .query("INSERT INTO schema_migrations (version, name) SELECT {version:UInt32}, {name:String}")
@@ -103,9 +104,11 @@ mod tests {
         assert_eq!(statements("-- a;\nCREATE a;\n  -- b\nCREATE\n  b;\n"), ["CREATE a", "CREATE\n  b"]);
         for (_, name, sql) in MIGRATIONS {
             let can_be_repeated = |statement: &String| {
-                statement.starts_with("CREATE ")
-                    || statement.matches(" COLUMN ").count()
-                        == statement.matches(" COLUMN IF NOT EXISTS ").count()
+                let added = statement.matches("ADD ").count();
+                let is_altered = added > 0 && added == statement.matches("ADD COLUMN IF NOT EXISTS ").count();
+                statement.contains("IF NOT EXISTS ")
+                    && (statement.starts_with("CREATE ")
+                        || statement.starts_with("ALTER TABLE ") && is_altered)
             };
             assert!(statements(sql).iter().all(can_be_repeated), "{name}");
         }

@@ -45,19 +45,12 @@ pub struct KafkaSource {
 }
 
 impl KafkaSource {
-    /// Joins `group` to read the log called `log`. Has to be called inside a Tokio runtime.
+    /// Joins `group` to read the log called `log`, and reports waits before the brokers are asked again to `telemetry`. Has to be
+    /// called inside a Tokio runtime.
     ///
     /// # Errors
     /// `Fatal` when no topic is configured for the log, or when the client library refuses the settings.
-    pub fn join(config: &KafkaConfig, group: &str, log: &str) -> Result<Self, SourceError> {
-        Self::join_observed(config, group, log, Telemetry::default())
-    }
-
-    /// The same, and tells `telemetry` of waits before the brokers are asked again.
-    ///
-    /// # Errors
-    /// As [`join`](Self::join).
-    pub fn join_observed(
+    pub fn join(
         config: &KafkaConfig,
         group: &str,
         log: &str,

@@ -1,8 +1,8 @@
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
-use gosight_application::ports::{ProfileKind, ProfileStore, ProfileStoreError};
+use gosight_application::ports::{ProfileKind, ProfileStore, ProfileStoreError, patch_profiles};
 use gosight_domain::{JsonObject, ProjectId};
 
 type Profiles = HashMap<(ProjectId, ProfileKind, String), JsonObject>;
@@ -51,12 +51,13 @@ impl ProfileStore for MemoryProfiles {
         project_id: &ProjectId,
         kind: ProfileKind,
         patches: &[(String, JsonObject)],
-    ) -> Result<(), ProfileStoreError> {
-        let mut known = self.lock();
-        for (id, patch) in patches {
-            let profile = known.entry((project_id.clone(), kind, id.clone())).or_default();
-            *profile = profile.patched(patch);
-        }
-        Ok(())
+    ) -> Result<Vec<usize>, ProfileStoreError> {
+        let mut all = self.lock();
+        let key = |id: &String| (project_id.clone(), kind, id.clone());
+        let profile = |(id, _): &(String, JsonObject)| Some((id.clone(), all.get(&key(id))?.clone()));
+        let mut known: BTreeMap<String, JsonObject> = patches.iter().filter_map(profile).collect();
+        let refused = patch_profiles(&mut known, patches);
+        all.extend(known.into_iter().map(|(id, profile)| (key(&id), profile)));
+        Ok(refused)
     }
 }

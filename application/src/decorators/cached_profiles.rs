@@ -106,9 +106,9 @@ impl ProfileStore for CachedProfiles {
         project_id: &ProjectId,
         kind: ProfileKind,
         patches: &[(String, JsonObject)],
-    ) -> Result<(), ProfileStoreError> {
-        self.store.merge(project_id, kind, patches).await?;
+    ) -> Result<Vec<usize>, ProfileStoreError> {
+        let refused = self.store.merge(project_id, kind, patches).await?;
         self.forget(project_id, kind, patches).await;
-        Ok(())
+        Ok(refused)
     }
 }

@@ -7,7 +7,7 @@ use serde_json::value::RawValue;
 
 use super::refusals::Refusal;
 use super::{Ingest, IngestError, unavailable};
-use crate::ports::ProfileKind;
+use crate::ports::{MAX_PROFILE_BYTES, ProfileKind};
 use crate::telemetry::Metric;
 
 /// What a client says of a user or an item. Nothing of it is checked.
@@ -48,20 +48,26 @@ impl Ingest {
         let received_at = self.ports.clock.now();
         let mut verdicts = Vec::with_capacity(drafts.len());
         let (mut users, mut items) = (Vec::new(), Vec::new());
-        for &(place, draft) in drafts {
-            let checked = self.check_profile(draft);
-            if let Err(violation) = &checked {
-                self.telemetry.count(Metric::EventsRejected, &[("reason", violation.code.as_str())], 1);
-                self.report(&Refusal::new(project_id, received_at, place, violation, Some(draft)));
-            }
-            verdicts.push(checked.map(|profile| match draft.kind {
-                ProfileKind::User => users.push(profile),
-                ProfileKind::Item => items.push(profile),
+        for (index, (_, draft)) in drafts.iter().enumerate() {
+            verdicts.push(self.check_profile(draft).map(|profile| match draft.kind {
+                ProfileKind::User => users.push((index, profile)),
+                ProfileKind::Item => items.push((index, profile)),
             }));
         }
         for (kind, profiles) in [(ProfileKind::User, users), (ProfileKind::Item, items)] {
-            if !profiles.is_empty() {
-                self.ports.profiles.merge(project_id, kind, &profiles).await.map_err(unavailable)?;
+            if profiles.is_empty() {
+                continue;
+            }
+            let (indexes, profiles): (Vec<usize>, Vec<(String, JsonObject)>) = profiles.into_iter().unzip();
+            let merged = self.ports.profiles.merge(project_id, kind, &profiles).await;
+            for refused in merged.map_err(unavailable)? {
+                verdicts[indexes[refused]] = Err(too_large());
+            }
+        }
+        for (&(place, draft), verdict) in drafts.iter().zip(&verdicts) {
+            if let Err(violation) = verdict {
+                self.telemetry.count(Metric::EventsRejected, &[("reason", violation.code.as_str())], 1);
+                self.report(&Refusal::new(project_id, received_at, place, violation, Some(draft)));
             }
         }
         Ok(verdicts)
@@ -79,4 +85,9 @@ impl Ingest {
         }
         Ok((id.to_string(), JsonObject::parse("properties", properties, rules.max_depth)?))
     }
+}
+
+fn too_large() -> Violation {
+    let reason = format!("would make the profile larger than {MAX_PROFILE_BYTES} bytes");
+    Violation::new("properties", ViolationCode::TooLarge, reason)
 }

@@ -46,7 +46,7 @@ mock! {
             project_id: &ProjectId,
             kind: ProfileKind,
             patches: &[(String, JsonObject)],
-        ) -> Result<(), ProfileStoreError>;
+        ) -> Result<Vec<usize>, ProfileStoreError>;
     }
 }
 

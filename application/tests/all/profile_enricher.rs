@@ -54,7 +54,7 @@ impl ProfileStore for Profiles {
         project_id: &ProjectId,
         kind: ProfileKind,
         patches: &[(String, JsonObject)],
-    ) -> Result<(), ProfileStoreError> {
+    ) -> Result<Vec<usize>, ProfileStoreError> {
         self.known.merge(project_id, kind, patches).await
     }
 }

@@ -17,6 +17,8 @@ suite! { $ profile_store_suite, profile_store(ProfileStoreFixture):
     putting_replaces_whole_profiles
     merging_changes_what_it_names
     merges_at_once_all_count
+    a_profile_does_not_grow_without_end
+    puts_and_merges_at_once_wait_for_each_other
     kinds_and_projects_are_apart
 }
 
@@ -66,7 +68,8 @@ pub async fn kinds_and_projects_are_apart(fixture: ProfileStoreFixture) {
 
 async fn merge(fixture: &ProfileStoreFixture, patches: &[(&str, &str)]) {
     let patches: Vec<_> = patches.iter().map(|(id, patch)| ((*id).to_owned(), object(patch))).collect();
-    fixture.profiles.merge(&project("p"), ProfileKind::User, &patches).await.expect("merge");
+    let refused = fixture.profiles.merge(&project("p"), ProfileKind::User, &patches).await.expect("merge");
+    assert!(refused.is_empty(), "{refused:?}");
 }
 
 pub async fn merging_changes_what_it_names(fixture: ProfileStoreFixture) {
@@ -87,5 +90,33 @@ pub async fn merges_at_once_all_count(fixture: ProfileStoreFixture) {
         let found = get(&fixture, "p", ProfileKind::User, &[id]).await.remove(id).expect("the profile");
         let members: serde_json::Value = serde_json::from_str(found.as_str()).expect("JSON");
         assert_eq!(members.as_object().map(serde_json::Map::len), Some(10), "{id}: {members}");
+    }
+}
+
+pub async fn a_profile_does_not_grow_without_end(fixture: ProfileStoreFixture) {
+    let large = format!(r#"{{"a":"{}"}}"#, "x".repeat(40 * 1024));
+    let more = format!(r#"{{"b":"{}"}}"#, "x".repeat(40 * 1024));
+    let patches = [&*large, r#"{"c":1}"#, &*more, r#"{"d":2}"#];
+    let patches: Vec<_> = patches.iter().map(|patch| ("u".to_owned(), object(patch))).collect();
+    let refused = fixture.profiles.merge(&project("p"), ProfileKind::User, &patches).await.expect("merge");
+    assert_eq!(refused, [2]);
+    let found = get(&fixture, "p", ProfileKind::User, &["u"]).await.remove("u").expect("the profile");
+    assert_eq!(found, object(&large).patched(&object(r#"{"c":1,"d":2}"#)));
+}
+
+pub async fn puts_and_merges_at_once_wait_for_each_other(fixture: ProfileStoreFixture) {
+    put(&fixture, ProfileKind::User, "b", "{}").await;
+    for round in 0..10 {
+        // Some ids are there and others are not, whichever way round.
+        let ids = [format!("a{round}"), "b".to_owned(), format!("c{round}")];
+        let profile = |id: &String| (id.clone(), object(r#"{"put":1}"#));
+        let puts: Vec<_> = ids.iter().map(profile).collect();
+        let patches: Vec<(&str, &str)> = ids.iter().rev().map(|id| (&**id, r#"{"merged":1}"#)).collect();
+        let (put, ()) = futures::future::join(
+            fixture.profiles.put(&project("p"), ProfileKind::User, &puts),
+            merge(&fixture, &patches),
+        )
+        .await;
+        put.expect("put");
     }
 }

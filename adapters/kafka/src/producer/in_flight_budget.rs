@@ -57,7 +57,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_share_is_taken_whole_or_not_at_all() {
+    fn a_permit_is_given_whole_or_not_at_all() {
         let budget = InFlightBudget::new(10, 10 * 1024);
         let first = budget.take(6, 1024).unwrap();
         assert!(budget.take(5, 1024).is_none());
@@ -69,7 +69,7 @@ mod tests {
     }
 
     #[test]
-    fn a_batch_larger_than_the_room_takes_all_of_it() {
+    fn a_batch_larger_than_the_budget_takes_all_of_it() {
         let budget = InFlightBudget::new(10, 1024);
         let all = budget.take(1_000, u64::MAX).unwrap();
         assert!(budget.take(1, 1).is_none());

@@ -7,6 +7,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use bytesize::ByteSize;
 use futures::future::join_all;
+use gosight_application::Telemetry;
 use gosight_application::ports::{
     AssignmentChange, EventSource, LogEnds, PartitionSource, PollLimits, PolledBatch, Record, RecordLog,
 };
@@ -78,7 +79,7 @@ impl Topics {
 
     /// A member of a group that only this test has.
     pub fn source(&self, group: &str, log: &str) -> KafkaSource {
-        KafkaSource::join(&self.config, &self.group(group), log).unwrap()
+        KafkaSource::join(&self.config, &self.group(group), log, Telemetry::default()).unwrap()
     }
 
     pub fn group(&self, group: &str) -> String {

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use gosight_application::Telemetry;
 use gosight_application::ports::{
     AssignmentChange, Effect, EventSource as _, Health, HealthCheck, PortError, RecordLog,
 };
@@ -171,7 +172,8 @@ async fn a_consumer_that_fell_silent_is_replaced_where_it_committed() {
     .await;
     append_numbers(&topics.log(), 0..100).await;
     let proxy = broker.proxy();
-    let silent = KafkaSource::join(&through(&proxy, &topics), &topics.group("g"), LOG).unwrap();
+    let silent =
+        KafkaSource::join(&through(&proxy, &topics), &topics.group("g"), LOG, Telemetry::default()).unwrap();
     let mut held = assigned(&silent, 1).await.remove(0);
     assert_eq!(poll(&mut *held).await.records[0].offset, 0);
     held.commit(40).await.unwrap();

@@ -7,6 +7,7 @@ mod broker;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use gosight_application::Telemetry;
 use gosight_application::ports::{
     AssignmentChange, DeadLetter, DeadLetters, EventSource, Fence, Health, HealthCheck, LogPartition,
     LogPosition, PollLimits, PortError, Record, RecordLog, SourceError,
@@ -29,7 +30,7 @@ fn record(value: &str) -> Record {
 
 /// Values of the only partition, read by a group of its own up to `count`.
 async fn read(config: &KafkaConfig, count: usize) -> Vec<String> {
-    let source = KafkaSource::join(config, &format!("group-{count}"), LOG).unwrap();
+    let source = KafkaSource::join(config, &format!("group-{count}"), LOG, Telemetry::default()).unwrap();
     let Ok(Some(AssignmentChange::Assigned(mut partition))) = next_change(&source).await else {
         panic!("expected an assignment");
     };
@@ -105,7 +106,7 @@ async fn another_mechanism_passes(config: &KafkaConfig) {
 /// Such a break comes in the middle of handshakes too, and must end nobody.
 async fn a_connection_that_breaks_is_made_again(broker: &SecureBroker, config: &KafkaConfig) {
     let log = KafkaLog::new(config).unwrap();
-    let source = KafkaSource::join(config, "patient", LOG).unwrap();
+    let source = KafkaSource::join(config, "patient", LOG, Telemetry::default()).unwrap();
     let Ok(Some(AssignmentChange::Assigned(mut partition))) = next_change(&source).await else {
         panic!("expected an assignment");
     };
@@ -138,7 +139,7 @@ async fn a_wrong_password_is_told(config: &KafkaConfig) {
             &refused(&config).await,
             "check kafka.security.sasl_mechanism, sasl_user and sasl_password",
         );
-        let source = KafkaSource::join(&config, "intruder", LOG).unwrap();
+        let source = KafkaSource::join(&config, "intruder", LOG, Telemetry::default()).unwrap();
         let Err(error) = next_change(&source).await else { panic!("expected an error") };
         assert!(matches!(error, PortError::Fatal { .. }), "{error}");
         let log = KafkaLog::new(&config).unwrap();

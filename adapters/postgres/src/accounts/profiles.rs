@@ -14,9 +14,8 @@ struct Statements {
     /// In the order of the ids, so that two writers of the same profiles wait for each other and never each for the
     /// other.
     put: &'static str,
-    /// Makes empty profiles where there are none, so that there is something to lock. In the order of the ids, too.
-    reserve: &'static str,
-    /// Locks them until the end of the transaction.
+    /// Makes empty profiles where there are none, and locks and gives all until the end of the transaction: in the order of the
+    /// ids, too, for which reason it is one statement.
     lock: &'static str,
 }
 
@@ -25,11 +24,10 @@ const USERS: Statements = Statements {
     put: r#"INSERT INTO user_profiles (project_id, user_id, profile)
         SELECT $1, id, profile::json FROM unnest($2::text[], $3::text[]) AS p (id, profile) ORDER BY id COLLATE "C"
         ON CONFLICT (project_id, user_id) DO UPDATE SET profile = excluded.profile"#,
-    reserve: r#"INSERT INTO user_profiles (project_id, user_id, profile)
+    lock: r#"INSERT INTO user_profiles (project_id, user_id, profile)
         SELECT $1, id, '{}'::json FROM unnest($2::text[]) AS p (id) ORDER BY id COLLATE "C"
-        ON CONFLICT (project_id, user_id) DO NOTHING"#,
-    lock: r#"SELECT user_id, profile::text FROM user_profiles WHERE project_id = $1 AND user_id = ANY ($2)
-        ORDER BY user_id COLLATE "C" FOR UPDATE"#,
+        ON CONFLICT (project_id, user_id) DO UPDATE SET profile = user_profiles.profile
+        RETURNING user_id, profile::text"#,
 };
 
 const ITEMS: Statements = Statements {
@@ -37,11 +35,10 @@ const ITEMS: Statements = Statements {
     put: r#"INSERT INTO item_profiles (project_id, item_id, profile)
         SELECT $1, id, profile::json FROM unnest($2::text[], $3::text[]) AS p (id, profile) ORDER BY id COLLATE "C"
         ON CONFLICT (project_id, item_id) DO UPDATE SET profile = excluded.profile"#,
-    reserve: r#"INSERT INTO item_profiles (project_id, item_id, profile)
+    lock: r#"INSERT INTO item_profiles (project_id, item_id, profile)
         SELECT $1, id, '{}'::json FROM unnest($2::text[]) AS p (id) ORDER BY id COLLATE "C"
-        ON CONFLICT (project_id, item_id) DO NOTHING"#,
-    lock: r#"SELECT item_id, profile::text FROM item_profiles WHERE project_id = $1 AND item_id = ANY ($2)
-        ORDER BY item_id COLLATE "C" FOR UPDATE"#,
+        ON CONFLICT (project_id, item_id) DO UPDATE SET profile = item_profiles.profile
+        RETURNING item_id, profile::text"#,
 };
 
 fn statements(kind: ProfileKind) -> Statements {
@@ -98,25 +95,23 @@ impl ProfileStore for PostgresAccounts {
         project_id: &ProjectId,
         kind: ProfileKind,
         patches: &[(String, JsonObject)],
-    ) -> Result<(), ProfileStoreError> {
+    ) -> Result<Vec<usize>, ProfileStoreError> {
         let ids: BTreeSet<&str> = patches.iter().map(|(id, _)| id.as_str()).collect();
         let ids: Vec<&str> = ids.into_iter().collect();
         if ids.is_empty() {
-            return Ok(());
+            return Ok(Vec::new());
         }
         self.write(async |connection| {
-            let Statements { reserve, lock, .. } = statements(kind);
             let mut transaction = connection.begin().await?;
-            let reserve = sqlx::query(reserve).bind(project_id.as_str()).bind(&ids);
-            reserve.execute(&mut *transaction).await?;
-            let lock = sqlx::query(lock).bind(project_id.as_str()).bind(&ids);
+            let lock = sqlx::query(statements(kind).lock).bind(project_id.as_str()).bind(&ids);
             let rows = lock.fetch_all(&mut *transaction).await?;
             let mut known: BTreeMap<String, JsonObject> =
                 rows.iter().map(profile).collect::<Result<_, _>>()?;
-            patch_profiles(&mut known, patches);
+            let refused = patch_profiles(&mut known, patches);
             let known = known.iter().map(|(id, profile)| (id.as_str(), profile.as_str())).collect();
             store(&mut transaction, project_id, kind, known).await?;
-            transaction.commit().await
+            transaction.commit().await?;
+            Ok(refused)
         })
         .await
     }

@@ -55,7 +55,7 @@ impl ProfileStore for Counting {
         project_id: &ProjectId,
         kind: ProfileKind,
         patches: &[(String, JsonObject)],
-    ) -> Result<(), ProfileStoreError> {
+    ) -> Result<Vec<usize>, ProfileStoreError> {
         self.profiles.merge(project_id, kind, patches).await
     }
 }

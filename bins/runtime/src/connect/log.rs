@@ -85,7 +85,7 @@ impl Log {
                 Self::Embedded(log) => Ok(Arc::new(log.source(group, name))),
                 #[cfg(feature = "kafka")]
                 Self::Kafka(_) => {
-                    Ok(Arc::new(KafkaSource::join_observed(&config.kafka, group, name, telemetry.clone())?))
+                    Ok(Arc::new(KafkaSource::join(&config.kafka, group, name, telemetry.clone())?))
                 }
             }
         };

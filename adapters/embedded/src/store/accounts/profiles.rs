@@ -92,7 +92,7 @@ impl ProfileStore for EmbeddedAccounts {
         project_id: &ProjectId,
         kind: ProfileKind,
         patches: &[(String, JsonObject)],
-    ) -> Result<(), ProfileStoreError> {
+    ) -> Result<Vec<usize>, ProfileStoreError> {
         let ids: Vec<String> = patches.iter().map(|(id, _)| id.clone()).collect();
         let mut writer = self.database.writer.lock().await;
         writer
@@ -100,9 +100,10 @@ impl ProfileStore for EmbeddedAccounts {
                 let project = transaction.project(project_id).await?;
                 let known = find(transaction.connection, project_id, kind, &ids).await?;
                 let mut known: BTreeMap<String, JsonObject> = known.into_iter().collect();
-                patch_profiles(&mut known, patches);
+                let refused = patch_profiles(&mut known, patches);
                 let known: Vec<(String, JsonObject)> = known.into_iter().collect();
-                store(transaction.connection, project, kind, &known).await
+                store(transaction.connection, project, kind, &known).await?;
+                Ok(refused)
             })
             .await
     }
